@@ -1,0 +1,199 @@
+//! Builds everything from the configuration and keeps the order of starting and stopping.
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::{Ident, Settings};
+use crate::db::Database;
+use crate::engine::dispatch::dispatch_due;
+use crate::engine::execute::{Engine, Opened, RunRequest, RunSummary};
+use crate::engine::heartbeat::Heartbeat;
+use crate::engine::job::Job;
+use crate::engine::store;
+use crate::engine::task::{Unwatched, Watch};
+use crate::rows::table;
+use crate::tasks::Deps;
+use crate::{http, report, systems};
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The program, ready to work.
+pub struct App {
+    settings: Arc<Settings>,
+    catalog: Arc<Catalog>,
+    database: Database,
+    engine: Engine,
+    clock: Clock,
+}
+
+/// Compiles the configuration folder.
+///
+/// # Errors
+/// One configuration fault that names every problem.
+pub fn compile(settings: &Settings) -> anyhow::Result<Catalog> {
+    let schema = Ident::parse(&settings.file.database.schema)?;
+    let (catalog, problems) = Catalog::compile(&settings.config_dir, &schema, &systems::kind_specs());
+    problems.into_result()?;
+    Ok(catalog)
+}
+
+impl App {
+    /// Compiles the configuration, makes sure of the output folder, opens the database and makes what it lacks.
+    ///
+    /// # Errors
+    /// A configuration fault for anything that must be mended first; a transient one for a database that is away.
+    pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        let catalog = Arc::new(compile(&settings)?);
+        report::write::check_output(&settings.file.paths.output)?;
+        let database = Database::open(&settings).await?;
+        let prepared = prepare(&database, &catalog).await;
+        let settings = Arc::new(settings);
+        let deps = Deps {
+            pool: database.pool.clone(),
+            catalog: Arc::clone(&catalog),
+            settings: Arc::clone(&settings),
+            clock: clock.clone(),
+        };
+        let parallel = settings.file.engine.parallel_tasks;
+        let engine = Engine::new(database.pool.clone(), systems::build_kinds(&deps), parallel);
+        let app = Self { settings, catalog, database, engine, clock };
+        match prepared {
+            Ok(()) => Ok(app),
+            Err(error) => {
+                app.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The compiled configuration.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The open database.
+    #[must_use]
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Runs a job once, to its end.
+    ///
+    /// # Errors
+    /// A transient fault when the same job and run date is being run by somebody else.
+    pub async fn run_job(&self, request: &RunRequest, watch: Arc<dyn Watch>, cancel: &CancellationToken) -> anyhow::Result<RunSummary> {
+        let opened = self.engine.open(request).await?;
+        Ok(self.engine.work(opened, watch, cancel).await)
+    }
+
+    /// Runs the daemon until `stop`; `listening` is told the address it answers on.
+    ///
+    /// # Errors
+    /// A configuration fault when it can't start; runs that fail are recorded, not returned.
+    pub async fn serve(&self, stop: CancellationToken, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+        let listener = http::listen(self.settings.file.http.bind).await?;
+        let recovered = store::recover(&self.database.pool).await?;
+        if recovered > 0 {
+            warn!("{recovered} runs were left open by processes that died; their occurrences are queued again");
+        }
+        let (heartbeat, mut beats) = Heartbeat::start().await?;
+        let pulse = heartbeat.pulse();
+        let address = listener.local_addr().context("look at the listening address")?;
+        let router = http::router(self.database.pool.clone(), pulse.clone());
+        let answering = tokio::spawn(http::answer(listener, router, stop.clone()));
+        self.announce(address);
+        listening(address);
+        let mut runs = Runs { engine: &self.engine, running: JoinSet::new(), cancel: CancellationToken::new() };
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(_) = runs.running.join_next() => {}
+                beat = beats.recv() => {
+                    beat.context("the heartbeat has stopped")?;
+                    match self.beat().await {
+                        Ok(opened) => {
+                            pulse.feel();
+                            opened.into_iter().for_each(|run| runs.start(run));
+                        }
+                        Err(error) => warn!("could not look for what is due: {error:#}"),
+                    }
+                }
+            }
+        }
+        info!("stopping: no new runs are started");
+        heartbeat.stop().await;
+        runs.stop(Duration::from_secs(self.settings.file.engine.grace_s)).await;
+        answering.await.context("stop answering")??;
+        info!("stopped");
+        Ok(())
+    }
+
+    async fn beat(&self) -> anyhow::Result<Vec<Opened>> {
+        let jobs: Vec<Arc<Job>> = self.catalog.jobs.values().cloned().collect();
+        dispatch_due(&self.database.pool, &self.engine, &jobs, &self.catalog.items(), self.clock.now()).await
+    }
+
+    fn announce(&self, address: SocketAddr) {
+        info!(http.address = %address, "answering on http://{address} (no authentication: keep it on loopback)");
+        for job in self.catalog.jobs.values() {
+            let Some(schedule) = &job.schedule else { continue };
+            match schedule.next_after(self.clock.now()) {
+                Some(due) => info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression()),
+                None => warn!(job.name = %job.name, "{} is never due", job.name),
+            }
+        }
+    }
+
+    /// Closes the database; the embedded one is stopped where this process was its last user.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.database.close().await
+    }
+}
+
+/// The daemon's runs under way.
+struct Runs<'a> {
+    engine: &'a Engine,
+    running: JoinSet<RunSummary>,
+    cancel: CancellationToken,
+}
+
+impl Runs<'_> {
+    fn start(&mut self, opened: Opened) {
+        let (engine, cancel) = (self.engine.clone(), self.cancel.clone());
+        self.running.spawn(async move { engine.work(opened, Arc::new(Unwatched), &cancel).await });
+    }
+
+    /// Waits for what is under way, then cancels it; a cancelled run's occurrence is queued again.
+    async fn stop(mut self, grace: Duration) {
+        let drained = tokio::time::timeout(grace, async { while self.running.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            warn!("{} runs are still going on after {} s; they are cancelled and will run again", self.running.len(), grace.as_secs());
+            self.cancel.cancel();
+            while self.running.join_next().await.is_some() {}
+        }
+    }
+}
+
+/// Bursar's own tables, the customers' tables and the views over them. One process at a time.
+async fn prepare(database: &Database, catalog: &Catalog) -> anyhow::Result<()> {
+    database.migrate().await?;
+    let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
+    let mut transaction = database.pool.begin().await.context("make the customers' tables")?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar prepare', 0))")
+        .execute(&mut *transaction)
+        .await
+        .context("make the customers' tables")?;
+    for dataset in catalog.datasets.values() {
+        table::prepare(&mut transaction, dataset, &customers).await?;
+    }
+    transaction.commit().await.context("make the customers' tables")
+}

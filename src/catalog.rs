@@ -1,0 +1,203 @@
+//! Everything the configuration declares, compiled and checked against each other.
+//!
+//! Each room compiles its own files; here they are found, put together, and what only shows between them is
+//! checked. Nothing is asked of a database.
+
+use crate::config::{At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, suggest};
+use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
+use crate::engine::task::KindSpec;
+use crate::fault;
+use crate::report::compile::{LooseReport, Report, compile_report};
+use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
+use schemars::Schema;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What tasks can be fanned out over.
+const FOR_EACH: [&str; 1] = ["customer"];
+
+/// The compiled configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By name.
+    pub customers: BTreeMap<String, Arc<Customer>>,
+    /// By name.
+    pub datasets: BTreeMap<String, Arc<Dataset>>,
+    /// By name.
+    pub reports: BTreeMap<String, Arc<Report>>,
+    /// By name.
+    pub jobs: BTreeMap<String, Arc<Job>>,
+}
+
+impl Catalog {
+    /// Compiles the files of a configuration folder. The catalog is complete only without problems.
+    #[must_use]
+    pub fn compile(dir: &Path, schema: &Ident, kinds: &[KindSpec]) -> (Self, Problems) {
+        let mut problems = Problems::default();
+        if !dir.is_dir() {
+            let message = "there is no such folder; name it with --config or BURSAR_CONFIG_DIR".to_owned();
+            problems.push(Problem { file: dir.to_owned(), line: 0, key: String::new(), message });
+            return (Self::default(), problems);
+        }
+        let (source, customers) = customers(dir, &mut problems);
+        let datasets = datasets(dir, schema, &customers, &mut problems);
+        let reports = reports(dir, &datasets, &mut problems);
+        let words = Vocabulary {
+            kinds: kinds.to_vec(),
+            subjects: HashMap::from([("dataset", stems(dir, "datasets")), ("report", stems(dir, "reports"))]),
+            for_each: FOR_EACH.to_vec(),
+        };
+        let jobs = jobs(dir, &words, &mut problems);
+        check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
+        check_relations(dir, &datasets, &customers, &mut problems);
+        let catalog = Self {
+            customers: customers.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
+            datasets: datasets.into_iter().map(|d| (d.name.to_string(), Arc::new(d))).collect(),
+            reports: reports.into_iter().map(|r| (r.name.to_string(), Arc::new(r))).collect(),
+            jobs: jobs.into_iter().map(|j| (j.name.clone(), Arc::new(j))).collect(),
+        };
+        (catalog, problems)
+    }
+
+    /// A job by its name.
+    ///
+    /// # Errors
+    /// A configuration fault that names the jobs there are.
+    pub fn job(&self, name: &str) -> anyhow::Result<&Arc<Job>> {
+        self.jobs.get(name).ok_or_else(|| unknown("job", name, self.jobs.keys()))
+    }
+
+    /// A dataset by its name.
+    ///
+    /// # Errors
+    /// A configuration fault that names the datasets there are.
+    pub fn dataset(&self, name: &str) -> anyhow::Result<&Arc<Dataset>> {
+        self.datasets.get(name).ok_or_else(|| unknown("dataset", name, self.datasets.keys()))
+    }
+
+    /// A customer by its name.
+    ///
+    /// # Errors
+    /// A configuration fault that names the customers there are.
+    pub fn customer(&self, name: &str) -> anyhow::Result<&Arc<Customer>> {
+        self.customers.get(name).ok_or_else(|| unknown("customer", name, self.customers.keys()))
+    }
+
+    /// A report by its name.
+    ///
+    /// # Errors
+    /// A configuration fault that names the reports there are.
+    pub fn report(&self, name: &str) -> anyhow::Result<&Arc<Report>> {
+        self.reports.get(name).ok_or_else(|| unknown("report", name, self.reports.keys()))
+    }
+
+    /// What each `for_each` goes over.
+    #[must_use]
+    pub fn items(&self) -> HashMap<String, Vec<String>> {
+        FOR_EACH.iter().map(|over| ((*over).to_owned(), self.customers.keys().cloned().collect())).collect()
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> anyhow::Error {
+    fault::config(format!("there is no {what} {name:?}{}", suggest(name, known.map(String::as_str))))
+}
+
+/// The JSON Schema of each kind of file, by the name of the file it is kept in.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("bursar.schema.json", schemars::schema_for!(SettingsFile)),
+        ("customers.schema.json", schemars::schema_for!(CustomersFile)),
+        ("dataset.schema.json", schemars::schema_for!(LooseDataset)),
+        ("job.schema.json", schemars::schema_for!(LooseJob)),
+        ("report.schema.json", schemars::schema_for!(LooseReport)),
+    ]
+}
+
+/// The files `DIR/FOLDER/*.ENDING`, in the order of their names.
+fn files(dir: &Path, folder: &str, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> =
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == ending)).collect();
+    files.sort();
+    files
+}
+
+fn stems(dir: &Path, folder: &str) -> Vec<String> {
+    files(dir, folder, "toml").iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect()
+}
+
+fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
+    let path = dir.join("customers.toml");
+    let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));
+    let loose: Option<CustomersFile> = source.typed(problems);
+    let customers = loose.map(|loose| compile_customers(&source, loose, problems)).unwrap_or_default();
+    (source, customers)
+}
+
+fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<Dataset> {
+    let mut compile = |path: PathBuf| {
+        let source = Source::read(&path, problems)?;
+        let loose: LooseDataset = source.typed(problems)?;
+        compile_dataset(&source, loose, schema, customers, problems)
+    };
+    files(dir, "datasets", "toml").into_iter().filter_map(&mut compile).collect()
+}
+
+fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<Report> {
+    let paths = files(dir, "reports", "toml");
+    for sql in files(dir, "reports", "sql").into_iter().filter(|sql| !paths.contains(&sql.with_extension("toml"))) {
+        let message = "has no .toml beside it, which names the report's file and columns";
+        problems.push(Source::of(sql, "").problem(&At::file(), message));
+    }
+    // A report may read a dataset that has problems of its own; those are named once, not here again.
+    let known: Vec<&Dataset> = datasets.iter().collect();
+    let all_compiled = known.len() == stems(dir, "datasets").len();
+    let mut compile = |path: PathBuf| {
+        let source = Source::read(&path, problems)?;
+        let loose: LooseReport = source.typed(problems)?;
+        all_compiled.then_some(())?;
+        compile_report(&source, loose, &known, problems)
+    };
+    paths.into_iter().filter_map(&mut compile).collect()
+}
+
+fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<Job> {
+    let mut compile = |path: PathBuf| {
+        let source = Source::read(&path, problems)?;
+        let loose: LooseJob = source.typed(problems)?;
+        compile_job(&source, &loose, words, problems)
+    };
+    files(dir, "jobs", "toml").into_iter().filter_map(&mut compile).collect()
+}
+
+/// A customer's own file patterns must be for datasets that exist, and be patterns.
+fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[String], problems: &mut Problems) {
+    for (i, customer) in customers.iter().enumerate() {
+        for (dataset, pattern) in &customer.files {
+            let at = At::key("customer").index(i).then("file").then(dataset);
+            if !datasets.contains(dataset) {
+                let hint = suggest(dataset, datasets.iter().map(String::as_str));
+                problems.push(source.problem(&at, format!("there is no dataset {dataset:?}{hint}")));
+            }
+            crate::rows::inbox::check_pattern(source, &at, pattern, std::slice::from_ref(customer), problems);
+        }
+    }
+}
+
+/// No two things may be the same relation.
+fn check_relations(dir: &Path, datasets: &[Dataset], customers: &[Customer], problems: &mut Problems) {
+    let mut taken: HashMap<String, String> = HashMap::new();
+    for dataset in datasets {
+        let source = Source::read(&dir.join("datasets").join(format!("{}.toml", dataset.name)), problems);
+        let tables = customers.iter().filter_map(|c| Some(("table", dataset.table_of(c).ok()?.name.to_string())));
+        let view = dataset.consolidated.iter().map(|name| ("consolidated", name.to_string()));
+        for (key, name) in tables.chain(view) {
+            let owner = format!("{key} of the dataset {}", dataset.name);
+            if let (Some(other), Some(source)) = (taken.insert(name.clone(), owner), &source) {
+                problems.push(source.problem(&At::key(key), format!("the relation {name} is already the {other}")));
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Commands and their arguments.
+
+mod check;
+mod demo;
+mod health;
+mod jobs;
+mod migrate;
+mod parse;
+mod progress;
+mod psql;
+mod run_job;
+mod schema;
+mod serve;
+mod show;
+mod signals;
+
+use crate::config::{Environment, Settings};
+use crate::fault;
+use crate::telemetry;
+use clap::{Parser, Subcommand};
+use progress::Bars;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
+
+/// Wrong usage, after `sysexits.h`.
+const USAGE: u8 = 64;
+
+/// Takes in the files that are delivered each day, keeps the books, and reports.
+///
+/// Without DATABASE_URL a private PostgreSQL is kept under the data directory.
+/// Exit codes: 0 success, 64 usage, 65 data, 70 bug, 75 try again, 78 configuration.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    /// The folder of configuration files.
+    #[arg(long, global = true, value_name = "DIR", env = "BURSAR_CONFIG_DIR", default_value = "config", hide_env_values = true)]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: jobs at their schedules, /health and /ready.
+    Serve,
+    /// Run a job once, for one run date.
+    RunJob(run_job::Arguments),
+    /// List the jobs, and when each is due next.
+    Jobs(jobs::Arguments),
+    /// Check the whole configuration and name every problem.
+    Check(check::Arguments),
+    /// Parse a file as a dataset, without a database.
+    Parse(parse::Arguments),
+    /// Load the sample files into a database, and show the report.
+    Demo,
+    /// Write the JSON Schemas of the configuration files.
+    Schema(schema::Arguments),
+    /// Make or update the database's tables, then stop.
+    Migrate,
+    /// Ask the daemon on this machine whether it is alive.
+    Health,
+    /// Open psql on the embedded PostgreSQL.
+    Psql(psql::Arguments),
+}
+
+/// What every command is given.
+struct Context {
+    config: PathBuf,
+    environment: Environment,
+    bars: Arc<Bars>,
+}
+
+impl Context {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        Settings::load(&self.config, &self.environment)
+    }
+
+    /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
+    fn log_quietly(&self) {
+        let level = if self.bars.are_shown() { LevelFilter::OFF } else { LevelFilter::INFO };
+        telemetry::start(level, self.bars.suspend());
+    }
+}
+
+/// The whole program: the exit code of what `arguments` ask for.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let context = Context {
+        config: arguments.config,
+        environment: environment.clone(),
+        bars: Arc::new(Bars::new()),
+    };
+    match run(context, arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(fault::judge(&error).exit_code())
+        }
+    }
+}
+
+fn run(context: Context, command: Command) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "download")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Serve => serve::run(&context).await,
+            Command::RunJob(arguments) => run_job::run(&context, arguments).await,
+            Command::Jobs(arguments) => jobs::run(&context, &arguments),
+            Command::Check(arguments) => check::run(&context, &arguments),
+            Command::Parse(arguments) => parse::run(&context, &arguments),
+            Command::Demo => demo::run(&context).await,
+            Command::Schema(arguments) => schema::run(&arguments),
+            Command::Migrate => migrate::run(&context).await,
+            Command::Health => health::run(&context).await,
+            Command::Psql(arguments) => psql::run(&context, &arguments).await,
+        }
+    });
+    // A reading thread that waits for a slow disk must not keep a stopped program alive.
+    runtime.shutdown_background();
+    code
+}

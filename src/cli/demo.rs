@@ -1,0 +1,139 @@
+//! `bursar demo`: from nothing to a loaded table and a report.
+
+use super::{Context, run_job, show, signals};
+use crate::app::App;
+use crate::clock::{Clock, Stopwatch};
+use crate::config::Settings;
+use crate::engine::execute::{RunRequest, RunSummary};
+use crate::engine::store::Trigger;
+use crate::fault;
+use crate::systems;
+use anyhow::Context as _;
+use comfy_table::CellAlignment;
+use sqlx::PgPool;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use uuid::Uuid;
+
+const JOB: &str = "customer-ratings";
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
+    context.log_quietly();
+    let stopwatch = Stopwatch::start();
+    let cancel = signals::stop_token()?;
+    let settings = settings(context)?;
+    show::line(&match settings.database_url {
+        Some(_) => "database: DATABASE_URL".to_owned(),
+        None => format!("database: a private PostgreSQL under {}", settings.file.paths.data.display()),
+    })?;
+    let app = App::build(settings, Clock::system()).await?;
+    let outcome = perform(&app, context, &cancel).await;
+    app.close().await?;
+    let summary = outcome?;
+    let code = run_job::exit_code(&summary);
+    what_next(&summary, stopwatch)?;
+    Ok(code)
+}
+
+async fn perform(app: &App, context: &Context, cancel: &tokio_util::sync::CancellationToken) -> anyhow::Result<RunSummary> {
+    let job = Arc::clone(app.catalog().job(JOB)?);
+    let request = RunRequest {
+        run_date: Clock::system().today(job.timezone),
+        job,
+        trigger: Trigger::Operator,
+        items: app.catalog().items(),
+        publish: false,
+    };
+    let summary = app.run_job(&request, Arc::clone(&context.bars) as _, cancel).await?;
+    show::run(&summary)?;
+    for path in show::written(&summary) {
+        report(Path::new(&path))?;
+    }
+    quarantine(&app.database().pool, summary.run.id).await?;
+    Ok(summary)
+}
+
+/// The settings, on the project's own configuration and samples, or on those that the program carries with it.
+fn settings(context: &Context) -> anyhow::Result<Settings> {
+    let settings = context.settings()?;
+    let is_checkout = settings.config_dir.join("jobs").join(format!("{JOB}.toml")).exists();
+    if is_checkout {
+        return Ok(settings);
+    }
+    let folder = settings.file.paths.data.join("demo");
+    for sample in systems::ALL.iter().flat_map(|s| s.samples) {
+        let path = folder.join(sample.path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, sample.bytes)).map_err(|error| {
+            fault::config(format!("can't write the samples to {}: {error} (set BURSAR_DATA_DIR)", folder.display()))
+        })?;
+    }
+    show::line(&format!("configuration and samples: {}", folder.display()))?;
+    let mut settings = Settings::load(&folder.join("config"), &context.environment)?;
+    settings.file.paths.inbox = folder.join("data");
+    Ok(settings)
+}
+
+fn report(path: &Path) -> anyhow::Result<()> {
+    let mut reader = csv::Reader::from_path(path).context("read the report back")?;
+    let header: Vec<String> = reader.headers().context("read the report back")?.iter().map(str::to_owned).collect();
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut table = show::table(&names, &[]);
+    for record in reader.records() {
+        table.add_row(record.context("read the report back")?.iter().map(str::to_owned).collect::<Vec<_>>());
+    }
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    show::line(&format!("\n{}", path.display()))?;
+    show::line(&table)
+}
+
+#[derive(sqlx::FromRow)]
+struct Finding {
+    customer: String,
+    line: i64,
+    error_class: String,
+    column: String,
+    code: String,
+    message: String,
+}
+
+/// What was quarantined and why, in the words that are kept.
+async fn quarantine(pool: &PgPool, run: Uuid) -> anyhow::Result<()> {
+    let findings: Vec<Finding> = sqlx::query_as(
+        "select l.customer, r.line, r.error_class, coalesce(e ->> 'column', '(row)') as column, e ->> 'code' as code, e ->> 'message' as message
+           from bursar.file_invalid_rows as r
+           join bursar.loads as l on l.id = r.load_id
+          cross join lateral jsonb_array_elements(r.errors) as e
+          where l.run_id = $1
+          order by l.customer, r.line",
+    )
+    .bind(run)
+    .fetch_all(pool)
+    .await
+    .context("list what was quarantined")?;
+    let mut rows: Vec<(&str, i64)> = findings.iter().map(|f| (f.customer.as_str(), f.line)).collect();
+    rows.dedup();
+    show::line(&format!("\n{} rows were quarantined (bursar.file_invalid_rows), each with its bytes and every reason:", rows.len()))?;
+    let mut table = show::table(&["customer", "line", "class", "column", "code", "why"], &[1]);
+    for f in &findings {
+        table.add_row([&f.customer, &f.line.to_string(), &f.error_class, &f.column, &f.code, &f.message]);
+    }
+    show::line(&table)
+}
+
+fn what_next(summary: &RunSummary, stopwatch: Stopwatch) -> anyhow::Result<()> {
+    let program = std::env::args().next().unwrap_or_else(|| "bursar".to_owned());
+    show::line(&format!("\nFrom start to finish: {} ms. Next:", stopwatch.elapsed_ms()))?;
+    for (command, why) in [
+        (format!("{program} psql -c 'select * from customer_rating limit 5'"), "look at the tables (without DATABASE_URL)"),
+        (format!("{program} run-job {} --date {}", summary.run.job, summary.run.run_date), "run it again: nothing changes"),
+        (format!("{program} jobs"), "what is scheduled, and when"),
+        (format!("{program} serve"), "run the daemon"),
+        (format!("{program} check"), "after adding a customer to config/customers.toml"),
+    ] {
+        show::line(&format!("  {command:62} # {why}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! `bursar psql`: a way into the embedded PostgreSQL, which listens nowhere else.
+
+use super::Context;
+use crate::db::{DATABASE, Database};
+use crate::fault;
+use std::process::ExitCode;
+use tokio::process::Command;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Further arguments of psql, such as `-c 'select …'`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let database = Database::open(&context.settings()?).await?;
+    let Some(embedded) = database.embedded() else {
+        return Err(fault::config("DATABASE_URL is set: there is no embedded PostgreSQL; run psql \"$DATABASE_URL\""));
+    };
+    let psql = embedded.binaries().join("psql");
+    let status = Command::new(&psql)
+        .arg("--host")
+        .arg(embedded.socket_dir())
+        .args(["--username", "bursar", "--dbname", DATABASE])
+        .args(&arguments.rest)
+        .status()
+        .await
+        .map_err(|error| fault::config(format!("can't start {}: {error}", psql.display())));
+    database.close().await?;
+    Ok(ExitCode::from(u8::try_from(status?.code().unwrap_or(1)).unwrap_or(1)))
+}

@@ -1,0 +1,26 @@
+//! `bursar schema`
+
+use super::show;
+use crate::catalog;
+use crate::fault;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The folder to write them to.
+    #[arg(long, value_name = "DIR", default_value = "config/schema")]
+    dir: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dir = &arguments.dir;
+    let unwritable = |error: std::io::Error| fault::config(format!("can't write to {}: {error}", dir.display()));
+    std::fs::create_dir_all(dir).map_err(unwritable)?;
+    for (name, schema) in catalog::schemas() {
+        let text = serde_json::to_string_pretty(&schema)? + "\n";
+        std::fs::write(dir.join(name), text).map_err(unwritable)?;
+        show::line(&dir.join(name).display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,101 @@
+//! Results for people (tables) and for programs (JSON), on stdout.
+
+use crate::engine::execute::RunSummary;
+use crate::engine::task::{TaskResult, TaskState};
+use anyhow::Context;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Write;
+
+/// A table with this header; columns whose index is in `numbers` are set to the right.
+pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    for index in numbers {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Prints a line; a reader who went away (`| head`) is no fault.
+pub(super) fn line(text: &dyn std::fmt::Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("print the result"),
+        _ => Ok(()),
+    }
+}
+
+/// Prints JSON, indented.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints a run: a table of its loads, and the files it left.
+pub(super) fn run(summary: &RunSummary) -> anyhow::Result<()> {
+    let mut loads = table(&["task", "state", "rows", "rejected", "skipped", "bytes", "file", "ms"], &[2, 3, 4, 5, 7]);
+    for task in summary.tasks.iter().filter(|t| t.outcome.get("certificate").is_some()) {
+        loads.add_row(load_row(task));
+    }
+    if !loads.is_empty() {
+        line(&loads)?;
+    }
+    for path in written(summary) {
+        line(&format!("report: {path}"))?;
+    }
+    let state = serde_json::to_value(summary.state)?;
+    line(&format!(
+        "{} for {}: {} in {} ms (run {})",
+        summary.run.job,
+        summary.run.run_date,
+        state.as_str().unwrap_or_default(),
+        summary.elapsed_ms,
+        summary.run.id
+    ))
+}
+
+fn load_row(task: &TaskResult) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let certificate = &task.outcome["certificate"];
+    let skipped = certificate["skipped"].as_object().map_or(0, |s| s.values().filter_map(Value::as_u64).sum::<u64>());
+    vec![
+        task.label().to_string(),
+        text(&task.outcome["state"]),
+        text(&certificate["loaded"]),
+        text(&certificate["rejected"]),
+        skipped.to_string(),
+        text(&certificate["bytes"]),
+        text(&task.outcome["file"]),
+        task.elapsed_ms.to_string(),
+    ]
+}
+
+/// The files that a run's reports wrote.
+pub(super) fn written(summary: &RunSummary) -> Vec<String> {
+    summary
+        .tasks
+        .iter()
+        .filter(|t| t.state == TaskState::Succeeded)
+        .filter_map(|t| t.outcome.get("path").and_then(Value::as_str).map(str::to_owned))
+        .collect()
+}
+
+/// Customers without a load that a report went without.
+pub(super) fn missing(task: &TaskResult) -> Vec<String> {
+    let is_written = task.state == TaskState::Succeeded;
+    let missing = task.outcome.get("missing").and_then(Value::as_array).filter(|_| is_written);
+    missing.into_iter().flatten().filter_map(|m| m["customer"].as_str().map(str::to_owned)).collect()
+}
+
+/// A result together with the most memory the process has held, in bytes.
+pub(super) fn with_peak_memory(value: &impl Serialize) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(value)?;
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).context("look at the memory used")?;
+    // Linux counts in KiB, macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    value["peak_memory_bytes"] = (usage.max_rss() * unit).into();
+    Ok(value)
+}

@@ -1,0 +1,64 @@
+//! The process environment, taken once at start.
+
+use crate::fault;
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The variables the program was started with (or that a test gives it).
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process; variables that are not Unicode are left out.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// An environment of just these variables.
+    pub fn of<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+
+    /// A variable that is set and not empty.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// A variable that is a path.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.var(name).map(PathBuf::from)
+    }
+
+    /// A secret: from `NAME`, or from the file that `NAME_FILE` names (its trailing line end dropped).
+    ///
+    /// # Errors
+    /// A configuration fault when both are set or the file can't be read.
+    pub fn secret(&self, name: &str) -> anyhow::Result<Option<SecretString>> {
+        let file_variable = format!("{name}_FILE");
+        match (self.var(name), self.var(&file_variable)) {
+            (Some(_), Some(_)) => Err(fault::config(format!(
+                "both {name} and {file_variable} are set; unset one of them"
+            ))),
+            (Some(value), None) => Ok(Some(value.to_owned().into())),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into())),
+                Err(error) => Err(fault::config(format!("{file_variable} names {file}: {error}"))),
+            },
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Every variable, for layers that look for a prefix.
+    #[must_use]
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}

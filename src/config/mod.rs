@@ -1,0 +1,19 @@
+//! Reads settings: loose files and the environment in, checked values out, every problem named at once.
+//!
+//! The lowest room of configuration. It knows how a TOML file is read against the JSON Schema of its shape,
+//! where each key stands, what the program's own settings are and who the customers are. What a dataset,
+//! a job or a report means is compiled by the room that runs it; [`crate::catalog`] puts them together.
+
+mod customers;
+mod environment;
+mod ident;
+mod problem;
+mod settings;
+mod source;
+
+pub use customers::{Customer, CustomersFile, compile_customers};
+pub use environment::Environment;
+pub use ident::{Ident, IdentError, Table};
+pub use problem::{At, Problem, Problems, suggest};
+pub use settings::{Settings, SettingsFile};
+pub use source::Source;

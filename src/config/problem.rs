@@ -1,0 +1,142 @@
+//! A problem of a configuration file: where it is, what is wrong, what would be right.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The way to a key in a file, as in `task[1].after[0]` (indexes count from 0).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct At(pub(super) Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl At {
+    /// The file as a whole.
+    #[must_use]
+    pub const fn file() -> Self {
+        Self(Vec::new())
+    }
+
+    /// A key at the top of the file.
+    #[must_use]
+    pub fn key(name: &str) -> Self {
+        Self::file().then(name)
+    }
+
+    /// A key within this one.
+    #[must_use]
+    pub fn then(mut self, name: &str) -> Self {
+        self.0.push(Step::Key(name.to_owned()));
+        self
+    }
+
+    /// An element of this array.
+    #[must_use]
+    pub fn index(mut self, index: usize) -> Self {
+        self.0.push(Step::Index(index));
+        self
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(name) if i == 0 => f.write_str(name)?,
+                Step::Key(name) => write!(f, ".{name}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The file, as it was named on the way in.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when it concerns the file as a whole.
+    pub line: usize,
+    /// The key, as in `task[1].after`; empty when it concerns the file as a whole.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// All the problems found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order of file and line.
+    #[must_use]
+    pub fn sorted(mut self) -> Vec<Problem> {
+        self.0.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
+        self.0.dedup();
+        self.0
+    }
+
+    /// One configuration fault that lists them all.
+    ///
+    /// # Errors
+    /// When there is any.
+    pub fn into_result(self) -> anyhow::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = self.sorted().iter().map(|p| format!("\n  {p}")).collect();
+        Err(crate::fault::config(format!(
+            "the configuration has {} problem{}:{}",
+            lines.len(),
+            if lines.len() == 1 { "" } else { "s" },
+            lines.concat()
+        )))
+    }
+}
+
+/// `; did you mean "x"?` when one of the known names is close to `found`, else the list of them.
+pub fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let closest = known.iter().max_by(|a, b| {
+        strsim::jaro_winkler(found, a).total_cmp(&strsim::jaro_winkler(found, b))
+    });
+    match closest {
+        Some(name) if strsim::jaro_winkler(found, name) > 0.8 => format!("; did you mean {name:?}?"),
+        Some(_) => format!("; known are {}", known.join(", ")),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,120 @@
+//! The database: where it is, its pool of connections, its migrations.
+
+pub mod embedded;
+
+use crate::config::Settings;
+use crate::fault;
+use anyhow::Context;
+use embedded::{Embedded, Options};
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The database's name, in the embedded server and in the shipped container files.
+pub const DATABASE: &str = "CustomerRatingData";
+
+/// An open database.
+#[derive(Debug)]
+pub struct Database {
+    /// Its connections; `search_path` is `bursar` and the customers' schema.
+    pub pool: PgPool,
+    embedded: Option<Embedded>,
+}
+
+impl Database {
+    /// Connects to `DATABASE_URL`, or starts (or joins) the embedded PostgreSQL.
+    ///
+    /// # Errors
+    /// A configuration fault when there is no way to a database; a transient one when it is away.
+    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let (options, embedded) = if let Some(url) = &settings.database_url {
+            (parse_url(url.expose_secret())?, None)
+        } else {
+            let embedded = Embedded::start(&embedded_options(settings)).await.context("start the embedded PostgreSQL")?;
+            (embedded.connect_options(), Some(embedded))
+        };
+        let pool = connect(settings, options).await?;
+        if embedded.as_ref().is_some_and(|e| e.origin() == embedded::Origin::Created) {
+            sqlx::raw_sql("alter database \"CustomerRatingData\" set search_path = public, bursar")
+                .execute(&pool)
+                .await
+                .context("set the database's search path")?;
+        }
+        Ok(Self { pool, embedded })
+    }
+
+    /// The embedded server, when there is one.
+    #[must_use]
+    pub const fn embedded(&self) -> Option<&Embedded> {
+        self.embedded.as_ref()
+    }
+
+    /// Makes or updates Bursar's own tables.
+    ///
+    /// # Errors
+    /// A configuration fault when the role may not, or the database was made by a newer version.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        let mut migrator = sqlx::migrate!("./ddl");
+        migrator.create_schema("bursar");
+        migrator.dangerous_set_table_name("bursar.migrations");
+        migrator.run(&self.pool).await.context("make Bursar's own tables (schema bursar)")
+    }
+
+    /// Closes the connections and, where this process is its last user, stops the embedded server.
+    ///
+    /// # Errors
+    /// When the embedded server does not stop.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        match self.embedded {
+            Some(embedded) => embedded.stop().await.context("stop the embedded PostgreSQL"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn embedded_options(settings: &Settings) -> Options {
+    Options {
+        data_dir: settings.file.paths.data.clone(),
+        binaries: settings.postgres_bin.clone(),
+        account: settings.postgres_user.clone(),
+        database: DATABASE.to_owned(),
+    }
+}
+
+fn parse_url(url: &str) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(url).map_err(|_| {
+        fault::config("DATABASE_URL is not a PostgreSQL address; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+    })
+}
+
+async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Result<PgPool> {
+    let place = place(&options);
+    let file = &settings.file;
+    let path = format!("bursar, {}", file.database.schema);
+    let connections = u32::try_from(file.engine.parallel_tasks * 2 + 4).unwrap_or(64);
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(file.database.connect_timeout_s))
+        .after_connect(move |connection, _| {
+            let path = path.clone();
+            Box::pin(async move {
+                sqlx::query("select set_config('search_path', $1, false)").bind(path).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect_with(options.application_name("bursar"))
+        .await
+        .with_context(|| format!("connect to the database {place}"))
+}
+
+/// The database's address without its password.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or("");
+    match options.get_socket() {
+        Some(socket) => format!("{database} at {}", socket.display()),
+        None => format!("{database} at {}:{} as {}", options.get_host(), options.get_port(), options.get_username()),
+    }
+}

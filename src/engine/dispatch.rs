@@ -1,0 +1,104 @@
+//! Turns due instants into occurrences, and occurrences into runs.
+//!
+//! Any number of daemons may do this side by side: an occurrence is one row under a unique key, and a run
+//! of a job and run date can be opened only once.
+
+use super::execute::{Engine, Opened, RunRequest};
+use super::job::{Catchup, Job, Overlap};
+use super::schedule::Schedule;
+use super::store::{self, Occurrence, Trigger};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tracing::{info, warn};
+
+/// An occurrence that is recorded at most this long after it was due was not missed.
+const ON_TIME: TimeDelta = TimeDelta::seconds(60);
+
+/// More occurrences than this are never recorded in one go; the rest follows at the next beat.
+const MOST_AT_ONCE: usize = 10_000;
+
+/// Records what has fallen due since the last time and opens the runs that are to start now.
+///
+/// # Errors
+/// What the server says; a job that fails does not keep the others from being looked at at the next beat.
+pub async fn dispatch_due(
+    pool: &PgPool,
+    engine: &Engine,
+    jobs: &[Arc<Job>],
+    items: &HashMap<String, Vec<String>>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Vec<Opened>> {
+    let mut opened = Vec::new();
+    for job in jobs {
+        let Some(schedule) = &job.schedule else { continue };
+        let since = store::watermark(pool, &job.name, now).await?;
+        let due = judge_due(schedule, job.catchup, since, now);
+        if !due.is_empty() {
+            store::record_occurrences(pool, &job.name, &due).await?;
+        }
+        if let Some(run) = open_next(pool, engine, job, items).await? {
+            opened.push(run);
+        }
+    }
+    Ok(opened)
+}
+
+/// The occurrences in `(since, now]` and what the catchup policy makes of each. Pure.
+#[must_use]
+pub fn judge_due(schedule: &Schedule, catchup: Catchup, since: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
+    let due: Vec<DateTime<Utc>> = schedule.between(since, now).take(MOST_AT_ONCE).collect();
+    let last = due.last().copied();
+    due.into_iter()
+        .map(|due_at| {
+            let missed = now - due_at > ON_TIME;
+            let passed_over = match catchup {
+                Catchup::All => None,
+                Catchup::None if missed => Some(("skipped", "missed while no daemon was up (catchup = none)".to_owned())),
+                Catchup::None => None,
+                Catchup::Latest if Some(due_at) == last => None,
+                Catchup::Latest => {
+                    let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
+                    Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
+                }
+            };
+            Occurrence { due_at, run_date: schedule.run_date(due_at), passed_over }
+        })
+        .collect()
+}
+
+/// Opens the run of the oldest queued occurrence, unless the job is still running.
+async fn open_next(
+    pool: &PgPool,
+    engine: &Engine,
+    job: &Arc<Job>,
+    items: &HashMap<String, Vec<String>>,
+) -> anyhow::Result<Option<Opened>> {
+    let Some((due_at, run_date)) = store::oldest_queued(pool, &job.name).await? else { return Ok(None) };
+    if let Some(running) = store::find_open_run(pool, &job.name).await? {
+        if job.overlap == Overlap::Skip {
+            let reason = format!("run {running} was still going on (overlap = skip)");
+            store::settle_occurrence(pool, &job.name, due_at, None, Some(&reason)).await?;
+            warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
+        }
+        return Ok(None);
+    }
+    let request = RunRequest {
+        job: Arc::clone(job),
+        run_date,
+        trigger: Trigger::Schedule,
+        items: items.clone(),
+        publish: false,
+    };
+    let opened = match engine.open(&request).await {
+        Ok(opened) => opened,
+        // Somebody else was first, or the database is away: the occurrence is still queued.
+        Err(error) => {
+            info!(job.name = %job.name, "{} is not started now: {error:#}", job.name);
+            return Ok(None);
+        }
+    };
+    store::settle_occurrence(pool, &job.name, due_at, Some(opened.info.id), None).await?;
+    Ok(Some(opened))
+}

@@ -1,0 +1,166 @@
+//! What kind of failure an error is, and the exit code that follows from it.
+//!
+//! Our own errors are tagged where they are born ([`config`], [`data`], [`transient`], [`bug`]);
+//! foreign ones are judged in one table, [`judge`]. Knows nothing of what failed.
+
+use std::fmt::{self, Display};
+
+/// The class of an error: it decides the exit code and whether trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// The world outside was away for a moment (connection cut, lock held): the same again may work.
+    Transient,
+    /// What was delivered is not what was agreed (missing file, bad header, gate).
+    Data,
+    /// The configuration or the installation is wrong; an operator must change it.
+    Config,
+    /// Bursar itself is wrong.
+    Bug,
+}
+
+impl Fault {
+    /// The process exit code, after `sysexits.h`: 75, 65, 78, 70.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Transient => 75,
+            Self::Data => 65,
+            Self::Config => 78,
+            Self::Bug => 70,
+        }
+    }
+
+    /// The word kept in tables and printed in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Data => "data",
+            Self::Config => "config",
+            Self::Bug => "bug",
+        }
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Tagged {
+    fault: Fault,
+    message: String,
+}
+
+fn tagged(fault: Fault, message: &impl Display) -> anyhow::Error {
+    anyhow::Error::new(Tagged {
+        fault,
+        message: message.to_string(),
+    })
+}
+
+/// An error an operator mends in the configuration or the installation (exit code 78).
+pub fn config(message: impl Display) -> anyhow::Error {
+    tagged(Fault::Config, &message)
+}
+
+/// An error in what was delivered (exit code 65).
+pub fn data(message: impl Display) -> anyhow::Error {
+    tagged(Fault::Data, &message)
+}
+
+/// An error that may be gone at the next try (exit code 75).
+pub fn transient(message: impl Display) -> anyhow::Error {
+    tagged(Fault::Transient, &message)
+}
+
+/// An error that should have been impossible (exit code 70).
+pub fn bug(message: impl Display) -> anyhow::Error {
+    tagged(Fault::Bug, &message)
+}
+
+/// Judges an error: the outermost of its causes that has a class decides; without one it is a [`Fault::Bug`].
+#[must_use]
+pub fn judge(error: &anyhow::Error) -> Fault {
+    error.chain().find_map(judge_cause).unwrap_or(Fault::Bug)
+}
+
+fn judge_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+    if let Some(tagged) = cause.downcast_ref::<Tagged>() {
+        return Some(tagged.fault);
+    }
+    if let Some(error) = cause.downcast_ref::<sqlx::Error>() {
+        return Some(judge_sqlx(error));
+    }
+    if let Some(sqlx::migrate::MigrateError::Execute(error)) = cause.downcast_ref() {
+        return Some(judge_sqlx(error));
+    }
+    if cause.is::<sqlx::migrate::MigrateError>() {
+        return Some(Fault::Config);
+    }
+    cause.downcast_ref::<std::io::Error>().map(judge_io)
+}
+
+fn judge_io(error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound | Kind::IsADirectory | Kind::InvalidData | Kind::UnexpectedEof => Fault::Data,
+        Kind::PermissionDenied | Kind::NotADirectory | Kind::ReadOnlyFilesystem => Fault::Config,
+        _ => Fault::Transient,
+    }
+}
+
+fn judge_sqlx(error: &sqlx::Error) -> Fault {
+    match error {
+        sqlx::Error::Configuration(_) => Fault::Config,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_) => Fault::Transient,
+        sqlx::Error::Database(error) => judge_sqlstate(error.code().as_deref().unwrap_or("")),
+        _ => Fault::Bug,
+    }
+}
+
+/// Classes of SQLSTATE (PostgreSQL manual, appendix A): 08 connection, 25P03 idle too long, 40 rolled back,
+/// 53 resources, 55 object in use, 57 operator intervention, 58 system; 28 and 3D who and where,
+/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong.
+fn judge_sqlstate(code: &str) -> Fault {
+    match (code.get(..2).unwrap_or(""), code) {
+        ("08" | "40" | "53" | "55" | "57" | "58", _) | (_, "25P03") => Fault::Transient,
+        ("28" | "3D" | "3F" | "0A" | "42", _) => Fault::Config,
+        ("22" | "23", _) => Fault::Data,
+        _ => Fault::Bug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn context_keeps_the_class() {
+        let error = Err::<(), _>(data("bad header")).context("load x").unwrap_err();
+        assert_eq!(judge(&error), Fault::Data);
+        assert_eq!(format!("{error:#}"), "load x: bad header");
+    }
+
+    #[test]
+    fn an_untagged_error_is_a_bug() {
+        assert_eq!(judge(&anyhow::anyhow!("?")), Fault::Bug);
+        assert_eq!(judge(&anyhow::Error::new(sqlx::Error::PoolTimedOut)), Fault::Transient);
+    }
+
+    #[test]
+    fn a_lost_connection_is_transient_and_a_missing_column_is_configuration() {
+        assert_eq!(judge_sqlstate("57P01"), Fault::Transient);
+        assert_eq!(judge_sqlstate("42703"), Fault::Config);
+    }
+}

@@ -1,0 +1,284 @@
+//! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
+
+use super::column::{Column, IntegerRule, Kind, Range, TextRule};
+use super::reject::{CellError, Code, shown};
+use bytes::{BufMut, BytesMut};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use postgres_types::{ToSql, Type};
+use rust_decimal::Decimal;
+use std::fmt::Display;
+use uuid::Uuid;
+
+/// Appends `text` as the value of `column`: its length and its binary form.
+///
+/// # Errors
+/// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
+/// rolls back together with the row.
+#[inline]
+pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
+    match &column.kind {
+        Kind::Integer(rule) => encode_integer(rule, text).and_then(|n| match i32::try_from(n) {
+            Ok(n) => put(&n, &Type::INT4, out),
+            Err(_) => Err(out_of_range(&n, &i32::MIN, &i32::MAX)),
+        }),
+        Kind::Bigint(rule) => encode_integer(rule, text).and_then(|n| put(&n, &Type::INT8, out)),
+        Kind::Text(rule) => check_text(rule, text).and_then(|text| put(&text, &Type::TEXT, out)),
+        Kind::Numeric { precision, scale, range } => {
+            let number = check_numeric(*precision, *scale, range, text)?;
+            put(&number, &Type::NUMERIC, out)
+        }
+        Kind::Date(range) => {
+            let date = parse_date(text).ok_or_else(|| refuse(Code::NotADate, text, "is not a date (YYYY-MM-DD)"))?;
+            check_range(range, &date)?;
+            put(&date, &Type::DATE, out)
+        }
+        Kind::Timestamp(range) => {
+            let instant = parse_timestamp(text)
+                .ok_or_else(|| refuse(Code::NotATimestamp, text, "is not a timestamp (YYYY-MM-DD HH:MM:SS)"))?;
+            check_range(range, &instant)?;
+            put(&instant, &Type::TIMESTAMP, out)
+        }
+        Kind::Boolean => {
+            let value = parse_boolean(text)
+                .ok_or_else(|| refuse(Code::NotABoolean, text, "is not a boolean (true, false, yes, no, t, f, 1, 0)"))?;
+            put(&value, &Type::BOOL, out)
+        }
+        Kind::Uuid => {
+            let value = parse_uuid(text).ok_or_else(|| refuse(Code::NotAUuid, text, "is not a UUID"))?;
+            put(&value, &Type::UUID, out)
+        }
+        Kind::Json => encode_json(text, out),
+    }
+}
+
+/// Appends a null.
+#[inline]
+pub fn encode_null(out: &mut BytesMut) {
+    out.put_i32(-1);
+}
+
+/// Appends a value by `postgres-types`, with its length before it.
+#[inline]
+fn put<T: ToSql>(value: &T, kind: &Type, out: &mut BytesMut) -> Result<(), CellError> {
+    let start = out.len();
+    out.put_i32(0);
+    value.to_sql(kind, out).map_err(|error| CellError { code: Code::OutOfRange, message: error.to_string() })?;
+    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
+fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
+    if std::str::from_utf8(text).is_err() {
+        return CellError { code: Code::InvalidUtf8, message: format!("{} is not UTF-8", shown(text)) };
+    }
+    CellError { code, message: format!("{} {why}", shown(text)) }
+}
+
+fn out_of_range(found: &impl Display, min: &impl Display, max: &impl Display) -> CellError {
+    CellError { code: Code::OutOfRange, message: format!("{found} is not between {min} and {max}") }
+}
+
+#[inline]
+fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
+    let number = parse_integer(text).map_err(|code| match code {
+        Code::OutOfRange => out_of_range(&shown(text), &rule.min, &rule.max),
+        code => refuse(code, text, "is not a whole number"),
+    })?;
+    if number < rule.min || number > rule.max {
+        return Err(out_of_range(&number, &rule.min, &rule.max));
+    }
+    match &rule.allowed {
+        Some(allowed) if allowed.binary_search(&number).is_err() => {
+            Err(refuse(Code::NotAllowed, text, "is not one of the allowed values"))
+        }
+        _ => Ok(number),
+    }
+}
+
+/// An optional sign and digits, nothing else.
+///
+/// # Errors
+/// [`Code::NotAnInteger`], or [`Code::OutOfRange`] beyond 64 bits.
+#[inline]
+pub fn parse_integer(text: &[u8]) -> Result<i64, Code> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Code::NotAnInteger);
+    }
+    if digits.len() <= 18 {
+        let value = digits.iter().fold(0i64, |n, d| n * 10 + i64::from(d - b'0'));
+        return Ok(if negative { -value } else { value });
+    }
+    let step = |n: Option<i64>, d: &u8| {
+        let digit = i64::from(d - b'0');
+        n?.checked_mul(10)?.checked_sub(digit)
+    };
+    let below = digits.iter().fold(Some(0i64), step).ok_or(Code::OutOfRange)?;
+    if negative { Ok(below) } else { below.checked_neg().ok_or(Code::OutOfRange) }
+}
+
+#[inline]
+fn check_text<'a>(rule: &TextRule, text: &'a [u8]) -> Result<&'a str, CellError> {
+    let value = std::str::from_utf8(text).map_err(|error| CellError {
+        code: Code::InvalidUtf8,
+        message: format!("{} is not UTF-8 (from its byte {})", shown(text), error.valid_up_to() + 1),
+    })?;
+    if memchr::memchr(0, text).is_some() {
+        return Err(CellError {
+            code: Code::NulByte,
+            message: format!("{} holds a NUL byte, which PostgreSQL's text can't", shown(text)),
+        });
+    }
+    check_length(rule, value)?;
+    if let Some(allowed) = &rule.allowed
+        && !allowed.contains(text)
+    {
+        return Err(refuse(Code::NotAllowed, text, &format!("is not one of the allowed values ({})", list(allowed))));
+    }
+    if let Some(pattern) = &rule.pattern
+        && !pattern.is_match(text)
+    {
+        return Err(refuse(Code::PatternMismatch, text, &format!("does not match {pattern}")));
+    }
+    Ok(value)
+}
+
+#[inline]
+fn check_length(rule: &TextRule, value: &str) -> Result<(), CellError> {
+    // A text never has more characters than bytes: most cells need no count.
+    let max = rule.max_length.unwrap_or(usize::MAX);
+    if value.len() <= max && rule.min_length == 0 {
+        return Ok(());
+    }
+    let length = value.chars().count();
+    if length > max {
+        let message = format!("{} has {length} characters; at most {max} fit", shown(value.as_bytes()));
+        return Err(CellError { code: Code::TooLong, message });
+    }
+    if length < rule.min_length {
+        let message = format!("{} has {length} characters; at least {} are expected", shown(value.as_bytes()), rule.min_length);
+        return Err(CellError { code: Code::TooShort, message });
+    }
+    Ok(())
+}
+
+fn list(allowed: &std::collections::HashSet<Vec<u8>>) -> String {
+    let mut words: Vec<String> = allowed.iter().map(|w| shown(w)).collect();
+    words.sort();
+    let more = words.len().saturating_sub(10);
+    words.truncate(10);
+    if more > 0 { format!("{}, and {more} more", words.join(", ")) } else { words.join(", ") }
+}
+
+fn check_range<T: PartialOrd + Display>(range: &Range<T>, value: &T) -> Result<(), CellError> {
+    let below = range.min.as_ref().filter(|min| value < min).map(|min| format!("{value} is less than {min}"));
+    let above = range.max.as_ref().filter(|max| value > max).map(|max| format!("{value} is greater than {max}"));
+    match below.or(above) {
+        Some(message) => Err(CellError { code: Code::OutOfRange, message }),
+        None => Ok(()),
+    }
+}
+
+fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]) -> Result<Decimal, CellError> {
+    let not_a_number = || refuse(Code::NotANumber, text, "is not a decimal number");
+    let (whole, fraction) = decimal_parts(text).ok_or_else(not_a_number)?;
+    if fraction > scale as usize {
+        return Err(refuse(Code::TooManyDecimals, text, &format!("has {fraction} decimals; at most {scale} fit")));
+    }
+    if whole > (precision - scale) as usize {
+        let why = format!("does not fit numeric({precision},{scale})");
+        return Err(refuse(Code::OutOfRange, text, &why));
+    }
+    let number = parse_decimal(text).ok_or_else(not_a_number)?;
+    check_range(range, &number)?;
+    Ok(number)
+}
+
+/// The digits before (without leading zeros) and behind the point, when the text is `[+-]digits[.digits]`.
+fn decimal_parts(text: &[u8]) -> Option<(usize, usize)> {
+    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    let point = memchr::memchr(b'.', digits);
+    let (whole, fraction) = point.map_or((digits, &b""[..]), |at| (&digits[..at], &digits[at + 1..]));
+    let only_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
+    let is_number = only_digits && !whole.is_empty() && (point.is_none() || !fraction.is_empty());
+    let leading_zeros = whole.iter().take_while(|d| **d == b'0').count();
+    is_number.then_some((whole.len() - leading_zeros, fraction.len()))
+}
+
+/// A decimal number of at most 28 digits: sign, digits, a point and digits; no exponent, no separators.
+#[must_use]
+pub fn parse_decimal(text: &[u8]) -> Option<Decimal> {
+    decimal_parts(text)?;
+    Decimal::from_str_exact(std::str::from_utf8(text).ok()?).ok()
+}
+
+/// `YYYY-MM-DD`.
+#[must_use]
+pub fn parse_date(text: &[u8]) -> Option<NaiveDate> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let year = number(&[*y1, *y2, *y3, *y4])?;
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(&[*m1, *m2])?, number(&[*d1, *d2])?)
+        .filter(|_| year > 0)
+}
+
+/// `YYYY-MM-DD HH:MM:SS` with up to six decimals of a second; a `T` may stand for the blank.
+#[must_use]
+pub fn parse_timestamp(text: &[u8]) -> Option<NaiveDateTime> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2, fraction @ ..] = rest else { return None };
+    let micros = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
+            number(digits)? * 10u32.pow(6 - u32::try_from(digits.len()).ok()?)
+        }
+        _ => return None,
+    };
+    let time = NaiveTime::from_hms_micro_opt(number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?, micros)?;
+    Some(parse_date(date)?.and_time(time))
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    let all_digits = digits.iter().all(u8::is_ascii_digit);
+    all_digits.then(|| digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')))
+}
+
+fn parse_boolean(text: &[u8]) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|w| text.eq_ignore_ascii_case(w.as_bytes()));
+    if is(["true", "t", "yes", "1"]) {
+        Some(true)
+    } else {
+        is(["false", "f", "no", "0"]).then_some(false)
+    }
+}
+
+fn parse_uuid(text: &[u8]) -> Option<Uuid> {
+    if text.len() == 36 { Uuid::try_parse_ascii(text).ok() } else { None }
+}
+
+/// JSON goes to the server as it stands; it is parsed here only to know that it is JSON the server takes.
+fn encode_json(text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
+    let value: serde_json::Value =
+        serde_json::from_slice(text).map_err(|error| refuse(Code::NotJson, text, &format!("is not JSON: {error}")))?;
+    if holds_nul(&value) {
+        return Err(refuse(Code::NulByte, text, "holds \\u0000, which PostgreSQL's jsonb can't"));
+    }
+    out.put_u32(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
+    out.put_u8(1);
+    out.put_slice(text);
+    Ok(())
+}
+
+fn holds_nul(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,154 @@
+//! The certificate of a load: the proof that every record of the file was loaded, rejected or skipped.
+
+use crate::fault;
+use serde::Serialize;
+
+/// What became of a span of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A good row.
+    Loaded,
+    /// A bad row, kept in quarantine.
+    Rejected,
+    /// The header.
+    Header,
+    /// A line with nothing on it.
+    Blank,
+    /// The byte order mark; bytes, but no record.
+    ByteOrderMark,
+}
+
+/// Counts taken while a file is read; each span must begin where the one before it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Records the splitter found.
+    pub records: u64,
+    /// Good rows.
+    pub loaded: u64,
+    /// Bad rows.
+    pub rejected: u64,
+    /// Records that are no rows, by kind.
+    pub skipped: Skipped,
+    /// Bytes that lie in one of those.
+    pub bytes_covered: u64,
+    /// Gaps or overlaps between spans; anything but 0 is a bug.
+    pub gaps: u64,
+}
+
+/// Records that are no rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The header record.
+    pub header: u64,
+    /// Lines with nothing on them.
+    pub blank: u64,
+}
+
+impl Tally {
+    /// Counts a record found by the splitter, before anything is known of it.
+    #[inline]
+    pub const fn found(&mut self) {
+        self.records += 1;
+    }
+
+    /// Accounts for the bytes `offset..offset + length`.
+    #[inline]
+    pub const fn cover(&mut self, fate: Fate, offset: u64, length: u64) {
+        if offset != self.bytes_covered {
+            self.gaps += 1;
+        }
+        self.bytes_covered = offset + length;
+        match fate {
+            Fate::Loaded => self.loaded += 1,
+            Fate::Rejected => self.rejected += 1,
+            Fate::Header => self.skipped.header += 1,
+            Fate::Blank => self.skipped.blank += 1,
+            Fate::ByteOrderMark => {}
+        }
+    }
+}
+
+/// The whole account of a load: what the reader counted, what the file is, what the server counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// The file's SHA-256, in hexadecimal.
+    pub sha256: String,
+    /// What the reader counted.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Rows the server says it took into the table; none where no server was asked.
+    pub copied_rows: Option<u64>,
+    /// Rows the server says it took into quarantine; none where no server was asked.
+    pub copied_rejects: Option<u64>,
+}
+
+impl Certificate {
+    /// The equations that do not hold; a sound load has none.
+    #[must_use]
+    pub fn imbalances(&self) -> Vec<String> {
+        let tally = &self.tally;
+        let skipped = tally.skipped.header + tally.skipped.blank;
+        let equations = [
+            ("records = loaded + rejected + skipped", tally.records, tally.loaded + tally.rejected + skipped),
+            ("bytes of the file = bytes covered", self.bytes, tally.bytes_covered),
+            ("gaps between spans = 0", tally.gaps, 0),
+            ("rows copied = rows loaded", self.copied_rows.unwrap_or(tally.loaded), tally.loaded),
+            ("rejects copied = rows rejected", self.copied_rejects.unwrap_or(tally.rejected), tally.rejected),
+        ];
+        equations
+            .iter()
+            .filter(|(_, left, right)| left != right)
+            .map(|(law, left, right)| format!("{law} does not hold: {left} ≠ {right}"))
+            .collect()
+    }
+
+    /// Refuses a load that does not balance.
+    ///
+    /// # Errors
+    /// A bug fault that names every equation that does not hold.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let imbalances = self.imbalances();
+        if imbalances.is_empty() {
+            return Ok(());
+        }
+        Err(fault::bug(format!("the load's certificate does not balance: {}", imbalances.join("; "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound() -> Certificate {
+        let mut tally = Tally::default();
+        for (fate, offset, length) in [(Fate::Header, 0, 4), (Fate::Loaded, 4, 3), (Fate::Rejected, 7, 2)] {
+            tally.found();
+            tally.cover(fate, offset, length);
+        }
+        Certificate { bytes: 9, sha256: String::new(), tally, copied_rows: Some(1), copied_rejects: Some(1) }
+    }
+
+    #[test]
+    fn a_sound_load_balances() {
+        assert_eq!(sound().imbalances(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_single_lost_or_invented_thing_is_found() {
+        let breaks: [fn(&mut Certificate); 6] = [
+            |c| c.bytes += 1,
+            |c| c.tally.records += 1,
+            |c| c.tally.loaded -= 1,
+            |c| c.copied_rows = Some(2),
+            |c| c.copied_rejects = Some(0),
+            |c| c.tally.cover(Fate::ByteOrderMark, 8, 1),
+        ];
+        for breaks in breaks {
+            let mut certificate = sound();
+            breaks(&mut certificate);
+            assert!(certificate.check().is_err(), "{certificate:?}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Compiles a dataset's columns: type and rules from configuration, checked once, used for every cell.
+
+use crate::config::{At, Ident, Problems, Source, suggest};
+use chrono::{NaiveDate, NaiveDateTime};
+use regex::bytes::Regex;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::HashSet;
+
+/// One `[[column]]` of a dataset.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LooseColumn {
+    /// The column of the table; an identifier.
+    pub name: String,
+    /// What the file's header calls it, where that differs (case and blanks do not matter).
+    pub header: Option<String>,
+    /// `integer`, `bigint`, `numeric(p,s)`, `text`, `date`, `timestamp`, `boolean`, `uuid` or `json`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether a null text (by default: nothing between the delimiters) is allowed.
+    #[serde(default)]
+    pub nullable: bool,
+    /// The least value (integer, bigint, numeric, date, timestamp), written as it would stand in the file.
+    pub min: Option<Bound>,
+    /// The greatest value.
+    pub max: Option<Bound>,
+    /// Text: the least number of characters.
+    pub min_length: Option<usize>,
+    /// Text: the greatest number of characters; the table's column becomes `varchar(n)`.
+    pub max_length: Option<usize>,
+    /// The only values allowed, written as they stand in the file (text, integer, bigint).
+    pub allowed: Option<Vec<String>>,
+    /// Text: a regular expression that the whole value must match.
+    pub pattern: Option<String>,
+}
+
+/// A bound in a configuration file: a number, or a text for numerics, dates and timestamps.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Bound {
+    /// A whole number.
+    Number(i64),
+    /// Anything else, as it would stand in the file.
+    Text(String),
+}
+
+/// A column with its compiled type and rules.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name in the table.
+    pub name: Ident,
+    /// What the header calls it.
+    pub header: String,
+    /// Type and the rules that go with it.
+    pub kind: Kind,
+    /// Whether null is allowed.
+    pub nullable: bool,
+}
+
+/// A column's type with its rules.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// `integer`: 32 bits.
+    Integer(IntegerRule),
+    /// `bigint`: 64 bits.
+    Bigint(IntegerRule),
+    /// `numeric(precision, scale)`, precision up to 28.
+    Numeric {
+        /// Digits in all.
+        precision: u32,
+        /// Digits behind the point.
+        scale: u32,
+        /// Least and greatest value.
+        range: Range<Decimal>,
+    },
+    /// `text`, or `varchar(n)` with a greatest length.
+    Text(TextRule),
+    /// `date`, written `YYYY-MM-DD`.
+    Date(Range<NaiveDate>),
+    /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`.
+    Timestamp(Range<NaiveDateTime>),
+    /// `boolean`: true, false, t, f, yes, no, 1, 0 in any case.
+    Boolean,
+    /// `uuid` with hyphens.
+    Uuid,
+    /// `json`, kept as `jsonb`.
+    Json,
+}
+
+/// Rules of a whole number.
+#[derive(Clone, Debug)]
+pub struct IntegerRule {
+    /// The least value.
+    pub min: i64,
+    /// The greatest value.
+    pub max: i64,
+    /// The only values allowed, sorted.
+    pub allowed: Option<Vec<i64>>,
+}
+
+/// Rules of a text; lengths are in characters.
+#[derive(Clone, Debug, Default)]
+pub struct TextRule {
+    /// The least length.
+    pub min_length: usize,
+    /// The greatest length.
+    pub max_length: Option<usize>,
+    /// The only values allowed.
+    pub allowed: Option<HashSet<Vec<u8>>>,
+    /// What the whole value must match.
+    pub pattern: Option<Regex>,
+}
+
+/// An optional least and greatest value.
+#[derive(Clone, Copy, Debug)]
+pub struct Range<T> {
+    /// The least value.
+    pub min: Option<T>,
+    /// The greatest value.
+    pub max: Option<T>,
+}
+
+impl Kind {
+    /// The type of the table's column, as `format_type` of PostgreSQL writes it.
+    #[must_use]
+    pub fn sql_type(&self) -> String {
+        match self {
+            Self::Integer(_) => "integer".into(),
+            Self::Bigint(_) => "bigint".into(),
+            Self::Numeric { precision, scale, .. } => format!("numeric({precision},{scale})"),
+            Self::Text(TextRule { max_length: Some(n), .. }) => format!("character varying({n})"),
+            Self::Text(_) => "text".into(),
+            Self::Date(_) => "date".into(),
+            Self::Timestamp(_) => "timestamp without time zone".into(),
+            Self::Boolean => "boolean".into(),
+            Self::Uuid => "uuid".into(),
+            Self::Json => "jsonb".into(),
+        }
+    }
+}
+
+const TYPES: [&str; 9] =
+    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+
+/// Compiles one column; each rule that its type can't have is a problem of its own.
+pub fn compile_column(source: &Source, at: &At, loose: &LooseColumn, problems: &mut Problems) -> Option<Column> {
+    let before = problems.len();
+    let name = Ident::parse(&loose.name)
+        .map_err(|error| problems.push(source.problem(&at.clone().then("name"), error.to_string())))
+        .ok();
+    let mut compiler = Compiler { source, at, loose, problems };
+    compiler.refuse_foreign_rules();
+    let kind = compiler.kind();
+    (problems.len() == before).then_some(())?;
+    Some(Column {
+        name: name?,
+        header: loose.header.clone().unwrap_or_else(|| loose.name.clone()),
+        kind: kind?,
+        nullable: loose.nullable,
+    })
+}
+
+struct Compiler<'a> {
+    source: &'a Source,
+    at: &'a At,
+    loose: &'a LooseColumn,
+    problems: &'a mut Problems,
+}
+
+impl Compiler<'_> {
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(self.source.problem(&self.at.clone().then(key), message));
+    }
+
+    fn refuse_foreign_rules(&mut self) {
+        let base = self.loose.kind.split('(').next().unwrap_or("").trim();
+        let rules: [(&str, bool, &[&str]); 6] = [
+            ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
+            ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
+            ("min_length", self.loose.min_length.is_some(), &["text"]),
+            ("max_length", self.loose.max_length.is_some(), &["text"]),
+            ("allowed", self.loose.allowed.is_some(), &["text", "integer", "bigint"]),
+            ("pattern", self.loose.pattern.is_some(), &["text"]),
+        ];
+        for (rule, is_set, types) in rules {
+            if is_set && !types.contains(&base) {
+                self.problem(rule, format!("a column of type {base} can't have this rule; it is for {}", types.join(", ")));
+            }
+        }
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let text = self.loose.kind.clone();
+        match text.trim() {
+            "integer" => Some(Kind::Integer(self.integer_rule(i64::from(i32::MIN), i64::from(i32::MAX))?)),
+            "bigint" => Some(Kind::Bigint(self.integer_rule(i64::MIN, i64::MAX)?)),
+            "text" => Some(Kind::Text(self.text_rule()?)),
+            "date" => Some(Kind::Date(self.range("a date (YYYY-MM-DD)", super::cell::parse_date)?)),
+            "timestamp" => {
+                Some(Kind::Timestamp(self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp)?))
+            }
+            "boolean" => Some(Kind::Boolean),
+            "uuid" => Some(Kind::Uuid),
+            "json" => Some(Kind::Json),
+            other => self.numeric(other),
+        }
+    }
+
+    fn numeric(&mut self, text: &str) -> Option<Kind> {
+        let Some(arguments) = text.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')')) else {
+            let hint = if text == "numeric" { "; write numeric(p,s)".to_owned() } else { suggest(text, TYPES) };
+            self.problem("type", format!("{text:?} is no type{hint}"));
+            return None;
+        };
+        let (p, s) = arguments.split_once(',').unwrap_or((arguments, "0"));
+        match (p.trim().parse::<u32>(), s.trim().parse::<u32>()) {
+            (Ok(precision @ 1..=28), Ok(scale)) if scale <= precision => {
+                let range = self.range("a decimal number", super::cell::parse_decimal)?;
+                Some(Kind::Numeric { precision, scale, range })
+            }
+            _ => {
+                self.problem("type", format!("{text:?}: the precision is 1 to 28, the scale 0 to the precision"));
+                None
+            }
+        }
+    }
+
+    fn integer_rule(&mut self, least: i64, greatest: i64) -> Option<IntegerRule> {
+        let parse = |text: &[u8]| super::cell::parse_integer(text).ok();
+        let range = self.range("a whole number", parse)?;
+        let mut rule = IntegerRule {
+            min: range.min.unwrap_or(least),
+            max: range.max.unwrap_or(greatest),
+            allowed: None,
+        };
+        if rule.min < least || rule.max > greatest {
+            self.problem("type", format!("its bounds lie beyond what the type holds ({least} to {greatest})"));
+        }
+        if let Some(allowed) = &self.loose.allowed {
+            let numbers: Option<Vec<i64>> = allowed.iter().map(|text| parse(text.as_bytes())).collect();
+            match numbers {
+                Some(mut numbers) => {
+                    numbers.sort_unstable();
+                    rule.allowed = Some(numbers);
+                }
+                None => self.problem("allowed", "every allowed value of a whole number must be one"),
+            }
+        }
+        Some(rule)
+    }
+
+    fn text_rule(&mut self) -> Option<TextRule> {
+        let rule = TextRule {
+            min_length: self.loose.min_length.unwrap_or(0),
+            max_length: self.loose.max_length,
+            allowed: self.loose.allowed.as_ref().map(|all| all.iter().map(|v| v.clone().into_bytes()).collect()),
+            pattern: self.pattern(),
+        };
+        match rule.max_length {
+            Some(0) => self.problem("max_length", "must be at least 1"),
+            Some(n) if n > 10_485_760 => self.problem("max_length", "PostgreSQL's varchar ends at 10485760"),
+            Some(n) if n < rule.min_length => self.problem("max_length", "is less than min_length"),
+            _ => return Some(rule),
+        }
+        None
+    }
+
+    fn pattern(&mut self) -> Option<Regex> {
+        let pattern = self.loose.pattern.as_ref()?;
+        match Regex::new(&format!("^(?:{pattern})$")) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                let last = error.to_string().lines().last().unwrap_or("").to_owned();
+                self.problem("pattern", format!("is not a regular expression: {last}"));
+                None
+            }
+        }
+    }
+
+    fn range<T: PartialOrd + Copy>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<Range<T>> {
+        let loose = self.loose;
+        let min = self.bound("min", loose.min.as_ref(), what, &parse);
+        let max = self.bound("max", loose.max.as_ref(), what, &parse);
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            self.problem("min", "is greater than max");
+        }
+        Some(Range { min, max })
+    }
+
+    fn bound<T>(&mut self, key: &str, bound: Option<&Bound>, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let text = match bound? {
+            Bound::Number(number) => number.to_string(),
+            Bound::Text(text) => text.clone(),
+        };
+        let parsed = parse(text.as_bytes());
+        if parsed.is_none() {
+            self.problem(key, format!("{text:?} is not {what}"));
+        }
+        parsed
+    }
+}

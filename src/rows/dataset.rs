@@ -1,0 +1,206 @@
+//! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
+
+use super::column::{Column, LooseColumn, compile_column};
+use super::gate::Gate;
+use super::header::{ExtraColumns, folded};
+use super::inbox;
+use super::measure::{LooseMeasure, Measure, compile_measures};
+use super::split::Marks;
+use crate::config::{At, Customer, Ident, Problems, Source, Table};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use validator::Validate;
+
+/// `config/datasets/NAME.toml`: a kind of file that customers deliver.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LooseDataset {
+    /// Its name, an identifier; the file is called the same.
+    pub name: String,
+    /// Where its files arrive, relative to the inbox: `*` and `?`, `{customer}` and `{customer.FIELD}`, and the
+    /// run date as `%Y%m%d` and the like. A pattern without a date serves whatever date is asked for.
+    pub file: String,
+    /// The table of each customer, made from the columns; holds `{customer}`.
+    pub table: String,
+    /// A view over all customers' tables, each row telling its customer.
+    pub consolidated: Option<String>,
+    /// How the files are written.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// What a load must be like to be published.
+    #[serde(default)]
+    pub gate: Gate,
+    /// The columns, in the order of the table.
+    #[schemars(length(min = 1))]
+    pub column: Vec<LooseColumn>,
+    /// SQL aggregates over a load, kept in the load ledger: name to expression.
+    #[serde(default)]
+    pub measures: IndexMap<String, LooseMeasure>,
+}
+
+/// How a dataset's files are written.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dialect {
+    /// Between fields: one ASCII character.
+    #[schemars(length(min = 1, max = 1))]
+    pub delimiter: String,
+    /// Around fields that hold delimiters or line ends; empty for none.
+    #[schemars(length(max = 1))]
+    pub quote: String,
+    /// Whether blanks around a bare (unquoted) value are dropped.
+    pub trim: bool,
+    /// Bare texts that mean null.
+    pub null: Vec<String>,
+    /// What to do with columns that the dataset doesn't know.
+    pub extra_columns: ExtraColumns,
+    /// The greatest size of a record, in bytes; a longer one is rejected.
+    #[validate(range(min = 1024, max = 67_108_864))]
+    pub max_record_bytes: usize,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            delimiter: ",".into(),
+            quote: "\"".into(),
+            trim: false,
+            null: vec![String::new()],
+            extra_columns: ExtraColumns::Reject,
+            max_record_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Dialect {
+    /// The bytes that structure a file.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        let first = |text: &str| text.bytes().next();
+        Marks { delimiter: first(&self.delimiter).unwrap_or(b','), quote: first(&self.quote) }
+    }
+}
+
+/// A checked dataset.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Its name.
+    pub name: Ident,
+    /// Where its files arrive.
+    pub file: String,
+    /// The table's name, with `{customer}` in it.
+    pub table: String,
+    /// The schema its tables lie in.
+    pub schema: Ident,
+    /// The view over all customers' tables.
+    pub consolidated: Option<Ident>,
+    /// How its files are written.
+    pub dialect: Dialect,
+    /// What a load must be like.
+    pub gate: Gate,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its measures.
+    pub measures: Vec<Measure>,
+}
+
+impl Dataset {
+    /// The table of a customer.
+    ///
+    /// # Errors
+    /// A configuration fault; [`compile_dataset`] has refused such a name for every known customer.
+    pub fn table_of(&self, customer: &Customer) -> anyhow::Result<Table> {
+        let name = Ident::parse(&self.table.replace("{customer}", customer.name.as_str()))
+            .map_err(|error| crate::fault::config(format!("the table of {} for {}: {error}", self.name, customer.name)))?;
+        Ok(Table { schema: self.schema.clone(), name })
+    }
+
+    /// Where the file of a customer arrives, relative to the inbox.
+    #[must_use]
+    pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
+        customer.files.get(self.name.as_str()).unwrap_or(&self.file)
+    }
+}
+
+/// Compiles a dataset for these customers; everything wrong with it is a problem.
+pub fn compile_dataset(
+    source: &Source,
+    loose: LooseDataset,
+    schema: &Ident,
+    customers: &[Customer],
+    problems: &mut Problems,
+) -> Option<Dataset> {
+    let before = problems.len();
+    let name = ident(source, "name", &loose.name, problems);
+    if source.path().file_stem().is_some_and(|stem| stem != loose.name.as_str()) {
+        problems.push(source.problem(&At::key("name"), format!("the file of the dataset {0} must be called {0}.toml", loose.name)));
+    }
+    let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));
+    check_dialect(source, &loose.dialect, problems);
+    loose.gate.check(source, problems);
+    inbox::check_pattern(source, &At::key("file"), &loose.file, customers, problems);
+    check_tables(source, &loose.table, customers, problems);
+    let columns = compile_columns(source, &loose.column, problems);
+    let measures = compile_measures(source, &loose.measures, problems);
+    (problems.len() == before).then_some(())?;
+    Some(Dataset {
+        name: name?,
+        file: loose.file,
+        table: loose.table,
+        schema: schema.clone(),
+        consolidated: consolidated.flatten(),
+        dialect: loose.dialect,
+        gate: loose.gate,
+        columns,
+        measures,
+    })
+}
+
+fn ident(source: &Source, key: &str, name: &str, problems: &mut Problems) -> Option<Ident> {
+    Ident::parse(name).map_err(|error| problems.push(source.problem(&At::key(key), error.to_string()))).ok()
+}
+
+fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
+    let at = |key| At::key("dialect").then(key);
+    for (key, text) in [("delimiter", &dialect.delimiter), ("quote", &dialect.quote)] {
+        if text.bytes().any(|b| !b.is_ascii() || b == b'\n' || b == b'\r' || b == 0) {
+            problems.push(source.problem(&at(key), format!("{text:?} can't be a {key}: one ASCII character, not a line end")));
+        }
+    }
+    if dialect.delimiter == dialect.quote {
+        problems.push(source.problem(&at("quote"), "is the same as the delimiter"));
+    }
+}
+
+fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems: &mut Problems) {
+    let at = At::key("table");
+    if !pattern.contains("{customer}") {
+        problems.push(source.problem(&at, "must hold {customer}: each customer has a table of its own"));
+    }
+    for customer in customers {
+        let name = pattern.replace("{customer}", customer.name.as_str());
+        if let Err(error) = Ident::parse(&name) {
+            problems.push(source.problem(&at, format!("for the customer {}: {error}", customer.name)));
+        }
+    }
+}
+
+fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Problems) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::with_capacity(loose.len());
+    for (i, column) in loose.iter().enumerate() {
+        let at = At::key("column").index(i);
+        let Some(column) = compile_column(source, &at, column, problems) else { continue };
+        if columns.iter().any(|c| c.name == column.name) {
+            problems.push(source.problem(&at.clone().then("name"), format!("the column {} is there twice", column.name)));
+        }
+        if columns.iter().any(|c| folded(&c.header) == folded(&column.header)) {
+            problems.push(source.problem(&at, format!("two columns are called {:?} in the header", column.header)));
+        }
+        columns.push(column);
+    }
+    if columns.len() > 1000 {
+        problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
+    }
+    columns
+}

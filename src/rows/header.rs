@@ -1,0 +1,74 @@
+//! Binds a dataset's columns to a file's header, by name, in any order.
+
+use super::column::Column;
+use super::reject::shown;
+use crate::fault;
+
+/// Where each column of the dataset stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// For each of the dataset's columns the index of its field.
+    pub fields: Vec<usize>,
+    /// The header as it was written, for payloads.
+    pub names: Vec<String>,
+    /// Names in the header that the dataset doesn't know.
+    pub extra: Vec<String>,
+}
+
+/// What to do with columns that the dataset doesn't know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExtraColumns {
+    /// Refuse the file: the delivery is not what was agreed.
+    #[default]
+    Reject,
+    /// Leave them unread; the ledger lists them.
+    Ignore,
+}
+
+/// A header's name with case folded, outer blanks dropped and inner blanks turned into `_`.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join("_").to_lowercase()
+}
+
+/// Finds every column in the header.
+///
+/// # Errors
+/// A data fault that names every missing, duplicate and unknown column, and shows what was found.
+pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyhow::Result<Binding> {
+    let found: Vec<String> = names.iter().map(|n| folded(n)).collect();
+    let expected: Vec<String> = columns.iter().map(|c| folded(&c.header)).collect();
+    let mut faults = Vec::new();
+    for (column, name) in columns.iter().zip(&expected) {
+        match found.iter().filter(|f| *f == name).count() {
+            0 => faults.push(format!("the column {:?} is missing", column.header)),
+            1 => {}
+            n => faults.push(format!("the column {:?} is there {n} times", column.header)),
+        }
+    }
+    let unknown: Vec<String> =
+        names.iter().zip(&found).filter(|(_, f)| !expected.contains(f)).map(|(n, _)| n.clone()).collect();
+    if extra == ExtraColumns::Reject {
+        faults.extend(unknown.iter().map(|n| format!("the column {} is not expected", shown(n.as_bytes()))));
+    }
+    if !faults.is_empty() {
+        return Err(wrong_header(&faults, columns, &names));
+    }
+    let fields = expected.iter().filter_map(|name| found.iter().position(|f| f == name)).collect();
+    Ok(Binding { fields, names, extra: unknown })
+}
+
+fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {
+    let expected: Vec<&str> = columns.iter().map(|c| c.header.as_str()).collect();
+    let mut found: Vec<String> = names.iter().take(20).map(|n| shown(n.as_bytes())).collect();
+    if names.len() > found.len() {
+        found.push(format!("… ({} in all)", names.len()));
+    }
+    fault::data(format!(
+        "the header does not fit: {}; expected {} (in any order), found {}",
+        faults.join("; "),
+        expected.join(", "),
+        found.join(", ")
+    ))
+}

@@ -1,0 +1,145 @@
+//! Finds a customer's file for a run date by the dataset's pattern.
+
+use crate::config::{At, Customer, Problems, Source, suggest};
+use crate::fault;
+use anyhow::Context;
+use chrono::NaiveDate;
+use chrono::format::{Item, StrftimeItems};
+use glob::{MatchOptions, Pattern};
+use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
+
+const MATCH: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// The one file that matches `pattern` for this customer and run date.
+///
+/// # Errors
+/// A data fault when there is none, or more than one: which of them counts is not ours to guess.
+pub fn find(inbox: &Path, pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<PathBuf> {
+    let wanted = render(pattern, customer, run_date)?;
+    let full = format!("{}/{wanted}", Pattern::escape(&inbox.to_string_lossy()));
+    let shown = inbox.join(&wanted);
+    let mut found: Vec<PathBuf> = glob::glob_with(&full, MATCH)
+        .map_err(|error| fault::config(format!("the file pattern {pattern:?}: {error}")))?
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("can't search {}", shown.display()))?;
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(fault::data(format!(
+            "no file of {} for {run_date}: nothing matches {}",
+            customer.name,
+            shown.display()
+        ))),
+        n => {
+            let names: Vec<String> = found.iter().take(5).map(|p| p.display().to_string()).collect();
+            Err(fault::data(format!(
+                "{n} files of {} for {run_date} match {}: {}; leave one, or make the pattern tell them apart",
+                customer.name,
+                shown.display(),
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// The pattern with run date and customer filled in; what they bring is taken literally.
+fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<String> {
+    let mut dated = String::new();
+    write!(dated, "{}", run_date.format(pattern))
+        .map_err(|_| fault::config(format!("the file pattern {pattern:?} has an unknown date specifier")))?;
+    let mut text = String::new();
+    for part in parts(&dated) {
+        match part {
+            Part::Text(plain) => text.push_str(plain),
+            Part::Field(name) => text.push_str(&Pattern::escape(customer.field(name).ok_or_else(|| {
+                fault::config(format!("the customer {} has no field {name:?} for the file pattern {pattern:?}", customer.name))
+            })?)),
+            Part::Unknown(text) => return Err(fault::config(format!("{{{text}}} in the file pattern {pattern:?} is unknown"))),
+        }
+    }
+    Ok(text)
+}
+
+enum Part<'a> {
+    Text(&'a str),
+    /// A field of the customer.
+    Field(&'a str),
+    /// Something else in braces.
+    Unknown(&'a str),
+}
+
+fn parts(pattern: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = pattern;
+    while let Some((before, inner, after)) =
+        rest.split_once('{').and_then(|(before, tail)| tail.split_once('}').map(|(inner, after)| (before, inner, after)))
+    {
+        parts.push(Part::Text(before));
+        parts.push(match inner.strip_prefix("customer") {
+            Some("") => Part::Field("name"),
+            Some(field) if field.starts_with('.') => Part::Field(&field[1..]),
+            _ => Part::Unknown(inner),
+        });
+        rest = after;
+    }
+    parts.push(Part::Text(rest));
+    parts
+}
+
+/// Checks a dataset's file pattern, and the customers' own ones, without looking at any folder.
+pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[Customer], problems: &mut Problems) {
+    let mut problem = |message: String| problems.push(source.problem(at, message));
+    let path = Path::new(pattern);
+    if !path.components().all(|c| matches!(c, Component::Normal(_))) || pattern.is_empty() {
+        problem(format!("{pattern:?} must be a path within the inbox: relative, without `..`"));
+    }
+    if StrftimeItems::new(pattern).any(|item| item == Item::Error) {
+        problem(format!("{pattern:?} has an unknown date specifier; write %% for a percent sign"));
+        return;
+    }
+    if let Err(error) = Pattern::new(pattern) {
+        problem(format!("{pattern:?}: {error}"));
+    }
+    for part in parts(pattern) {
+        match part {
+            Part::Text(_) => {}
+            Part::Unknown(text) => problem(format!("{{{text}}} is unknown; write {{customer}} or {{customer.FIELD}}")),
+            Part::Field(name) => {
+                for customer in customers.iter().filter(|c| c.field(name).is_none()) {
+                    let known = customer.fields.keys().map(String::as_str).chain(["name"]);
+                    problem(format!("the customer {} has no field {name:?}{}", customer.name, suggest(name, known)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Ident;
+
+    fn customer(code: &str) -> Customer {
+        Customer {
+            name: Ident::parse("agency_a").unwrap(),
+            files: Default::default(),
+            fields: [("code".to_owned(), code.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn date_and_customer_are_filled_in_literally() {
+        let date = NaiveDate::from_ymd_opt(2025, 5, 13).unwrap();
+        assert_eq!(render("in/{customer}/%Y%m%d {customer.code}*.csv", &customer("A%d*"), date).unwrap(), "in/agency_a/20250513 A%d[*]*.csv");
+    }
+
+    #[test]
+    fn a_pattern_that_leaves_the_inbox_is_a_problem() {
+        for bad in ["../x.csv", "/etc/passwd", "", "a/%Q.csv", "{customer.town}.csv", "{client}.csv"] {
+            let mut problems = Problems::default();
+            check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[customer("A")], &mut problems);
+            assert!(!problems.is_empty(), "{bad}");
+        }
+    }
+}

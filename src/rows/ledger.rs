@@ -1,0 +1,140 @@
+//! The load ledger `bursar.loads`: one row for each load, written in the transaction that publishes it.
+
+use super::certificate::Certificate;
+use super::load::State;
+use crate::config::Table;
+use anyhow::Context;
+use chrono::NaiveDate;
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// What a load enters into the ledger.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Reserved by [`next_id`].
+    pub id: i64,
+    /// The run it belongs to.
+    pub run_id: Uuid,
+    /// The dataset's name.
+    pub dataset: &'a str,
+    /// The customer's name.
+    pub customer: &'a str,
+    /// The day it is for.
+    pub run_date: NaiveDate,
+    /// The table it was meant for.
+    pub table: &'a Table,
+    /// What became of it.
+    pub state: State,
+    /// Why it was held, or not published; empty otherwise.
+    pub reasons: &'a [String],
+    /// The file's path as it was found.
+    pub file_path: &'a str,
+    /// The file's name alone.
+    pub file_name: &'a str,
+    /// The proof that nothing was lost or invented.
+    pub certificate: &'a Certificate,
+    /// Columns of the file that were left unread.
+    pub ignored_columns: &'a [String],
+    /// The measures, name to value.
+    pub measures: &'a Value,
+    /// How long it took so far, in milliseconds.
+    pub elapsed_ms: i64,
+}
+
+/// What the ledger says of a customer's dataset before a load.
+#[derive(Clone, Copy, Debug, Default, sqlx::FromRow)]
+pub struct LastPublished {
+    /// The newest run date whose rows readers have seen.
+    pub run_date: Option<NaiveDate>,
+    /// The number of its rows.
+    pub loaded: Option<i64>,
+}
+
+/// Reserves a load's id.
+///
+/// # Errors
+/// What the server says.
+pub async fn next_id(connection: &mut PgConnection) -> anyhow::Result<i64> {
+    sqlx::query_scalar("select nextval('bursar.loads_id_seq')").fetch_one(connection).await.context("reserve a load's id")
+}
+
+/// The newest load of a customer's dataset that was published.
+///
+/// # Errors
+/// What the server says.
+pub async fn last_published(connection: &mut PgConnection, dataset: &str, customer: &str) -> anyhow::Result<LastPublished> {
+    let found = sqlx::query_as(
+        "select run_date, loaded from bursar.loads
+          where dataset = $1 and customer = $2 and state = 'published' order by run_date desc, id desc limit 1",
+    )
+    .bind(dataset)
+    .bind(customer)
+    .fetch_optional(connection)
+    .await
+    .context("look for the load published last")?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Enters a load. One that counts (published or measured) takes the place of the one that counted before for
+/// the same customer and run date; the open rejects of that one, and of any held one, are closed as superseded.
+///
+/// # Errors
+/// What the server says.
+pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
+    sqlx::query(
+        "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
+          where status = 'open' and load_id in (
+                select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3)",
+    )
+    .bind(entry.dataset)
+    .bind(entry.customer)
+    .bind(entry.run_date)
+    .bind(entry.id)
+    .execute(&mut *connection)
+    .await
+    .context("close the rejects of the load before")?;
+    if entry.state != State::Held {
+        sqlx::query("update bursar.loads set is_current = false where dataset = $1 and customer = $2 and run_date = $3 and is_current")
+            .bind(entry.dataset)
+            .bind(entry.customer)
+            .bind(entry.run_date)
+            .execute(&mut *connection)
+            .await
+            .context("step over the load before")?;
+    }
+    insert(connection, entry).await
+}
+
+async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let tally = &entry.certificate.tally;
+    sqlx::query(include_str!("ledger_insert.sql"))
+        .bind(entry.id)
+        .bind(entry.run_id)
+        .bind(entry.dataset)
+        .bind(entry.customer)
+        .bind(entry.run_date)
+        .bind(entry.table.to_string())
+        .bind(entry.state.as_str())
+        .bind(entry.state != State::Held)
+        .bind(Json(entry.reasons))
+        .bind(entry.file_path)
+        .bind(entry.file_name)
+        .bind(signed(entry.certificate.bytes))
+        .bind(&entry.certificate.sha256)
+        .bind(signed(tally.records))
+        .bind(signed(tally.loaded))
+        .bind(signed(tally.rejected))
+        .bind(signed(tally.skipped.header + tally.skipped.blank))
+        .bind(Json(entry.certificate))
+        .bind(Json(entry.ignored_columns))
+        .bind(Json(entry.measures))
+        .bind(entry.elapsed_ms)
+        .bind(env!("CARGO_PKG_VERSION"))
+        .execute(connection)
+        .await
+        .context("enter the load into the ledger")?;
+    Ok(())
+}

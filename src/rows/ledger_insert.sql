@@ -1,0 +1,25 @@
+insert into bursar.loads (
+    id,
+    run_id,
+    dataset,
+    customer,
+    run_date,
+    table_name,
+    state,
+    is_current,
+    reasons,
+    file_path,
+    file_name,
+    file_bytes,
+    file_sha256,
+    records,
+    loaded,
+    rejected,
+    skipped,
+    certificate,
+    ignored_columns,
+    measures,
+    elapsed_ms,
+    program_version
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)

@@ -1,0 +1,325 @@
+//! One load: a customer's file into its table, in one transaction, proven by its certificate.
+
+use super::certificate::Certificate;
+use super::copy::{Copied, CopySink, copy_in, feed};
+use super::dataset::Dataset;
+use super::ledger::{self, LastPublished};
+use super::reader::{self, Reading};
+use super::source::SourceFile;
+use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
+use super::{inbox, measure, table};
+use crate::clock::Stopwatch;
+use crate::config::{Customer, Ident, Table};
+use crate::fault;
+use anyhow::Context;
+use chrono::NaiveDate;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// What is to be loaded, and for whom.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The kind of file.
+    pub dataset: Arc<Dataset>,
+    /// Who delivers it.
+    pub customer: Arc<Customer>,
+    /// The run the load belongs to.
+    pub run_id: Uuid,
+    /// The day it is for.
+    pub run_date: NaiveDate,
+    /// Whether a run date older than the published one may replace the table.
+    pub older: Older,
+    /// Where files are delivered.
+    pub inbox: PathBuf,
+    /// Where rejects are spooled.
+    pub spool: PathBuf,
+    /// How long to wait for other users of the table, in seconds.
+    pub lock_timeout_s: u64,
+}
+
+/// What to do with a run date older than the one whose rows readers see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Older {
+    /// Measure it beside the table; the table stays.
+    #[default]
+    Measure,
+    /// Put it in place of the newer rows.
+    Publish,
+}
+
+/// What became of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Readers see its rows.
+    Published,
+    /// Loaded beside the table, because readers see a newer run date: its measures count, its rows are gone.
+    Measured,
+    /// A gate said no: counts and rejects are kept, the table was not touched.
+    Held,
+}
+
+impl State {
+    /// The word kept in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Measured => "measured",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A load that was entered into the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loaded {
+    /// Its id in the ledger.
+    pub load_id: i64,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The customer's name.
+    pub customer: String,
+    /// The table it was meant for.
+    pub table: String,
+    /// What became of it.
+    pub state: State,
+    /// Why it was held or not published.
+    pub reasons: Vec<String>,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The proof.
+    pub certificate: Certificate,
+    /// The measures, name to value.
+    pub measures: Value,
+    /// From the request to the commit, in milliseconds.
+    pub elapsed_ms: i64,
+}
+
+/// Told how many bytes of how many were read.
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// Loads a file. Whatever fails, the table and the ledger are as before.
+///
+/// # Errors
+/// A data fault for the file, configuration for the table, transient for the connection and for `cancel`.
+pub async fn load(
+    pool: &PgPool,
+    request: &Request,
+    progress: Progress,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Loaded> {
+    let stopwatch = Stopwatch::start();
+    let path = inbox::find(&request.inbox, request.dataset.pattern_of(&request.customer), &request.customer, request.run_date)?;
+    let source = SourceFile::open(&path)?;
+    let mut transaction = pool.begin().await.context("begin the load's transaction")?;
+    let mut loading = Loading {
+        request,
+        table: request.dataset.table_of(&request.customer)?,
+        path,
+        load_id: ledger::next_id(&mut transaction).await?,
+        stopwatch,
+    };
+    let loaded = loading.run(&mut transaction, source, progress, cancel).await?;
+    transaction.commit().await.context("commit the load")?;
+    Ok(Loaded { elapsed_ms: stopwatch.elapsed_ms(), ..loaded })
+}
+
+struct Loading<'a> {
+    request: &'a Request,
+    table: Table,
+    path: PathBuf,
+    load_id: i64,
+    stopwatch: Stopwatch,
+}
+
+/// Where the rows go, and why not to the table.
+struct Target {
+    table: Table,
+    state: State,
+    reasons: Vec<String>,
+}
+
+impl Loading<'_> {
+    async fn run(
+        &mut self,
+        connection: &mut PgConnection,
+        source: SourceFile,
+        progress: Progress,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<Loaded> {
+        self.lock(connection).await?;
+        table::check_columns(connection, &self.table, &self.request.dataset.columns).await?;
+        let last = ledger::last_published(connection, self.request.dataset.name.as_str(), self.request.customer.name.as_str()).await?;
+        let mut target = self.target(last)?;
+        execute(connection, "savepoint before_rows".to_owned()).await?;
+        self.empty(connection, &target).await?;
+        let (reading, rejects, copied_rows) = self.copy_rows(connection, &target, source, progress, cancel).await?;
+        let measures = measure::take(connection, &target.table, &self.request.dataset.measures).await?;
+        self.pass_gates(connection, &mut target, &reading, last).await?;
+        let mut certificate = Certificate {
+            bytes: reading.identity.bytes,
+            sha256: reading.identity.sha256.clone(),
+            tally: reading.tally.clone(),
+            copied_rows: Some(copied_rows),
+            copied_rejects: None,
+        };
+        certificate.copied_rejects = Some(copy_rejects(connection, rejects, cancel).await?);
+        certificate.check()?;
+        self.enter(connection, &target, &reading, &certificate, &measures).await?;
+        Ok(self.loaded(target, certificate, measures))
+    }
+
+    /// One load of a table at a time, whoever asks for it; readers are not kept out by this lock.
+    async fn lock(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let seconds = self.request.lock_timeout_s;
+        execute(connection, format!("set local lock_timeout = '{seconds}s'")).await?;
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(format!("bursar load {}", self.table))
+            .execute(connection)
+            .await
+            .with_context(|| format!("{} is being loaded by somebody else; waited {seconds} s", self.table))?;
+        Ok(())
+    }
+
+    fn target(&self, last: LastPublished) -> anyhow::Result<Target> {
+        let newer = last.run_date.filter(|date| *date > self.request.run_date && self.request.older == Older::Measure);
+        let Some(date) = newer else {
+            return Ok(Target { table: self.table.clone(), state: State::Published, reasons: Vec::new() });
+        };
+        let table = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_measured")? };
+        let reason = format!("the table holds the rows of {date}, which is newer; --publish puts this date in their place");
+        Ok(Target { table, state: State::Measured, reasons: vec![reason] })
+    }
+
+    async fn empty(&self, connection: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
+        if target.state == State::Published {
+            return execute(connection, format!("truncate {}", target.table.quoted())).await;
+        }
+        let statement = format!("create temporary table {} (like {}) on commit drop", target.table.name.quoted(), self.table.quoted());
+        execute(connection, statement).await
+    }
+
+    async fn copy_rows(
+        &self,
+        connection: &mut PgConnection,
+        target: &Target,
+        source: SourceFile,
+        progress: Progress,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<(Reading, SpooledBatches, u64)> {
+        let origin = RejectOrigin { load_id: self.load_id, file: file_name(&self.path), table: self.table.to_string() };
+        std::fs::create_dir_all(&self.request.spool)
+            .map_err(|error| fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display())))?;
+        let spool = RejectSpool::new(origin, &self.request.spool);
+        let (sender, receiver) = mpsc::channel(4);
+        let dataset = Arc::clone(&self.request.dataset);
+        let reading = tokio::task::spawn_blocking(move || {
+            let size = source.size();
+            let mut sink = CopySink::new(sender, spool);
+            let reading = reader::read(source, &dataset, &mut sink, &|read| progress(read, size))?;
+            Ok::<_, anyhow::Error>((reading, sink.finish()?))
+        });
+        let statement = table::copy_statement(&target.table.quoted(), &self.request.dataset.columns);
+        let copied = copy_in(connection, &statement, receiver, cancel).await;
+        let read = reading.await.context("the reading thread broke off")?;
+        match copied.with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))? {
+            Copied::All(count) => read.map(|(reading, rejects)| (reading, rejects, count)),
+            Copied::Cancelled => Err(fault::transient(format!("the load of {} was cancelled; nothing was changed", self.table))),
+            Copied::SourceFailed => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
+        }
+    }
+
+    async fn pass_gates(
+        &self,
+        connection: &mut PgConnection,
+        target: &mut Target,
+        reading: &Reading,
+        last: LastPublished,
+    ) -> anyhow::Result<()> {
+        let before = last.loaded.and_then(|n| u64::try_from(n).ok());
+        let reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, before);
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        target.state = State::Held;
+        target.reasons = reasons;
+        execute(connection, "rollback to savepoint before_rows".to_owned()).await
+    }
+
+    async fn enter(
+        &self,
+        connection: &mut PgConnection,
+        target: &Target,
+        reading: &Reading,
+        certificate: &Certificate,
+        measures: &Value,
+    ) -> anyhow::Result<()> {
+        let entry = ledger::Entry {
+            id: self.load_id,
+            run_id: self.request.run_id,
+            dataset: self.request.dataset.name.as_str(),
+            customer: self.request.customer.name.as_str(),
+            run_date: self.request.run_date,
+            table: &self.table,
+            state: target.state,
+            reasons: &target.reasons,
+            file_path: &self.path.to_string_lossy(),
+            file_name: &file_name(&self.path),
+            certificate,
+            ignored_columns: &reading.ignored_columns,
+            measures,
+            elapsed_ms: self.stopwatch.elapsed_ms(),
+        };
+        ledger::enter(connection, &entry).await
+    }
+
+    fn loaded(&self, target: Target, certificate: Certificate, measures: Value) -> Loaded {
+        Loaded {
+            load_id: self.load_id,
+            dataset: self.request.dataset.name.to_string(),
+            customer: self.request.customer.name.to_string(),
+            table: self.table.to_string(),
+            state: target.state,
+            reasons: target.reasons,
+            file: self.path.clone(),
+            certificate,
+            measures,
+            elapsed_ms: 0,
+        }
+    }
+}
+
+async fn copy_rejects(
+    connection: &mut PgConnection,
+    mut rejects: SpooledBatches,
+    cancel: &CancellationToken,
+) -> anyhow::Result<u64> {
+    let (sender, receiver) = mpsc::channel(4);
+    let feeding = tokio::task::spawn_blocking(move || feed(&sender, || rejects.next_batch()));
+    let statement = format!("copy bursar.file_invalid_rows ({COLUMNS}) from stdin (format binary)");
+    let copied = copy_in(connection, &statement, receiver, cancel).await.context("copy the rejects into quarantine")?;
+    let fed = feeding.await.context("the thread that reads the spool broke off")?;
+    match copied {
+        Copied::All(count) => Ok(count),
+        Copied::Cancelled => Err(fault::transient("the load was cancelled; nothing was changed")),
+        Copied::SourceFailed => Err(fed.err().unwrap_or_else(|| fault::bug("the rejects ended without a reason"))),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
+    let shown = statement.clone();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.with_context(|| shown)?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Measures: SQL aggregates over a load, taken in its transaction and kept in the load ledger.
+
+use crate::config::{At, Ident, Problems, Source, Table};
+use anyhow::Context;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// A measure: an SQL aggregate, or a table with `sql` and the type of the result.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LooseMeasure {
+    /// An aggregate whose result is a number.
+    Sql(String),
+    /// An aggregate whose result is of another type.
+    Typed(TypedMeasure),
+}
+
+/// An aggregate with its type.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypedMeasure {
+    /// The aggregate.
+    pub sql: String,
+    /// What it gives.
+    #[serde(rename = "type")]
+    pub kind: MeasureType,
+}
+
+/// The type of a measure's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names are PostgreSQL's")]
+pub enum MeasureType {
+    Numeric,
+    Text,
+    Date,
+    Timestamp,
+    Boolean,
+}
+
+/// A compiled measure.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// Its name: a column of the dataset's measures view.
+    pub name: Ident,
+    /// The aggregate, as the configuration gives it.
+    pub sql: String,
+    /// What it gives.
+    pub kind: MeasureType,
+}
+
+/// Columns that every measures view has; a measure can't take their names.
+pub const LEDGER_COLUMNS: [&str; 10] = [
+    "customer", "run_date", "load_id", "file_name", "file_sha256", "records", "loaded", "rejected", "skipped", "loaded_at",
+];
+
+/// Compiles a dataset's measures.
+pub fn compile_measures(
+    source: &Source,
+    loose: &IndexMap<String, LooseMeasure>,
+    problems: &mut Problems,
+) -> Vec<Measure> {
+    let mut measures = Vec::with_capacity(loose.len());
+    for (name, measure) in loose {
+        let at = At::key("measures").then(name);
+        let (sql, kind) = match measure {
+            LooseMeasure::Sql(sql) => (sql, MeasureType::Numeric),
+            LooseMeasure::Typed(typed) => (&typed.sql, typed.kind),
+        };
+        if let Some(why) = why_not_an_expression(sql) {
+            problems.push(source.problem(&at, why));
+        }
+        if LEDGER_COLUMNS.contains(&name.as_str()) {
+            problems.push(source.problem(&at, format!("{name} is a column of the ledger; call the measure something else")));
+        }
+        match Ident::parse(name) {
+            Ok(name) => measures.push(Measure { name, sql: sql.clone(), kind }),
+            Err(error) => problems.push(source.problem(&at, error.to_string())),
+        }
+    }
+    measures
+}
+
+/// A measure is configuration that operators write, like a report's SQL; a stray semicolon or an open
+/// parenthesis is still better named here than by the server at five in the morning.
+fn why_not_an_expression(sql: &str) -> Option<&'static str> {
+    let mut depth = 0i32;
+    for token in crate::sql::tokens(sql) {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            ";" => return Some("an aggregate can't hold a semicolon"),
+            _ => {}
+        }
+        if depth < 0 {
+            return Some("a parenthesis is closed that was not opened");
+        }
+    }
+    match (sql.trim().is_empty(), depth) {
+        (true, _) => Some("the aggregate is empty"),
+        (_, 0) => None,
+        _ => Some("a parenthesis is not closed"),
+    }
+}
+
+/// Takes the measures over `table`, in one pass, within the load's transaction.
+///
+/// # Errors
+/// A configuration fault when the server refuses an aggregate.
+pub async fn take(connection: &mut PgConnection, table: &Table, measures: &[Measure]) -> anyhow::Result<Value> {
+    if measures.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let aggregates: Vec<String> = measures.iter().map(|m| format!("{} as {}", m.sql, m.name.quoted())).collect();
+    let query = format!("select to_jsonb(m) from (select {} from {}) as m", aggregates.join(", "), table.quoted());
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_one(connection)
+        .await
+        .with_context(|| format!("take the measures of {table}"))
+}
+
+impl Measure {
+    /// The measure as a column of the view over the ledger.
+    #[must_use]
+    pub fn view_column(&self) -> String {
+        let kind = match self.kind {
+            MeasureType::Numeric => "numeric",
+            MeasureType::Text => "text",
+            MeasureType::Date => "date",
+            MeasureType::Timestamp => "timestamp",
+            MeasureType::Boolean => "boolean",
+        };
+        format!("(measures ->> '{}')::{kind} as {}", self.name, self.name.quoted())
+    }
+}

@@ -1,0 +1,25 @@
+//! HOW file bytes become typed rows, and rows a table. Knows no job and no schedule.
+//!
+//! A load is one pass over the bytes. [`source`] reads blocks and hashes them, [`split`] finds the records,
+//! [`cell`] parses and encodes each value by its compiled [`column`], [`reader`] puts the good rows into
+//! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
+//! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
+
+pub mod cell;
+pub mod certificate;
+pub mod column;
+pub mod copy;
+pub mod dataset;
+pub mod gate;
+pub mod header;
+pub mod inbox;
+pub mod ledger;
+pub mod load;
+pub mod measure;
+pub mod parse;
+pub mod reader;
+pub mod reject;
+pub mod source;
+pub mod split;
+pub mod spool;
+pub mod table;

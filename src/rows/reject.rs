@@ -1,0 +1,163 @@
+//! A row that does not conform: every reason, with codes that stay the same from version to version.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// Why a cell or a record is refused. The spelling of each is stored and never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each code's meaning is the text of `Code::class` and docs/quarantine.md")]
+pub enum Code {
+    RecordTooLong,
+    UnclosedQuote,
+    StrayQuote,
+    MissingField,
+    ExtraField,
+    InvalidUtf8,
+    NulByte,
+    NotAnInteger,
+    NotANumber,
+    NotADate,
+    NotATimestamp,
+    NotABoolean,
+    NotAUuid,
+    NotJson,
+    OutOfRange,
+    TooManyDecimals,
+    Null,
+    TooShort,
+    TooLong,
+    NotAllowed,
+    PatternMismatch,
+}
+
+/// The group a reject is triaged by: the gravest of its errors, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorClass {
+    /// The record's form is broken: quotes, number of fields, size.
+    Structure,
+    /// Bytes that are no text.
+    Encoding,
+    /// A value that is not of its column's type.
+    Type,
+    /// A number or date beyond its bounds.
+    Range,
+    /// A value is missing.
+    Null,
+    /// A text of the wrong length.
+    Length,
+    /// A value that is not among the allowed ones.
+    Domain,
+}
+
+impl Code {
+    /// The class this code belongs to.
+    #[must_use]
+    pub const fn class(self) -> ErrorClass {
+        match self {
+            Self::RecordTooLong | Self::UnclosedQuote | Self::StrayQuote | Self::MissingField | Self::ExtraField => {
+                ErrorClass::Structure
+            }
+            Self::InvalidUtf8 | Self::NulByte => ErrorClass::Encoding,
+            Self::NotAnInteger
+            | Self::NotANumber
+            | Self::NotADate
+            | Self::NotATimestamp
+            | Self::NotABoolean
+            | Self::NotAUuid
+            | Self::NotJson => ErrorClass::Type,
+            Self::OutOfRange | Self::TooManyDecimals => ErrorClass::Range,
+            Self::Null => ErrorClass::Null,
+            Self::TooShort | Self::TooLong => ErrorClass::Length,
+            Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,
+        }
+    }
+}
+
+impl ErrorClass {
+    /// The word that is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Structure => "structure",
+            Self::Encoding => "encoding",
+            Self::Type => "type",
+            Self::Range => "range",
+            Self::Null => "null",
+            Self::Length => "length",
+            Self::Domain => "domain",
+        }
+    }
+}
+
+/// Why a cell is refused: a code for machines, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellError {
+    /// The stable code.
+    pub code: Code,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+/// One reason of a rejected row, as stored in `file_invalid_rows.errors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RowError {
+    /// The dataset's column, or none when the record as a whole is at fault.
+    pub column: Option<String>,
+    /// The stable code.
+    pub code: Code,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+/// A rejected record: where it stands, its bytes, and everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reject<'a> {
+    /// The line it starts on, from 1 (the header is usually line 1).
+    pub line: u64,
+    /// Its first byte's place in the file, from 0.
+    pub byte_offset: u64,
+    /// Its length in bytes, line end included.
+    pub byte_length: u64,
+    /// Its bytes, line end included; only the beginning when the record was over the size bound.
+    #[serde(serialize_with = "as_text")]
+    pub raw: Cow<'a, [u8]>,
+    /// Header to text, as far as the record could be taken apart.
+    pub payload: Map<String, Value>,
+    /// The gravest class among the errors.
+    pub error_class: ErrorClass,
+    /// Every error, in the order of the dataset's columns.
+    pub errors: Vec<RowError>,
+}
+
+fn as_text<S: serde::Serializer>(raw: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(raw))
+}
+
+impl Reject<'_> {
+    /// The gravest class of `errors`; a reject without errors does not exist.
+    #[must_use]
+    pub fn class_of(errors: &[RowError]) -> ErrorClass {
+        errors.iter().map(|e| e.code.class()).min().unwrap_or(ErrorClass::Structure)
+    }
+}
+
+/// Text that PostgreSQL's `jsonb` can hold: unreadable bytes and NUL become U+FFFD (the raw bytes stay exact).
+#[must_use]
+pub fn readable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{FFFD}")
+}
+
+/// A value as an error message shows it: in quotes, made readable, cut after 40 characters.
+#[must_use]
+pub fn shown(bytes: &[u8]) -> String {
+    let text = readable(&bytes[..bytes.len().min(200)]);
+    if text.chars().count() > 40 {
+        let head: String = text.chars().take(40).collect();
+        format!("{head:?}…")
+    } else {
+        format!("{text:?}")
+    }
+}

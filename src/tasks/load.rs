@@ -1,0 +1,76 @@
+//! `kind = "load"`: a customer's file of a dataset into that customer's table.
+
+use super::Deps;
+use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use crate::fault::{self, Fault};
+use crate::rows::load::{Loaded, Older, Progress, Request, State, load};
+use anyhow::Context;
+use std::sync::Arc;
+use tracing::info;
+
+pub(super) const SPEC: KindSpec = KindSpec { name: "load", subject: "dataset", needs_item: true };
+
+pub(super) struct LoadTask(pub(super) Deps);
+
+impl TaskKind for LoadTask {
+    fn spec(&self) -> KindSpec {
+        SPEC
+    }
+
+    fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {
+        Box::pin(run(&self.0, context))
+    }
+}
+
+async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
+    let request = request(deps, context)?;
+    let (watch, label) = (Arc::clone(&context.watch), context.label());
+    let progress: Progress = Arc::new(move |done, total| watch.progressed(&label, done, total));
+    let loaded = load(&deps.pool, &request, progress, &context.cancel).await?;
+    outcome(&loaded)
+}
+
+fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
+    let customer = context.item.as_deref().ok_or_else(|| fault::bug("a load without a customer"))?;
+    let paths = &deps.settings.file.paths;
+    Ok(Request {
+        dataset: Arc::clone(deps.catalog.dataset(&context.task.subject)?),
+        customer: Arc::clone(deps.catalog.customer(customer)?),
+        run_id: context.run.id,
+        run_date: context.run.run_date,
+        older: if context.run.publish { Older::Publish } else { Older::Measure },
+        inbox: paths.inbox.clone(),
+        spool: paths.data.join("spool"),
+        lock_timeout_s: deps.settings.file.database.lock_timeout_s,
+    })
+}
+
+fn outcome(loaded: &Loaded) -> anyhow::Result<Outcome> {
+    let summary = serde_json::to_value(loaded).context("describe the load")?;
+    let tally = &loaded.certificate.tally;
+    info!(
+        load.id = loaded.load_id,
+        table.name = %loaded.table,
+        rows.loaded = tally.loaded,
+        rows.rejected = tally.rejected,
+        file.bytes = loaded.certificate.bytes,
+        elapsed_ms = loaded.elapsed_ms,
+        "{}: {} rows {}, {} rejected",
+        loaded.table,
+        tally.loaded,
+        loaded.state.as_str(),
+        tally.rejected,
+    );
+    if loaded.state != State::Held {
+        return Ok(Outcome::Done(summary));
+    }
+    let reason = format!(
+        "the load of {} into {} is held, the table was not touched: {}; its {} rejects are kept under load {}",
+        loaded.file.display(),
+        loaded.table,
+        loaded.reasons.join("; "),
+        tally.rejected,
+        loaded.load_id,
+    );
+    Ok(Outcome::Refused { fault: Fault::Data, reason, summary })
+}

@@ -1,0 +1,54 @@
+//! `kind = "report"`: a report over the load ledger, as a CSV with its provenance.
+
+use super::Deps;
+use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use crate::report::provenance::{Missing, RunOrigin};
+use crate::report::write::{Partial, Request, Written, write_report};
+use anyhow::Context;
+use tracing::{info, warn};
+
+pub(super) const SPEC: KindSpec = KindSpec { name: "report", subject: "report", needs_item: false };
+
+pub(super) struct ReportTask(pub(super) Deps);
+
+impl TaskKind for ReportTask {
+    fn spec(&self) -> KindSpec {
+        SPEC
+    }
+
+    fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {
+        Box::pin(run(&self.0, context))
+    }
+}
+
+async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
+    let customers: Vec<String> = deps.catalog.customers.keys().cloned().collect();
+    let request = Request {
+        report: deps.catalog.report(&context.task.subject)?,
+        run_date: context.run.run_date,
+        run: RunOrigin { id: context.run.id, job: context.run.job.clone() },
+        customers: &customers,
+        partial: if context.task.after_any_outcome { Partial::Write } else { Partial::Wait },
+        output: &deps.settings.file.paths.output,
+        now: deps.clock.now(),
+    };
+    let written = write_report(&deps.pool, &request).await.with_context(|| format!("write the report {}", request.report.name))?;
+    let summary = serde_json::to_value(&written).context("describe the report")?;
+    match written {
+        Written::Waiting { missing } => {
+            let reason = format!("the report waits: for {} there is no load of {}", request.run_date, names(&missing));
+            Ok(Outcome::Skipped { reason, summary })
+        }
+        Written::Written { path, file, missing } => {
+            info!(file.path = %path.display(), rows = file.rows, "wrote {} ({} rows)", path.display(), file.rows);
+            if !missing.is_empty() {
+                warn!("{} lacks {}: no load for {}", path.display(), names(&missing), request.run_date);
+            }
+            Ok(Outcome::Done(summary))
+        }
+    }
+}
+
+fn names(missing: &[Missing]) -> String {
+    missing.iter().map(|m| format!("{} ({})", m.customer, m.dataset)).collect::<Vec<_>>().join(", ")
+}

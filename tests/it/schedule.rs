@@ -1,0 +1,414 @@
+//! When a job is due: tables at the changes of the clocks, and laws against a model that walks every minute.
+
+use std::collections::BTreeSet;
+
+use bursar::engine::schedule::{Schedule, ScheduleError};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+const ZONES: [&str; 10] = [
+    "America/New_York",
+    "Europe/Madrid",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "Africa/Casablanca",
+    "Asia/Tehran",
+    "Pacific/Apia",
+    "Europe/London",
+    "America/St_Johns",
+    "UTC",
+];
+
+const EXPRESSIONS: [&str; 10] = [
+    "30 2 * * *",
+    "0 0 * * *",
+    "59 23 * * 1-5",
+    "0,30 1-3 * * *",
+    "*/15 2 * * *",
+    "0 */2 * * *",
+    "7 * * * *",
+    "*/15 * * * *",
+    "0 4 L * *",
+    "*/20 30 1,2 * * SUN",
+];
+
+fn schedule(expression: &str, zone: &str) -> Schedule {
+    Schedule::parse(expression, zone).unwrap()
+}
+
+fn utc(text: &str) -> DateTime<Utc> {
+    let seconds = if text.len() == "2024-03-10T07:00".len() { ":00" } else { "" };
+    format!("{text}{seconds}Z").parse().unwrap()
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+fn due(expression: &str, zone: &str, after: &str, upto: &str) -> Vec<DateTime<Utc>> {
+    schedule(expression, zone).between(utc(after), utc(upto)).collect()
+}
+
+#[track_caller]
+fn assert_due(expression: &str, zone: &str, within: (&str, &str), expected: &[&str]) {
+    let expected: Vec<_> = expected.iter().map(|at| utc(at)).collect();
+    assert_eq!(due(expression, zone, within.0, within.1), expected, "{expression} in {zone}");
+}
+
+// Tables.
+
+#[test]
+fn a_skipped_reading_is_due_at_the_end_of_the_gap() {
+    let march = ("2024-03-09T12:00", "2024-03-11T12:00");
+    assert_due("30 2 * * *", "America/New_York", march, &["2024-03-10T07:00", "2024-03-11T06:30"]);
+    let march = ("2024-03-30T12:00", "2024-04-01T12:00");
+    assert_due("30 2 * * *", "Europe/Madrid", march, &["2024-03-31T01:00", "2024-04-01T00:30"]);
+    let october = ("2024-10-05T00:00", "2024-10-07T00:00"); // 02:00 becomes 02:30
+    assert_due("15 2 * * *", "Australia/Lord_Howe", october, &["2024-10-05T15:30", "2024-10-06T15:15"]);
+    let midnight = ("2018-11-03T12:00", "2018-11-05T12:00"); // 00:00 becomes 01:00
+    assert_due("0 0 * * *", "America/Sao_Paulo", midnight, &["2018-11-04T03:00", "2018-11-05T02:00"]);
+}
+
+#[test]
+fn a_repeated_reading_is_due_the_first_time() {
+    let november = ("2024-11-02T12:00", "2024-11-04T12:00");
+    assert_due("30 1 * * *", "America/New_York", november, &["2024-11-03T05:30", "2024-11-04T06:30"]);
+    assert_due("30 2 * * *", "America/New_York", november, &["2024-11-03T07:30", "2024-11-04T07:30"]);
+    let october = ("2024-10-26T12:00", "2024-10-28T12:00");
+    assert_due("30 2 * * *", "Europe/Madrid", october, &["2024-10-27T00:30", "2024-10-28T01:30"]);
+    let april = ("2024-04-06T00:00", "2024-04-07T20:00"); // 02:00 becomes 01:30
+    assert_due("45 1 * * *", "Australia/Lord_Howe", april, &["2024-04-06T14:45", "2024-04-07T15:15"]);
+    assert_due("15 2 * * *", "Australia/Lord_Howe", april, &["2024-04-06T15:45", "2024-04-07T15:45"]);
+}
+
+#[test]
+fn several_skipped_readings_and_the_one_after_them_are_one() {
+    let march = ("2024-03-10T05:00", "2024-03-10T12:00");
+    assert_due("*/15 2 * * *", "America/New_York", march, &["2024-03-10T07:00"]);
+    assert_due("*/10 * 2 * * *", "America/New_York", march, &["2024-03-10T07:00"]);
+    assert_due("0 2,3 * * *", "America/New_York", march, &["2024-03-10T07:00"]);
+    assert_due("30 2,3 * * *", "America/New_York", march, &["2024-03-10T07:00", "2024-03-10T07:30"]);
+}
+
+#[test]
+fn a_job_of_several_named_hours_is_not_repeated_nor_lost() {
+    let november = ("2024-11-03T04:00", "2024-11-03T23:00");
+    assert_due("0 1,13 * * *", "America/New_York", november, &["2024-11-03T05:00", "2024-11-03T18:00"]);
+    let march = ("2024-03-10T05:00", "2024-03-10T23:00");
+    assert_due("0 2,14 * * *", "America/New_York", march, &["2024-03-10T07:00", "2024-03-10T18:00"]);
+}
+
+#[test]
+fn a_job_of_every_hour_follows_real_time() {
+    for (night, hours) in [("2024-03-31T00:00", 2), ("2024-10-27T00:00", 3), ("2024-06-01T00:00", 2)] {
+        let start = utc(night) - TimeDelta::seconds(1);
+        let end = start + TimeDelta::hours(hours);
+        for (expression, every) in [("0 * * * *", 60), ("*/15 * * * *", 15), ("0 0-23 * * *", 60)] {
+            let due: Vec<_> = schedule(expression, "Europe/Madrid").between(start, end).collect();
+            let expected: Vec<_> = (0..hours * 60 / every).map(|n| utc(night) + TimeDelta::minutes(n * every)).collect();
+            assert_eq!(due, expected, "{expression} at {night}");
+        }
+        let every_second = schedule("* * * * * *", "Europe/Madrid").between(start, end).count();
+        assert_eq!(i64::try_from(every_second).unwrap(), hours * 3600);
+    }
+}
+
+#[test]
+fn a_change_of_half_an_hour_shows_some_readings_twice_and_others_not() {
+    let april = ("2024-04-06T13:00", "2024-04-06T17:00"); // 01:30 to 02:00 is repeated
+    let expected = ["2024-04-06T13:45", "2024-04-06T14:45", "2024-04-06T15:15", "2024-04-06T16:15"];
+    assert_due("45 * * * *", "Australia/Lord_Howe", april, &expected);
+    let october = ("2024-10-05T14:00", "2024-10-05T17:00"); // 02:00 to 02:30 is skipped
+    assert_due("15 * * * *", "Australia/Lord_Howe", october, &["2024-10-05T14:45", "2024-10-05T16:15"]);
+}
+
+#[test]
+fn a_day_that_the_zone_skipped_has_no_occurrence() {
+    let week = ("2011-12-29T00:00", "2011-12-31T20:00");
+    let expected = ["2011-12-29T15:00", "2011-12-30T15:00", "2011-12-31T15:00"];
+    assert_due("0 5 * * *", "Pacific/Apia", week, &expected);
+    let job = schedule("0 5 * * *", "Pacific/Apia");
+    let dates: Vec<_> = expected.iter().map(|at| job.run_date(utc(at))).collect();
+    assert_eq!(dates, [day("2011-12-29"), day("2011-12-31"), day("2012-01-01")]);
+}
+
+#[test]
+fn a_gap_that_ends_at_midnight_belongs_to_the_day_before() {
+    let job = schedule("30 23 * * *", "America/Nuuk"); // Saturday 23:00 becomes Sunday 00:00
+    let due: Vec<_> = job.between(utc("2024-03-30T12:00"), utc("2024-04-01T12:00")).collect();
+    assert_eq!(due, [utc("2024-03-31T01:00"), utc("2024-04-01T00:30")]);
+    assert_eq!(job.run_date(due[0]), day("2024-03-30"));
+    assert_eq!(job.run_date(due[1]), day("2024-03-31"));
+}
+
+#[test]
+fn a_run_date_is_the_day_in_the_zone() {
+    let job = schedule("0 21 * * *", "America/New_York");
+    assert_eq!(job.run_date(utc("2024-07-02T01:00")), day("2024-07-01"));
+    assert_eq!(schedule("0 5 * * *", "Pacific/Apia").run_date(utc("2024-07-01T16:00")), day("2024-07-02"));
+}
+
+#[test]
+fn the_29th_of_february_is_found_across_a_century() {
+    let job = schedule("0 0 29 2 *", "UTC");
+    assert_eq!(job.next_after(utc("2024-02-29T00:00")), Some(utc("2028-02-29T00:00")));
+    assert_eq!(job.next_after(utc("2096-03-01T00:00")), Some(utc("2104-02-29T00:00")));
+    assert_eq!(job.last_at(utc("2104-02-28T23:59")), Some(utc("2096-02-29T00:00")));
+    let on_a_sunday = schedule("0 0 29 2 +SUN", "UTC");
+    assert_eq!(on_a_sunday.next_after(utc("2072-03-01T00:00")), Some(utc("2112-02-28T00:00") + TimeDelta::days(1)));
+    assert_eq!(on_a_sunday.last_at(utc("2112-02-28T00:00")), Some(utc("2072-02-28T00:00")));
+}
+
+#[test]
+fn six_fields_begin_with_the_second_and_five_with_the_minute() {
+    assert_due("30 15 4 * * *", "UTC", ("2024-01-01T00:00", "2024-01-02T00:00"), &["2024-01-01T04:15:30"]);
+    assert_due("15 4 * * *", "UTC", ("2024-01-01T00:00", "2024-01-02T00:00"), &["2024-01-01T04:15"]);
+    assert_eq!(schedule("  0 5 * * mon-fri ", "UTC").expression(), "0 5 * * mon-fri");
+    assert_eq!(schedule("0 5 * * *", "Europe/Madrid").zone(), chrono_tz::Europe::Madrid);
+}
+
+#[test]
+fn what_is_no_schedule_is_refused_with_the_field_that_is_wrong() {
+    let cases = [
+        ("", "five fields (minute first) or six (second first) are needed, not 0"),
+        ("0 5 * *", "five fields (minute first) or six (second first) are needed, not 4"),
+        ("0 0 5 * * * 2025", "five fields (minute first) or six (second first) are needed, not 7"),
+        ("@daily", "nicknames are not understood, write 0 0 * * * for @daily"),
+        ("61 5 * * *", "minute 61: number out of bounds (0-59 allowed)"),
+        ("0 25 * * *", "hour 25: number out of bounds (0-23 allowed)"),
+        ("0 5-3 * * *", "hour 5-3: range out of bounds (0-23 allowed)"),
+        ("*/0 5 * * *", "minute */0: step cannot be zero (0-59 allowed)"),
+        ("0 0 5,,6 * *", "day of month 5,,6: an item of the list is empty (1-31 allowed)"),
+        ("0 , * * *", "hour ,: an item of the list is empty (0-23 allowed)"),
+        ("0 5 * MON *", "month MON: MON is not understood here (1-12 allowed)"),
+        ("sun 5 * * *", "minute sun: sun is not understood here (0-59 allowed)"),
+        ("0 5 * * ? 2025", "day of week 2025: number out of bounds (0-7 allowed)"),
+        ("0 5; * * *", "hour 5;: a character is not understood here (0-23 allowed)"),
+    ];
+    for (expression, message) in cases {
+        let error = Schedule::parse(expression, "UTC").unwrap_err();
+        let expected = ScheduleError::Expression { expression: expression.into(), message: message.into() };
+        assert_eq!(error, expected);
+        assert_eq!(error.to_string(), format!("{expression:?} is no schedule: {message}"));
+    }
+}
+
+#[test]
+fn an_unknown_zone_is_refused() {
+    for zone in ["Europe/Barcelona", "", "europe/madrid", "+02:00"] {
+        let error = Schedule::parse("0 5 * * *", zone).unwrap_err();
+        assert_eq!(error, ScheduleError::Zone { zone: zone.to_owned() });
+        assert_eq!(error.to_string(), format!("{zone:?} is no time zone of the IANA database"));
+    }
+}
+
+#[test]
+fn an_expression_that_no_day_matches_is_refused() {
+    for expression in ["0 0 2 31 2 *", "0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 1 * +FRI#5", "0 0 * * L", "0 0 30W 2 *"] {
+        let error = Schedule::parse(expression, "UTC").unwrap_err();
+        assert_eq!(error, ScheduleError::NeverFires { expression: expression.to_owned() });
+    }
+}
+
+#[test]
+fn instants_beyond_the_calendar_have_no_occurrences() {
+    for expression in EXPRESSIONS {
+        let job = schedule(expression, "Pacific/Apia");
+        assert_eq!(job.next_after(DateTime::<Utc>::MAX_UTC), None);
+        assert_eq!(job.last_at(DateTime::<Utc>::MIN_UTC), None);
+        assert!(job.next_after(DateTime::<Utc>::MIN_UTC).is_some());
+        assert_eq!(job.last_at(DateTime::<Utc>::MAX_UTC), None);
+        let _ = (job.run_date(DateTime::<Utc>::MAX_UTC), job.run_date(DateTime::<Utc>::MIN_UTC));
+    }
+}
+
+// The model: walk through UTC, read the clock, and remember how far it has been.
+
+/// A plan in sets, and its text.
+#[derive(Clone, Debug)]
+struct Plan {
+    text: String,
+    seconds: Vec<u32>,
+    minutes: Vec<u32>,
+    hours: Vec<u32>,
+    weekdays: Vec<u32>,
+}
+
+impl Plan {
+    fn new(seconds: Vec<u32>, minutes: Vec<u32>, hours: Vec<u32>, weekdays: Vec<u32>) -> Self {
+        let list = |values: &[u32]| values.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let text = format!("{} {} {} * * {}", list(&seconds), list(&minutes), list(&hours), list(&weekdays));
+        Self { text, seconds, minutes, hours, weekdays }
+    }
+
+    fn matches(&self, reading: NaiveDateTime) -> bool {
+        self.seconds.contains(&reading.second())
+            && self.minutes.contains(&reading.minute())
+            && self.hours.contains(&reading.hour())
+            && self.weekdays.contains(&reading.weekday().num_days_from_sunday())
+    }
+
+    /// What is due in (after, upto], by looking at the clock every `step`. `after` must not be in a repeated hour.
+    fn walk(&self, zone: Tz, after: DateTime<Utc>, upto: DateTime<Utc>, step: TimeDelta) -> Vec<DateTime<Utc>> {
+        let every_hour = self.hours.len() == 24;
+        let mut due = Vec::new();
+        let mut furthest = after.with_timezone(&zone).naive_local();
+        let mut at = after + step;
+        while at <= upto {
+            let reading = at.with_timezone(&zone).naive_local();
+            let is_due = if every_hour { self.matches(reading) } else { self.is_reached(furthest, reading, step) };
+            if is_due {
+                due.push(at);
+            }
+            furthest = furthest.max(reading);
+            at += step;
+        }
+        due
+    }
+
+    /// Whether the clock, moving from `furthest` to `reading`, reaches a matching reading for the first time,
+    /// days without any reading left out.
+    fn is_reached(&self, furthest: NaiveDateTime, reading: NaiveDateTime, step: TimeDelta) -> bool {
+        let exists = |day: NaiveDate| day == furthest.date() || day == reading.date();
+        std::iter::successors(Some(furthest + step), |r| Some(*r + step))
+            .take_while(|r| *r <= reading)
+            .any(|r| exists(r.date()) && self.matches(r))
+    }
+}
+
+/// The instants at which a zone's offset changes from 2005 to 2030.
+fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
+    let offset = |at: DateTime<Utc>| zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+    let quarter = TimeDelta::minutes(15);
+    let days = (0..).map(|n| utc("2005-01-01T00:00") + TimeDelta::days(n)).take_while(|at| *at < utc("2031-01-01T00:00"));
+    let changing = days.filter(|at| offset(*at) != offset(*at + TimeDelta::days(1)));
+    let change_within = |day: DateTime<Utc>| (1..=96).map(|n| day + quarter * n).find(|at| offset(*at) != offset(*at - quarter)).unwrap();
+    changing.map(change_within).collect()
+}
+
+fn all_changes() -> Vec<(&'static str, DateTime<Utc>)> {
+    ZONES.iter().flat_map(|zone| changes(zone.parse().unwrap()).into_iter().map(move |at| (*zone, at))).collect()
+}
+
+#[track_caller]
+fn assert_as_the_model(plan: &Plan, zone: &str, around: DateTime<Utc>, reach: TimeDelta, step: TimeDelta) {
+    let (after, upto) = (around - reach, around + reach);
+    let found: Vec<_> = schedule(&plan.text, zone).between(after, upto).collect();
+    assert_eq!(found, plan.walk(zone.parse().unwrap(), after, upto, step), "{} in {zone}", plan.text);
+}
+
+#[test]
+fn nothing_is_lost_nor_repeated_at_any_change_of_the_clocks() {
+    let (all, quarters) = (0..24, vec![0, 15, 30, 45]);
+    let hours = || all.clone().collect::<Vec<u32>>();
+    let week = || (0..7).collect::<Vec<u32>>();
+    let plans = [
+        Plan::new(vec![0], vec![30], vec![2], week()),
+        Plan::new(vec![0], vec![0], vec![0], week()),
+        Plan::new(vec![0], vec![7], hours(), week()),
+        Plan::new(vec![0], quarters.clone(), hours(), week()),
+        Plan::new(vec![0], quarters, vec![0, 1, 2, 3, 23], vec![0, 6]),
+    ];
+    let changes = all_changes();
+    assert!(changes.len() > 300, "only {} changes", changes.len());
+    for (zone, change) in changes {
+        for plan in &plans {
+            assert_as_the_model(plan, zone, change, TimeDelta::hours(8), TimeDelta::minutes(1));
+        }
+    }
+}
+
+#[test]
+fn a_daily_job_runs_once_for_every_day_that_exists() {
+    for zone in ZONES {
+        let tz: Tz = zone.parse().unwrap();
+        let (after, upto) = (utc("2004-12-31T18:00"), utc("2031-01-01T06:00"));
+        let instants = std::iter::successors(Some(utc("2005-01-02T00:00")), |at| Some(*at + TimeDelta::hours(6)));
+        let days: BTreeSet<_> = instants.take_while(|at| *at < utc("2030-12-30T00:00")).map(|at| at.with_timezone(&tz).date_naive()).collect();
+        for expression in ["0 0 * * *", "30 2 * * *"] {
+            let job = schedule(expression, zone);
+            let dates: Vec<_> = job.between(after, upto).map(|due| job.run_date(due)).collect();
+            assert!(dates.is_sorted_by(|a, b| a < b), "{expression} in {zone}: a day twice");
+            let missing: Vec<_> = days.iter().filter(|day| dates.binary_search(day).is_err()).collect();
+            let invented: Vec<_> = dates.iter().filter(|date| (2005..2030).contains(&date.year()) && !days.contains(date)).skip(1).collect();
+            assert_eq!((missing, invented), (vec![], vec![]), "{expression} in {zone}");
+        }
+    }
+}
+
+// Laws.
+
+fn instant() -> impl Strategy<Value = DateTime<Utc>> {
+    let span = utc("2005-01-01T00:00").timestamp()..utc("2030-12-31T00:00").timestamp();
+    span.prop_map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap())
+}
+
+/// A zone and an instant within a few hours of a change of its clocks, or anywhere.
+fn place_and_time() -> impl Strategy<Value = (&'static str, DateTime<Utc>)> {
+    let near = (select(all_changes()), -5 * 3600_i64..5 * 3600);
+    prop_oneof![
+        3 => near.prop_map(|((zone, change), seconds)| (zone, change + TimeDelta::seconds(seconds))),
+        1 => (select(&ZONES[..]), instant()),
+    ]
+}
+
+fn hours() -> impl Strategy<Value = Vec<u32>> {
+    prop_oneof![
+        Just((0..24).collect::<Vec<u32>>()),
+        subsequence((0..24).collect::<Vec<u32>>(), 1..24),
+        subsequence(vec![0, 1, 2, 3, 23], 1..=5)
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let minutes = subsequence((0..60).collect::<Vec<u32>>(), 1..5);
+    let weekdays = subsequence((0..7).collect::<Vec<u32>>(), 1..=7);
+    (minutes, hours(), weekdays).prop_map(|(minutes, hours, weekdays)| Plan::new(vec![0], minutes, hours, weekdays))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_plan_is_due_as_in_the_model(plan in plan(), (zone, change) in select(all_changes())) {
+        assert_as_the_model(&plan, zone, change, TimeDelta::hours(20), TimeDelta::minutes(1));
+    }
+
+    #[test]
+    fn occurrences_of_two_spans_are_those_of_both(
+        expression in select(&EXPRESSIONS[..]), (zone, a) in place_and_time(), first in 0..50_000_i64, second in 0..50_000_i64,
+    ) {
+        let job = schedule(expression, zone);
+        let (b, c) = (a + TimeDelta::seconds(first), a + TimeDelta::seconds(first + second));
+        let whole: Vec<_> = job.between(a, c).collect();
+        let parts: Vec<_> = job.between(a, b).chain(job.between(b, c)).collect();
+        prop_assert_eq!(&whole, &parts);
+        prop_assert!(whole.is_sorted_by(|x, y| x < y));
+        prop_assert!(whole.iter().all(|due| a < *due && *due <= c));
+    }
+
+    #[test]
+    fn the_last_occurrence_is_the_one_before_the_next(
+        expression in select(&EXPRESSIONS[..]), (zone, at) in place_and_time(), nanos in 0..1_000_000_000_u32,
+    ) {
+        let job = schedule(expression, zone);
+        let at = at.with_nanosecond(nanos).unwrap();
+        let last = job.last_at(at).unwrap();
+        let next = job.next_after(at).unwrap();
+        prop_assert!(last <= at && at < next);
+        prop_assert_eq!(job.next_after(last), Some(next));
+        prop_assert_eq!(job.last_at(last), Some(last));
+        prop_assert_eq!(job.last_at(next), Some(next));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,40}", fields in prop::collection::vec("[0-9*/,#LW?+-]{1,5}", 5..7)) {
+        let _ = Schedule::parse(&text, "UTC");
+        let _ = Schedule::parse("0 5 * * *", &text);
+        if let Ok(job) = Schedule::parse(&fields.join(" "), "Africa/Casablanca") {
+            prop_assert!(job.next_after(utc("2024-01-01T00:00")).is_some());
+        }
+    }
+}
