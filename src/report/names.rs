@@ -12,7 +12,7 @@ use std::collections::HashSet;
 const VIEW: &str = "load_measures_";
 
 /// Words of SQL that stand between names.
-const KEYWORDS: &str = " all and any as asc between both bigint boolean by case cast cross current_date date desc \
+const KEYWORDS: &str = " all and any as asc between both bigint boolean by case cast collate cross current_date date desc \
     distinct double else end except exists extract false fetch filter first following for from full group having \
     ilike in inner int integer interval intersect is join last lateral leading left like limit natural next not \
     null nullif nulls numeric offset on only or order ordinality outer over partition preceding precision range \

@@ -156,9 +156,9 @@ fn the_29th_of_february_is_found_across_a_century() {
     assert_eq!(job.next_after(utc("2024-02-29T00:00")), Some(utc("2028-02-29T00:00")));
     assert_eq!(job.next_after(utc("2096-03-01T00:00")), Some(utc("2104-02-29T00:00")));
     assert_eq!(job.last_at(utc("2104-02-28T23:59")), Some(utc("2096-02-29T00:00")));
-    let on_a_sunday = schedule("0 0 29 2 +SUN", "UTC");
-    assert_eq!(on_a_sunday.next_after(utc("2072-03-01T00:00")), Some(utc("2112-02-28T00:00") + TimeDelta::days(1)));
-    assert_eq!(on_a_sunday.last_at(utc("2112-02-28T00:00")), Some(utc("2072-02-28T00:00")));
+    let on_a_monday = schedule("0 0 29 2 +MON", "UTC");
+    assert_eq!(on_a_monday.next_after(utc("2072-02-29T00:00")), Some(utc("2112-02-29T00:00")));
+    assert_eq!(on_a_monday.last_at(utc("2112-02-28T23:59")), Some(utc("2072-02-29T00:00")));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_is_no_schedule_is_refused_with_the_field_that_is_wrong() {
         ("0 , * * *", "hour ,: an item of the list is empty (0-23 allowed)"),
         ("0 5 * MON *", "month MON: MON is not understood here (1-12 allowed)"),
         ("sun 5 * * *", "minute sun: sun is not understood here (0-59 allowed)"),
-        ("0 5 * * ? 2025", "day of week 2025: number out of bounds (0-7 allowed)"),
+        ("0 0 5 ? * 2025", "day of week 2025: number out of bounds (0-7 allowed)"),
         ("0 5; * * *", "hour 5;: a character is not understood here (0-23 allowed)"),
     ];
     for (expression, message) in cases {
@@ -217,10 +217,9 @@ fn instants_beyond_the_calendar_have_no_occurrences() {
     for expression in EXPRESSIONS {
         let job = schedule(expression, "Pacific/Apia");
         assert_eq!(job.next_after(DateTime::<Utc>::MAX_UTC), None);
-        assert_eq!(job.last_at(DateTime::<Utc>::MIN_UTC), None);
-        assert!(job.next_after(DateTime::<Utc>::MIN_UTC).is_some());
         assert_eq!(job.last_at(DateTime::<Utc>::MAX_UTC), None);
-        let _ = (job.run_date(DateTime::<Utc>::MAX_UTC), job.run_date(DateTime::<Utc>::MIN_UTC));
+        assert_eq!(job.last_at(DateTime::<Utc>::MIN_UTC), None);
+        assert_eq!(job.run_date(DateTime::<Utc>::MAX_UTC), DateTime::<Utc>::MAX_UTC.date_naive());
     }
 }
 

@@ -1,0 +1,278 @@
+//! What the tests stand on: a real PostgreSQL, a fresh database and a folder of its own for each test,
+//! and the program itself, run as its users run it.
+
+use bursar::config::{Environment, Settings};
+use bursar::db::embedded::{Embedded, Options};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgPool};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, Weak};
+use tempfile::TempDir;
+
+/// The server all tests of this process share; the last test to let go of it stops it.
+static SERVER: tokio::sync::Mutex<Weak<Server>> = tokio::sync::Mutex::const_new(Weak::new());
+
+/// Databases are made one at a time: they are copies of a template that nobody else may be using.
+static CREATING: Mutex<()> = Mutex::new(());
+
+pub enum Server {
+    Given(String),
+    Private(Embedded),
+}
+
+impl Server {
+    /// `DATABASE_URL` where it is set, else a private server under the target folder.
+    async fn shared() -> Arc<Self> {
+        let mut shared = SERVER.lock().await;
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(match std::env::var("DATABASE_URL") {
+            Ok(url) => Self::Given(url),
+            Err(_) => Self::Private(Embedded::start(&options()).await.expect("a PostgreSQL for the tests")),
+        });
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    fn admin(&self) -> PgConnectOptions {
+        match self {
+            Self::Given(url) => PgConnectOptions::from_str(url).expect("DATABASE_URL"),
+            Self::Private(embedded) => embedded.connect_options(),
+        }
+    }
+
+    fn url(&self, database: &str) -> String {
+        match self {
+            Self::Given(url) => {
+                let (base, query) = url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
+                let server = base.rsplit_once('/').expect("DATABASE_URL names a database").0;
+                format!("{server}/{database}{query}")
+            }
+            Self::Private(embedded) => {
+                format!("postgres:///{database}?host={}&user=bursar", embedded.socket_dir().display())
+            }
+        }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        data_dir: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bursar"),
+        binaries: std::env::var_os("BURSAR_POSTGRES_BIN").map(PathBuf::from),
+        account: std::env::var("BURSAR_POSTGRES_USER").ok(),
+        database: "tests".to_owned(),
+    }
+}
+
+/// A test's own folder and database.
+pub struct World {
+    pub dir: TempDir,
+    pub database: String,
+    server: Arc<Server>,
+}
+
+/// What a command of the program came to.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The lines for people on stderr, without the log's JSON lines.
+    pub fn messages(&self) -> String {
+        self.stderr.lines().filter(|l| !l.starts_with('{')).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Asserts the exit code, showing what was said when it is another.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The result that was printed with `--json`.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.stdout, self.stderr))
+    }
+}
+
+impl World {
+    /// The shipped configuration, an empty inbox, an empty database.
+    pub async fn new() -> Self {
+        let server = Server::shared().await;
+        let database = format!("bursar_test_{}", uuid::Uuid::new_v4().simple());
+        let admin = server.admin();
+        let name = database.clone();
+        blocking(move || async move {
+            let mut connection = PgConnection::connect_with(&admin).await.expect("connect to make a database");
+            sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template template0")))
+                .execute(&mut connection)
+                .await
+                .expect("make a database");
+        });
+        let dir = tempfile::tempdir().expect("a folder");
+        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), &dir.path().join("config"));
+        for folder in ["inbox", "output"] {
+            std::fs::create_dir_all(dir.path().join(folder)).expect("a folder");
+        }
+        Self { dir, database, server }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// Writes a file below the test's folder.
+    pub fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, bytes).expect("write a file");
+        path
+    }
+
+    /// Delivers the file of a customer, by its code (`A` for `agency_a`).
+    pub fn deliver(&self, code: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        self.write(&format!("inbox/ratings/Customer Rating Agency {code} Inc.csv"), bytes)
+    }
+
+    /// Delivers a good file for every agency.
+    pub fn deliver_all(&self) {
+        for (i, code) in ["A", "B", "C", "D"].iter().enumerate() {
+            self.deliver(code, ratings(&[&format!("{},10,20,high-value", 100 + i)]));
+        }
+    }
+
+    /// Changes a configuration file.
+    pub fn edit(&self, relative: &str, change: impl FnOnce(String) -> String) {
+        let path = self.path("config").join(relative);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, change(text)).expect("write configuration");
+    }
+
+    pub fn database_url(&self) -> String {
+        self.server.url(&self.database)
+    }
+
+    /// The environment the program is run with.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |relative: &str| self.path(relative).display().to_string();
+        vec![
+            ("DATABASE_URL", self.database_url()),
+            ("BURSAR_CONFIG_DIR", path("config")),
+            ("BURSAR_INBOX_DIR", path("inbox")),
+            ("BURSAR_OUTPUT_DIR", path("output")),
+            ("BURSAR_DATA_DIR", path("state")),
+            ("BURSAR_HTTP_BIND", "127.0.0.1:0".to_owned()),
+        ]
+    }
+
+    /// The program's settings in this world, for tests that build the program in their own process.
+    pub fn settings(&self) -> Settings {
+        Settings::load(&self.path("config"), &Environment::of(self.environment())).expect("settings")
+    }
+
+    /// The program with arguments, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+        command.args(arguments).env_remove("RUST_LOG").envs(self.environment()).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn bursar(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().expect("start bursar"))
+    }
+
+    /// Runs the shipped job for a date.
+    pub fn run_job(&self, date: &str, more: &[&str]) -> Ran {
+        self.bursar(&[&["run-job", "customer-ratings", "--date", date], more].concat())
+    }
+
+    /// Connections to the test's database.
+    pub async fn pool(&self) -> PgPool {
+        let options = PgConnectOptions::from_str(&self.database_url()).expect("the test's database");
+        PgPoolOptions::new().max_connections(4).connect_with(options).await.expect("connect to the test's database")
+    }
+
+    /// A single value from the database.
+    pub async fn scalar<T>(&self, query: &str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let pool = self.pool().await;
+        sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&pool).await.unwrap_or_else(|e| panic!("{query}: {e}"))
+    }
+
+    /// The rows of a customer's table as text, sorted.
+    pub async fn rows(&self, customer: &str) -> Vec<String> {
+        let pool = self.pool().await;
+        let query = format!("select t::text from customer_rating_{customer} as t order by 1");
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&pool).await.expect("the table")
+    }
+
+    /// The report of a date (`20250513`), where it was written.
+    pub fn report(&self, date: &str) -> Option<String> {
+        std::fs::read_to_string(self.path(&format!("output/Customer_Rating_Aggregate_Report_{date}.csv"))).ok()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let (admin, name) = (self.server.admin(), self.database.clone());
+        blocking(move || async move {
+            if let Ok(mut connection) = PgConnection::connect_with(&admin).await {
+                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&mut connection).await;
+            }
+        });
+    }
+}
+
+/// Runs a future on a thread of its own, also from within a runtime.
+fn blocking<F: Future<Output = ()>>(make: impl FnOnce() -> F + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _one_at_a_time = CREATING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(make());
+        });
+    });
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("the shipped configuration").map(|e| e.expect("an entry")) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copy a file");
+        }
+    }
+}
+
+/// A ratings file with these rows.
+pub fn ratings(rows: &[&str]) -> String {
+    let mut text = "customer_number,customer_rating,customer_rating_limit,customer_status\r\n".to_owned();
+    for row in rows {
+        text.push_str(row);
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// The folder of real data. `None` where `BURSAR_REAL_DATA` is not set.
+pub fn real_data() -> Option<PathBuf> {
+    std::env::var_os("BURSAR_REAL_DATA").map(PathBuf::from)
+}
