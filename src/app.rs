@@ -116,7 +116,14 @@ impl App {
                 Some(_) = runs.running.join_next() => {}
                 beat = beats.recv() => {
                     beat.context("the heartbeat has stopped")?;
-                    match self.beat().await {
+                    // A database that hangs must not keep the daemon from stopping; a run that was just
+                    // being opened is found and run again by the next daemon.
+                    let looked = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => break,
+                        looked = self.beat() => looked,
+                    };
+                    match looked {
                         Ok(opened) => {
                             pulse.feel();
                             opened.into_iter().for_each(|run| runs.start(run));

@@ -1,5 +1,6 @@
 //! Commands and their arguments.
 
+mod bench;
 mod check;
 mod demo;
 mod health;
@@ -65,6 +66,8 @@ enum Command {
     Health,
     /// Open psql on the embedded PostgreSQL.
     Psql(psql::Arguments),
+    /// Measure the load against a bare \copy.
+    Bench(bench::Arguments),
 }
 
 /// What every command is given.
@@ -82,7 +85,11 @@ impl Context {
     /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
     fn log_quietly(&self) {
         let level = if self.bars.are_shown() { LevelFilter::OFF } else { LevelFilter::INFO };
-        telemetry::start(level, self.bars.suspend());
+        self.log(level);
+    }
+
+    fn log(&self, level: LevelFilter) {
+        telemetry::start(level, self.environment.var("RUST_LOG"), self.bars.suspend());
     }
 }
 
@@ -125,6 +132,7 @@ fn run(context: Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Migrate => migrate::run(&context).await,
             Command::Health => health::run(&context).await,
             Command::Psql(arguments) => psql::run(&context, &arguments).await,
+            Command::Bench(arguments) => bench::run(&context, arguments).await,
         }
     });
     // A reading thread that waits for a slow disk must not keep a stopped program alive.

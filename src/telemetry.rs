@@ -9,9 +9,13 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Takes the place of stderr, so that lines don't run into progress bars.
 pub type Suspend = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
-/// Starts logging. `level` is used where `RUST_LOG` says nothing.
-pub fn start(level: LevelFilter, suspend: Suspend) {
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+/// Starts logging. `level` is used where `directives` (the variable `RUST_LOG`) says nothing.
+pub fn start(level: LevelFilter, directives: Option<&str>, suspend: Suspend) {
+    let filter = match directives {
+        Some(directives) => EnvFilter::new(directives),
+        // What libraries say of themselves at every start is no news to an operator.
+        None => EnvFilter::new(format!("{level},sqlx={0},tokio_cron_scheduler={0}", level.min(LevelFilter::WARN))),
+    };
     let writer = Stderr { suspend };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = if std::io::stderr().is_terminal() {

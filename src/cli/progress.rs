@@ -25,6 +25,15 @@ impl Bars {
         std::io::stderr().is_terminal()
     }
 
+    /// A bar that counts to `total`.
+    pub(super) fn counter(&self, name: &'static str, total: u64) -> ProgressBar {
+        let style = ProgressStyle::with_template("{spinner} {prefix:24} {bar:30} {pos}/{len} {eta:>4}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = self.multi.add(ProgressBar::new(total).with_style(style).with_prefix(name));
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    }
+
     /// Lets log lines pass between the bars.
     pub(super) fn suspend(self: &Arc<Self>) -> Suspend {
         let multi = self.multi.clone();

@@ -3,12 +3,11 @@
 use super::{Context, signals};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::telemetry;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
-    telemetry::start(LevelFilter::INFO, context.bars.suspend());
+    context.log(LevelFilter::INFO);
     let stop = signals::stop_token()?;
     let app = App::build(context.settings()?, Clock::system()).await?;
     let served = app.serve(stop, |_| ()).await;

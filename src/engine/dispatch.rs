@@ -48,9 +48,11 @@ pub async fn dispatch_due(
 /// The occurrences in `(since, now]` and what the catchup policy makes of each. Pure.
 #[must_use]
 pub fn judge_due(schedule: &Schedule, catchup: Catchup, since: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
-    let due: Vec<DateTime<Utc>> = schedule.between(since, now).take(MOST_AT_ONCE).collect();
-    let last = due.last().copied();
-    due.into_iter()
+    // Not the last of the batch: with more occurrences than one batch holds, only the very last may run.
+    let last = schedule.last_at(now);
+    schedule
+        .between(since, now)
+        .take(MOST_AT_ONCE)
         .map(|due_at| {
             let missed = now - due_at > ON_TIME;
             let passed_over = match catchup {

@@ -1,13 +1,13 @@
 //! Says when a job is due: a cron expression read in a time zone. Pure: it is told the time and never asks it.
 //!
-//! croner reads the expression and walks the readings of a wall clock ([`expression`]). What a reading means
+//! croner reads the expression and walks the readings of a wall clock (`expression`). What a reading means
 //! in a zone is decided here and not by croner 3, which goes back in time in a repeated hour and loses the
 //! runs of `0 2,14 * * *` in a gap.
 //!
 //! # When the clocks change
-//! - A job that runs in **every hour of the day** (`*/15 * * * *`, `0 * * * *`) follows real time: it is due
-//!   whenever the clock shows a matching reading, in both passes of a repeated hour, and a skipped hour,
-//!   in which no time passes, has none.
+//! - A job whose hours are **all 24**, however written (`*/15 * * * *`, `0 0-23 * * *`), follows real time: it
+//!   is due whenever the clock shows a matching reading, in both passes of a repeated hour; a skipped hour, in
+//!   which no time passes, has none.
 //! - **Any other job** (`30 2 * * *`, `0 2,14 * * *`, `*/15 0-6 * * *`) is due once for each reading: in the
 //!   first pass of a repeated hour, and at the end of the gap for readings that the clock skipped. Several
 //!   that fall on the end of a gap are one.
@@ -23,7 +23,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, T
 use chrono_tz::{GapInfo, Tz};
 use expression::Expression;
 
-/// How far [`Schedule::last_at`] looks back: the 29th of February on a given weekday can be 40 years away.
+/// How far back [`Schedule::last_at`] looks at least: the 29th of February on a given weekday can be 40 years away.
 const LOOK_BACK: TimeDelta = TimeDelta::days(41 * 366);
 
 /// When a job is due: a cron expression of five or six fields read in a time zone.
@@ -31,6 +31,7 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(41 * 366);
 /// Five fields are minute, hour, day of month, month, day of week (0 or 7 is Sunday); with six, the second
 /// comes first. Lists, ranges, steps, names (`MON`, `JAN`), `L`, `W` and `#` are read as by croner: when both
 /// the day of month and the day of week are restricted, either will do, unless the latter starts with `+`.
+/// A step counts within its field: `*/90` as a minute is minute 0.
 ///
 /// ```
 /// use bursar::engine::schedule::Schedule;
@@ -105,7 +106,10 @@ impl Schedule {
         if self.expression.runs_every_hour() { self.next_in_real_time(after) } else { self.next_reading(after) }
     }
 
-    /// The last due instant at or before `at`; none when there is none in the 41 years before.
+    /// The last due instant at or before `at`; none past the year 5000.
+    ///
+    /// Doubles the distance it looks back until something was due, then halves it: some forty steps at most,
+    /// however often the job is due.
     #[must_use]
     pub fn last_at(&self, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let at = at.with_nanosecond(0)?;

@@ -4,7 +4,7 @@
 //! is January), so each field is checked here first, and an error says which field is wrong.
 
 use super::ScheduleError;
-use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use croner::{Cron, errors::CronError, parser::CronParser};
 
 /// The 28 years from 1970 are of every kind there is: leap or not, beginning with each weekday.
@@ -70,7 +70,7 @@ impl Expression {
 
     /// The last matching reading that is not after `upto`.
     pub(super) fn last_until(&self, upto: NaiveDateTime) -> Option<NaiveDateTime> {
-        let found = self.cron.find_previous_occurrence(&upto.with_nanosecond(0)?.and_utc(), true).ok()?;
+        let found = self.cron.find_previous_occurrence(&upto.and_utc(), true).ok()?;
         Some(found.naive_utc())
     }
 }

@@ -8,6 +8,9 @@ use super::{Sample, System};
 /// The system.
 pub const SYSTEM: System = System { name: "customer-ratings", kinds: &[], build: |_| Vec::new(), samples: SAMPLES };
 
+/// The dataset as it is shipped; `bursar bench` loads files of its shape.
+pub const DATASET: &str = include_str!("../../../config/datasets/customer_rating.toml");
+
 macro_rules! sample {
     ($path:literal) => {
         Sample { path: $path, bytes: include_bytes!(concat!("../../../", $path)) }

@@ -1,0 +1,163 @@
+//! `bursar bench load`: this program's load against a bare `\copy`, in paired rounds of one run.
+
+mod generate;
+mod rival;
+
+use super::{Context, show};
+use crate::db::Database;
+use crate::fault;
+use anyhow::Context as _;
+use rival::{Arena, Taken};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Load a generated file, and its clean rows with psql \copy after TRUNCATE in one transaction (the floor).
+    Load(LoadArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArguments {
+    /// Rows of the file.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// How many of a hundred rows are bad.
+    #[arg(long, default_value_t = 1.0)]
+    bad: f64,
+    /// Paired rounds, each in random order.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
+    rounds: u16,
+    /// The same seed makes the same files.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// First quartile, median, third quartile.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Spread {
+    q1: f64,
+    median: f64,
+    q3: f64,
+}
+
+impl Spread {
+    fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |quarter: usize| {
+            let place = (sorted.len() - 1) * quarter;
+            let (low, rest) = (place / 4, place % 4);
+            let high = sorted[(low + 1).min(sorted.len() - 1)];
+            #[expect(clippy::cast_precision_loss, reason = "0 to 3")]
+            let share = rest as f64 / 4.0;
+            sorted[low] + (high - sorted[low]) * share
+        };
+        Self { q1: at(1), median: at(2), q3: at(3) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    rows: u64,
+    bad_percent: f64,
+    file_bytes: u64,
+    rejected: u64,
+    rounds: u16,
+    floor_s: Spread,
+    load_s: Spread,
+    ratio: Spread,
+    rows_per_s: f64,
+    peak_memory_bytes: u64,
+    server: String,
+}
+
+pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let What::Load(arguments) = arguments.what;
+    let settings = context.settings()?;
+    let database = Database::open(&settings).await?;
+    let folder = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(&settings.file.paths.data)
+        .or_else(|_| tempfile::tempdir())
+        .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))?;
+    let measured = match Arena::build(&settings, &database, folder.path()).await {
+        Ok(arena) => {
+            let measured = measure(&arena, &arguments, context).await;
+            arena.tear_down(&database).await?;
+            measured
+        }
+        Err(error) => Err(error),
+    };
+    database.close().await?;
+    let figures = measured?;
+    if arguments.json { show::json(&figures)? } else { print(&figures)? }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(arena: &Arena, arguments: &LoadArguments, context: &Context) -> anyhow::Result<Figures> {
+    let clean = arena.clean_file();
+    generate::write(&clean, arguments.rows, 0.0, arguments.seed)?;
+    let file_bytes = generate::write(&arena.delivered_file(), arguments.rows, arguments.bad, arguments.seed)?;
+    let mut order = fastrand::Rng::with_seed(arguments.seed);
+    let mut pairs: Vec<(f64, Taken)> = Vec::new();
+    let bar = context.bars.counter("rounds", u64::from(arguments.rounds));
+    for _ in 0..arguments.rounds {
+        let pair = if order.bool() {
+            let floor = arena.floor().await?;
+            (floor, arena.load().await?)
+        } else {
+            let taken = arena.load().await?;
+            (arena.floor().await?, taken)
+        };
+        pairs.push(pair);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let load_s = Spread::of(pairs.iter().map(|(_, load)| load.seconds));
+    #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^52")]
+    let rows_per_s = arguments.rows as f64 / load_s.median;
+    Ok(Figures {
+        rows: arguments.rows,
+        bad_percent: arguments.bad,
+        file_bytes,
+        rejected: pairs.first().context("no round was run")?.1.rejected,
+        rounds: arguments.rounds,
+        floor_s: Spread::of(pairs.iter().map(|(floor, _)| *floor)),
+        load_s,
+        ratio: Spread::of(pairs.iter().map(|(floor, load)| load.seconds / floor)),
+        rows_per_s,
+        peak_memory_bytes: pairs.iter().map(|(_, load)| load.peak_memory_bytes).max().unwrap_or(0),
+        server: arena.server_version().to_owned(),
+    })
+}
+
+fn print(figures: &Figures) -> anyhow::Result<()> {
+    let spread = |s: Spread, digits: usize| format!("{:.digits$} ({:.digits$} to {:.digits$})", s.median, s.q1, s.q3);
+    let mut table = show::table(&["", "median (quartiles)"], &[1]);
+    #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+    let mib = figures.peak_memory_bytes as f64 / 1_048_576.0;
+    for (name, value) in [
+        ("psql \\copy of the clean rows, s", spread(figures.floor_s, 3)),
+        ("bursar run-job, s", spread(figures.load_s, 3)),
+        ("ratio, paired", spread(figures.ratio, 3)),
+        ("rows a second", format!("{:.0}", figures.rows_per_s)),
+        ("peak memory, MiB", format!("{mib:.1}")),
+        ("rows", figures.rows.to_string()),
+        ("rejected", figures.rejected.to_string()),
+        ("rounds", figures.rounds.to_string()),
+        ("server", figures.server.clone()),
+    ] {
+        table.add_row([name, &value]);
+    }
+    show::line(&table)
+}
