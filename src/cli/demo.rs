@@ -3,11 +3,9 @@
 use super::{Context, run_job, show, signals};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
-use crate::config::Settings;
 use crate::engine::execute::{RunRequest, RunSummary};
 use crate::engine::store::Trigger;
-use crate::fault;
-use crate::systems;
+use crate::systems::customer_ratings::JOB;
 use anyhow::Context as _;
 use comfy_table::CellAlignment;
 use sqlx::PgPool;
@@ -16,13 +14,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use uuid::Uuid;
 
-const JOB: &str = "customer-ratings";
-
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     context.log_quietly();
     let stopwatch = Stopwatch::start();
     let cancel = signals::stop_token()?;
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     show::line(&match settings.database_url {
         Some(_) => "database: DATABASE_URL".to_owned(),
         None => format!("database: a private PostgreSQL under {}", settings.file.paths.data.display()),
@@ -52,26 +48,6 @@ async fn perform(app: &App, context: &Context, cancel: &tokio_util::sync::Cancel
     }
     quarantine(&app.database().pool, summary.run.id).await?;
     Ok(summary)
-}
-
-/// The settings, on the project's own configuration and samples, or on those that the program carries with it.
-fn settings(context: &Context) -> anyhow::Result<Settings> {
-    let settings = context.settings()?;
-    let is_checkout = settings.config_dir.join("jobs").join(format!("{JOB}.toml")).exists();
-    if is_checkout {
-        return Ok(settings);
-    }
-    let folder = settings.file.paths.data.join("demo");
-    for sample in systems::ALL.iter().flat_map(|s| s.samples) {
-        let path = folder.join(sample.path);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, sample.bytes)).map_err(|error| {
-            fault::config(format!("can't write the samples to {}: {error} (set BURSAR_DATA_DIR)", folder.display()))
-        })?;
-    }
-    show::line(&format!("configuration and samples: {}", folder.display()))?;
-    let mut settings = Settings::load(&folder.join("config"), &context.environment)?;
-    settings.file.paths.inbox = folder.join("data");
-    Ok(settings)
 }
 
 fn report(path: &Path) -> anyhow::Result<()> {

@@ -15,7 +15,8 @@ use bytes::{BufMut, BytesMut};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-const BLOCK: usize = 256 * 1024;
+/// How many bytes are read at a time; it never changes a result.
+pub const BLOCK: usize = 256 * 1024;
 
 /// Takes what the reader finds.
 pub trait Sink {

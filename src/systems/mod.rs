@@ -16,17 +16,6 @@ pub struct System {
     pub kinds: &'static [KindSpec],
     /// Builds them.
     pub build: fn(&Deps) -> Vec<Arc<dyn TaskKind>>,
-    /// Configuration and sample files it ships, for `bursar demo` where no checkout is at hand.
-    pub samples: &'static [Sample],
-}
-
-/// A file that is part of the program.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// Where it lies, relative to the project.
-    pub path: &'static str,
-    /// Its bytes.
-    pub bytes: &'static [u8],
 }
 
 /// Every system.

@@ -4,7 +4,6 @@ use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::fault;
-use crate::systems::customer_ratings;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -15,6 +14,9 @@ use std::str::FromStr;
 use tokio::process::Command;
 
 const DATABASE: &str = "bursar_bench";
+
+/// The shape of the ratings files.
+const DATASET: &str = include_str!("customer_rating.toml");
 
 const JOB: &str = "name = \"bench\"\n[[task]]\nname = \"load\"\nkind = \"load\"\ndataset = \"customer_rating\"\nfor_each = \"customer\"\n";
 
@@ -53,7 +55,7 @@ impl Arena {
         Ok(arena)
     }
 
-    /// The shipped dataset, one customer, a job of one load.
+    /// The dataset, one customer, a job of one load.
     fn configure(&self) -> anyhow::Result<()> {
         let config = self.folder.join("config");
         let write = |relative: &str, bytes: &[u8]| -> std::io::Result<()> {
@@ -62,7 +64,7 @@ impl Arena {
             std::fs::write(path, bytes)
         };
         let written = write("customers.toml", b"[[customer]]\nname = \"bench\"\ncode = \"X\"\n")
-            .and_then(|()| write("datasets/customer_rating.toml", customer_ratings::DATASET.as_bytes()))
+            .and_then(|()| write("datasets/customer_rating.toml", DATASET.as_bytes()))
             .and_then(|()| write("jobs/bench.toml", JOB.as_bytes()))
             .and_then(|()| std::fs::create_dir_all(self.folder.join("inbox/ratings")));
         written.map_err(|error| fault::config(format!("can't write to {}: {error}", self.folder.display())))

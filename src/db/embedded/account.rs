@@ -55,8 +55,8 @@ impl Account {
             Some(name) if name == current.name && !current.is_root() => Ok(current),
             Some(name) if current.is_root() => Self::named(name),
             Some(name) => Err(fault::config(format!(
-                "PostgreSQL was to run as {name} (BURSAR_POSTGRES_USER), but this process runs as {} \
-                 and only root can change accounts: unset it, or start as root or as {name}",
+                "PostgreSQL was to run as {name} (BURSAR_POSTGRES_USER), but this process runs \
+                 as {} and only root can change accounts: unset it, or start as root or as {name}",
                 current.name
             ))),
             None if current.is_root() => Self::usual(),
@@ -126,7 +126,8 @@ impl Account {
     fn named(name: &str) -> anyhow::Result<Self> {
         let account = Self::find(name).ok_or_else(|| {
             fault::config(format!(
-                "there is no account {name} to run PostgreSQL as (BURSAR_POSTGRES_USER): create it, or name another"
+                "there is no account {name} to run PostgreSQL as (BURSAR_POSTGRES_USER): \
+                 create it, or name another"
             ))
         })?;
         if account.is_root() {
@@ -140,8 +141,9 @@ impl Account {
     fn usual() -> anyhow::Result<Self> {
         USUAL_ACCOUNTS.iter().find_map(|name| Self::find(name)).ok_or_else(|| {
             fault::config(
-                "PostgreSQL refuses to run as root, and there is neither an account postgres nor nobody: \
-                 set BURSAR_POSTGRES_USER to one that exists, start as another user, or set DATABASE_URL",
+                "PostgreSQL refuses to run as root, and there is neither an account postgres nor \
+                 nobody: set BURSAR_POSTGRES_USER to one that exists, start as another user, or \
+                 set DATABASE_URL",
             )
         })
     }

@@ -114,9 +114,10 @@ impl Search {
             self.seen.join(", ")
         };
         fault::config(format!(
-            "no programs of {wanted} can be found; seen: {seen}. Any of these helps: set BURSAR_POSTGRES_BIN \
-             to the folder that holds postgres and initdb; install PostgreSQL{package} from the operating \
-             system's packages; let it be downloaded ({download}); set DATABASE_URL to use a server that runs"
+            "no programs of {wanted} can be found; seen: {seen}. Any of these helps: set \
+             BURSAR_POSTGRES_BIN to the folder that holds postgres and initdb; install \
+             PostgreSQL{package} from the operating system's packages; let it be downloaded \
+             ({download}); set DATABASE_URL to use a server that runs"
         ))
     }
 }

@@ -57,17 +57,19 @@ pub(super) fn find_server(cluster: &Path) -> Option<Pid> {
 }
 
 /// Removes what tells of a server that is no more, so that a new one does not mistake its number
-/// for a live server's: for the socket always; for the cluster only where `holder` is a stranger,
-/// because PostgreSQL learns from that file which shared memory to look after.
+/// for a live server's: the socket's record unless it can't be told; the cluster's only where
+/// `holder` is a stranger, because it also tells PostgreSQL which shared memory to look after.
 ///
 /// # Errors
 /// A configuration fault when a file can't be removed.
 pub(super) fn forget_last(place: &Place, holder: Holder) -> anyhow::Result<()> {
-    remove(&place.socket_record())?;
-    match holder {
-        Holder::Stranger(_) => remove(&pid_file(&place.cluster())),
-        _ => Ok(()),
+    if matches!(holder, Holder::Nobody | Holder::Gone | Holder::Stranger(_)) {
+        remove(&place.socket_record())?;
     }
+    if matches!(holder, Holder::Stranger(_)) {
+        remove(&pid_file(&place.cluster()))?;
+    }
+    Ok(())
 }
 
 /// Whether a process is a cluster's server.

@@ -14,9 +14,6 @@ use super::process;
 use super::session::{self, Readiness};
 use crate::fault;
 
-/// How long a server may take until it answers: a crashed one recovers first.
-const READY_WITHIN: Duration = Duration::from_mins(1);
-
 /// How long a start waits for others' starts and stops; one of them may be making a cluster.
 const TURN_WITHIN: Duration = Duration::from_mins(2);
 
@@ -75,10 +72,10 @@ impl Lease {
         binaries: &Binaries,
         database: &str,
     ) -> anyhow::Result<Origin> {
-        let deadline = Instant::now() + READY_WITHIN;
+        let begun = Instant::now();
         loop {
             let origin = self.join_or_launch(binaries).await?;
-            let ready = session::wait_until_ready(&self.place, database, &mut self.child, deadline);
+            let ready = session::wait_until_ready(&self.place, database, &mut self.child);
             match ready.await? {
                 Readiness::Ready => {
                     self.turn = None;
@@ -86,7 +83,7 @@ impl Lease {
                 }
                 // It was on its way out.
                 Readiness::Ended if origin.is_joined() => {}
-                Readiness::Ended if Instant::now() < deadline && self.may_start_later() => {}
+                Readiness::Ended if self.may_start_later(begun) => {}
                 Readiness::Ended => return Err(self.ended_early()),
             }
             tokio::time::sleep(RETRY).await;
@@ -125,10 +122,10 @@ impl Lease {
             Holder::Nobody => Origin::Started,
             Holder::Gone | Holder::Stranger(_) | Holder::Unknown => Origin::Recovered,
         };
-        if found != Holder::Unknown {
+        if matches!(found, Holder::Gone | Holder::Stranger(_)) {
             self.check_unseen().await?;
-            holder::forget_last(&self.place, found)?;
         }
+        holder::forget_last(&self.place, found)?;
         self.child = Some(process::launch(&binaries.folder, &self.place)?);
         Ok(origin)
     }
@@ -143,8 +140,9 @@ impl Lease {
             return Ok(());
         }
         Err(fault::config(format!(
-            "the private PostgreSQL in {} is used by a process that can't be seen from here, perhaps in another \
-             container: stop that one, set BURSAR_DATA_DIR to a folder of your own, or set DATABASE_URL",
+            "the private PostgreSQL in {} is used by a process that can't be seen from here, \
+             perhaps in another container: stop that one, set BURSAR_DATA_DIR to a folder of your \
+             own, or set DATABASE_URL",
             self.place.cluster().display()
         )))
     }
@@ -161,17 +159,19 @@ impl Lease {
         true
     }
 
-    fn may_start_later(&self) -> bool {
-        process::last_words(&self.place.log(), 3).contains(STILL_ENDING)
+    fn may_start_later(&self, begun: Instant) -> bool {
+        begun.elapsed() < session::READY_WITHIN
+            && process::last_words(&self.place.log()).contains(STILL_ENDING)
     }
 
     fn ended_early(&self) -> anyhow::Error {
         fault::config(format!(
-            "the private PostgreSQL in {} ended as soon as it was started (as the account {}); {} ends with:\n{}",
+            "the private PostgreSQL in {} ended as soon as it was started (as the account {}); \
+             {} ends with:\n{}",
             self.place.cluster().display(),
             self.place.account.name,
             self.place.log().display(),
-            process::last_words(&self.place.log(), 15)
+            process::last_words(&self.place.log())
         ))
     }
 }

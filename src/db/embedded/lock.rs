@@ -36,7 +36,8 @@ impl Turn {
             }
             if Instant::now() > deadline {
                 return Err(fault::transient(format!(
-                    "another process has been starting or stopping the private PostgreSQL for {} s (it holds {})",
+                    "another process has been starting or stopping the private PostgreSQL for {} s \
+                     (it holds {})",
                     bound.as_secs(),
                     path.display()
                 )));

@@ -229,8 +229,8 @@ fn owner(home: &Path, wanted: Option<&str>) -> anyhow::Result<Account> {
     }
     if let Some(name) = wanted.filter(|name| *name != owner.name) {
         return Err(fault::config(format!(
-            "the cluster {} belongs to the account {}, but BURSAR_POSTGRES_USER is {name}: unset it, \
-             or give the folder to {name} (chown -R)",
+            "the cluster {} belongs to the account {}, but BURSAR_POSTGRES_USER is {name}: unset \
+             it, or give the folder to {name} (chown -R)",
             cluster.display(),
             owner.name
         )));
@@ -244,8 +244,8 @@ fn held_by(owner: &Account, current: &Account, cluster: &Path) -> anyhow::Error 
         None => "no server of it can be seen".to_owned(),
     };
     fault::config(format!(
-        "the cluster {} belongs to the account {} ({server}) and this process runs as {}: start as {} \
-         or root, set BURSAR_DATA_DIR to a folder of your own, or set DATABASE_URL",
+        "the cluster {} belongs to the account {} ({server}) and this process runs as {}: start as \
+         {} or root, set BURSAR_DATA_DIR to a folder of your own, or set DATABASE_URL",
         cluster.display(),
         owner.name,
         current.name,
@@ -264,8 +264,9 @@ fn check_can_enter(account: &Account, folder: &Path) -> anyhow::Result<()> {
         .find(|step| !account.can_enter(step))
         .unwrap_or(folder);
     Err(fault::config(format!(
-        "the account {} can't enter {}, and PostgreSQL refuses to run as root: set BURSAR_DATA_DIR to a \
-         folder that it can enter, set BURSAR_POSTGRES_USER to an account that can, or set DATABASE_URL",
+        "the account {} can't enter {}, and PostgreSQL refuses to run as root: set BURSAR_DATA_DIR \
+         to a folder that it can enter, set BURSAR_POSTGRES_USER to an account that can, or set \
+         DATABASE_URL",
         account.name,
         barred.display()
     )))

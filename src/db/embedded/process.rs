@@ -27,6 +27,9 @@ const STOPS: [(Signal, Duration); 2] = [
     (Signal::SIGQUIT, Duration::from_secs(10)),
 ];
 
+/// How many lines of the log an error shows.
+const LAST_WORDS: usize = 15;
+
 const POLL: Duration = Duration::from_millis(5);
 
 /// Starts the server, in a process group of its own: Ctrl-C on the terminal is not for it.
@@ -77,19 +80,23 @@ pub(super) fn stop(cluster: &Path, child: &mut Option<Child>) -> anyhow::Result<
         if ends_within(bound, pid, cluster, child) {
             return Ok(());
         }
-        tracing::warn!(postgres.pid = %pid, "PostgreSQL did not stop within {} s of {signal}", bound.as_secs());
+        let waited = bound.as_secs();
+        tracing::warn!(postgres.pid = %pid, "PostgreSQL runs on {waited} s after {signal}");
     }
     Err(fault::transient(format!(
         "PostgreSQL (process {pid}) does not stop"
     )))
 }
 
-/// The last lines of the log, at most so many.
-pub(super) fn last_words(log: &Path, limit: usize) -> String {
+/// The last lines of the log, without those that only tell of our waiting.
+pub(super) fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().collect::<Vec<_>>();
-    lines[lines.len().saturating_sub(limit)..].join("\n")
+    let lines = text
+        .lines()
+        .filter(|line| !line.ends_with("the database system is starting up"));
+    let lines = lines.collect::<Vec<_>>();
+    lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
 }
 
 /// Quoted, because a comma in the path would end it.
@@ -157,7 +164,7 @@ mod tests {
         let lines = (1..=100).map(|n| format!("line {n}")).collect::<Vec<_>>();
         fs::write(log.path(), lines.join("\n")).unwrap();
 
-        let words = last_words(log.path(), 15);
+        let words = last_words(log.path());
 
         assert!(
             words.starts_with("line 86") && words.ends_with("line 100"),

@@ -1,5 +1,6 @@
 //! Connections to the private server: the first one tells that it is ready.
 
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -12,10 +13,26 @@ use super::place::Place;
 use super::process;
 use crate::fault;
 
+/// How long a server may be silent before it must have a socket and answer.
+pub(super) const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long a server may answer that it is not ready: after a crash it first reads its log and
+/// writes what is missing, and to interrupt that is to begin again.
+const RECOVERED_WITHIN: Duration = Duration::from_mins(30);
+
+/// How long one attempt to connect may take.
+const ATTEMPT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is tried: fast while there is no socket; ever slower while a server says that it
+/// is not ready, because it writes that to its log each time.
 const POLL: Duration = Duration::from_millis(10);
+const SLOWEST_POLL: Duration = Duration::from_millis(300);
 
 /// `invalid_catalog_name`: the server is up, the database is missing.
 const NO_SUCH_DATABASE: &str = "3D000";
+
+/// `cannot_connect_now`: the server starts, recovers or stops.
+const NOT_NOW: &str = "57P03";
 
 /// The database that every cluster has.
 const MAINTENANCE: &str = "postgres";
@@ -42,41 +59,56 @@ pub(super) fn options(place: &Place, database: &str) -> PgConnectOptions {
 /// Waits until the server takes connections to the database, which is made if missing.
 ///
 /// # Errors
-/// A transient fault when the deadline passes; a configuration fault when the server refuses.
+/// A transient fault when it takes too long; a configuration fault when the server refuses.
 pub(super) async fn wait_until_ready(
     place: &Place,
     database: &str,
     child: &mut Option<Child>,
-    deadline: Instant,
 ) -> anyhow::Result<Readiness> {
+    let begun = Instant::now();
+    let mut pause = POLL;
     loop {
         let ended = has_ended(place, child);
-        let refusal = match try_connect(place, database, deadline).await {
+        let refusal = match try_connect(place, database).await {
             Ok(()) => return Ok(Readiness::Ready),
-            Err(error) if is_missing_database(&error) => return create(place, database).await,
+            Err(error) if is(&error, NO_SUCH_DATABASE) => return create(place, database).await,
             Err(error) if may_pass(&error) => error,
             Err(error) => return Err(refused(place, &error)),
         };
         if ended {
             return Ok(Readiness::Ended);
         }
-        if Instant::now() > deadline {
+        if begun.elapsed() > bound_for(&refusal) {
             return Err(too_late(place, &refusal));
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(pause).await;
+        if is(&refusal, NOT_NOW) {
+            pause = slower(pause);
+        }
     }
 }
 
-async fn try_connect(place: &Place, database: &str, deadline: Instant) -> sqlx::Result<()> {
-    let connect = async {
-        PgConnection::connect_with(&options(place, database))
-            .await?
-            .close()
-            .await
-    };
-    tokio::time::timeout_at(deadline.into(), connect)
-        .await
-        .unwrap_or(Err(Error::PoolTimedOut))
+fn bound_for(refusal: &Error) -> Duration {
+    if is(refusal, NOT_NOW) {
+        RECOVERED_WITHIN
+    } else {
+        READY_WITHIN
+    }
+}
+
+fn slower(pause: Duration) -> Duration {
+    let slower = pause * 5 / 4;
+    if pause < SLOWEST_POLL && slower >= SLOWEST_POLL {
+        tracing::info!("the private PostgreSQL recovers from a crash: waiting for it");
+    }
+    slower.min(SLOWEST_POLL)
+}
+
+async fn try_connect(place: &Place, database: &str) -> sqlx::Result<()> {
+    let options = options(place, database);
+    let connect = async { PgConnection::connect_with(&options).await?.close().await };
+    let attempt = tokio::time::timeout(ATTEMPT_WITHIN, connect).await;
+    attempt.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut).into()))
 }
 
 async fn create(place: &Place, database: &str) -> anyhow::Result<Readiness> {
@@ -103,8 +135,8 @@ fn has_ended(place: &Place, child: &mut Option<Child>) -> bool {
     }
 }
 
-fn is_missing_database(error: &Error) -> bool {
-    code(error).as_deref() == Some(NO_SUCH_DATABASE)
+fn is(error: &Error, expected: &str) -> bool {
+    code(error).as_deref() == Some(expected)
 }
 
 /// Whether a server that starts or stops might answer so: no socket yet, or it says that it is
@@ -130,9 +162,10 @@ fn too_late(place: &Place, refusal: &Error) -> anyhow::Error {
         _ => format!("account {}", place.account.name),
     };
     fault::transient(format!(
-        "the private PostgreSQL in {} ({who}) does not answer at {}: {refusal}; its log ends with:\n{}",
+        "the private PostgreSQL in {} ({who}) does not answer at {}: {refusal}; \
+         its log ends with:\n{}",
         place.cluster().display(),
         place.socket().display(),
-        process::last_words(&place.log(), 15)
+        process::last_words(&place.log())
     ))
 }

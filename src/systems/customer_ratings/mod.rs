@@ -1,30 +1,12 @@
 //! Customer ratings: a file a day from each agency, and an aggregate report over all of them.
 //!
-//! All of it is configuration (`config/jobs/customer-ratings.toml` and what that names); the folder holds
-//! what the program ships of it.
+//! All of it is configuration: the job [`JOB`] in `config/jobs/`, and the dataset and the report it names.
+//! Loading and reporting need nothing that only this system would know, so it brings no kinds of tasks.
 
-use super::{Sample, System};
+use super::System;
+
+/// The job, as its file in `config/jobs/` is called; `bursar demo` runs it.
+pub const JOB: &str = "customer-ratings";
 
 /// The system.
-pub const SYSTEM: System = System { name: "customer-ratings", kinds: &[], build: |_| Vec::new(), samples: SAMPLES };
-
-/// The dataset as it is shipped; `bursar bench` loads files of its shape.
-pub const DATASET: &str = include_str!("../../../config/datasets/customer_rating.toml");
-
-macro_rules! sample {
-    ($path:literal) => {
-        Sample { path: $path, bytes: include_bytes!(concat!("../../../", $path)) }
-    };
-}
-
-const SAMPLES: &[Sample] = &[
-    sample!("config/customers.toml"),
-    sample!("config/datasets/customer_rating.toml"),
-    sample!("config/jobs/customer-ratings.toml"),
-    sample!("config/reports/customer_rating_aggregate.toml"),
-    sample!("config/reports/customer_rating_aggregate.sql"),
-    sample!("data/ratings/Customer Rating Agency A Inc.csv"),
-    sample!("data/ratings/Customer Rating Agency B Inc.csv"),
-    sample!("data/ratings/Customer Rating Agency C Inc.csv"),
-    sample!("data/ratings/Customer Rating Agency D Inc.csv"),
-];
+pub const SYSTEM: System = System { name: "customer-ratings", kinds: &[], build: |_| Vec::new() };
