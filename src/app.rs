@@ -86,7 +86,12 @@ impl App {
     ///
     /// # Errors
     /// A transient fault when the same job and run date is being run by somebody else.
-    pub async fn run_job(&self, request: &RunRequest, watch: Arc<dyn Watch>, cancel: &CancellationToken) -> anyhow::Result<RunSummary> {
+    pub async fn run_job(
+        &self,
+        request: &RunRequest,
+        watch: Arc<dyn Watch>,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<RunSummary> {
         let opened = self.engine.open(request).await?;
         Ok(self.engine.work(opened, watch, cancel).await)
     }
@@ -126,7 +131,9 @@ impl App {
                     match looked {
                         Ok(opened) => {
                             pulse.feel();
-                            opened.into_iter().for_each(|run| runs.start(run));
+                            for run in opened {
+                                runs.start(run);
+                            }
                         }
                         Err(error) => warn!("could not look for what is due: {error:#}"),
                     }
@@ -136,7 +143,11 @@ impl App {
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         runs.stop(Duration::from_secs(self.settings.file.engine.grace_s)).await;
-        answering.await.context("stop answering")??;
+        // A client that keeps its connection open does not keep the daemon alive.
+        match tokio::time::timeout(Duration::from_secs(5), answering).await {
+            Ok(answered) => answered.context("stop answering")??,
+            Err(_) => warn!("a connection was still open and is cut"),
+        }
         info!("stopped");
         Ok(())
     }
@@ -151,7 +162,9 @@ impl App {
         for job in self.catalog.jobs.values() {
             let Some(schedule) = &job.schedule else { continue };
             match schedule.next_after(self.clock.now()) {
-                Some(due) => info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression()),
+                Some(due) => {
+                    info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression())
+                }
                 None => warn!(job.name = %job.name, "{} is never due", job.name),
             }
         }
@@ -183,7 +196,11 @@ impl Runs<'_> {
     async fn stop(mut self, grace: Duration) {
         let drained = tokio::time::timeout(grace, async { while self.running.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            warn!("{} runs are still going on after {} s; they are cancelled and will run again", self.running.len(), grace.as_secs());
+            warn!(
+                "{} runs are still going on after {} s; they are cancelled and will run again",
+                self.running.len(),
+                grace.as_secs()
+            );
             self.cancel.cancel();
             while self.running.join_next().await.is_some() {}
         }

@@ -31,13 +31,20 @@ const USAGE: u8 = 64;
 
 /// Takes in the files that are delivered each day, keeps the books, and reports.
 ///
-/// Without DATABASE_URL a private PostgreSQL is kept under the data directory.
+/// Without `DATABASE_URL` a private PostgreSQL is kept under the data directory.
 /// Exit codes: 0 success, 64 usage, 65 data, 70 bug, 75 try again, 78 configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 struct Arguments {
     /// The folder of configuration files.
-    #[arg(long, global = true, value_name = "DIR", env = "BURSAR_CONFIG_DIR", default_value = "config", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "BURSAR_CONFIG_DIR",
+        default_value = "config",
+        hide_env_values = true
+    )]
     config: PathBuf,
 
     #[command(subcommand)]
@@ -84,7 +91,7 @@ impl Context {
 
     /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
     fn log_quietly(&self) {
-        let level = if self.bars.are_shown() { LevelFilter::OFF } else { LevelFilter::INFO };
+        let level = if Bars::are_shown() { LevelFilter::OFF } else { LevelFilter::INFO };
         self.log(level);
     }
 
@@ -102,12 +109,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let context = Context {
-        config: arguments.config,
-        environment: environment.clone(),
-        bars: Arc::new(Bars::new()),
-    };
-    match run(context, arguments.command) {
+    let context = Context { config: arguments.config, environment: environment.clone(), bars: Arc::new(Bars::new()) };
+    match run(&context, arguments.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -116,23 +119,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
     }
 }
 
-fn run(context: Context, command: Command) -> anyhow::Result<ExitCode> {
+fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "download")]
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match command {
-            Command::Serve => serve::run(&context).await,
-            Command::RunJob(arguments) => run_job::run(&context, arguments).await,
-            Command::Jobs(arguments) => jobs::run(&context, &arguments),
-            Command::Check(arguments) => check::run(&context, &arguments),
-            Command::Parse(arguments) => parse::run(&context, &arguments),
-            Command::Demo => demo::run(&context).await,
+            Command::Serve => serve::run(context).await,
+            Command::RunJob(arguments) => run_job::run(context, arguments).await,
+            Command::Jobs(arguments) => jobs::run(context, &arguments),
+            Command::Check(arguments) => check::run(context, &arguments),
+            Command::Parse(arguments) => parse::run(context, &arguments),
+            Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(&arguments),
-            Command::Migrate => migrate::run(&context).await,
-            Command::Health => health::run(&context).await,
-            Command::Psql(arguments) => psql::run(&context, &arguments).await,
-            Command::Bench(arguments) => bench::run(&context, arguments).await,
+            Command::Migrate => migrate::run(context).await,
+            Command::Health => health::run(context).await,
+            Command::Psql(arguments) => psql::run(context, &arguments).await,
+            Command::Bench(arguments) => bench::run(context, arguments).await,
         }
     });
     // A reading thread that waits for a slow disk must not keep a stopped program alive.

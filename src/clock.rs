@@ -22,9 +22,7 @@ impl Clock {
     /// A clock that shows `instant` now and runs on at the usual speed.
     #[must_use]
     pub fn starting_at(instant: DateTime<Utc>) -> Self {
-        Self {
-            set: Some((instant, Instant::now())),
-        }
+        Self { set: Some((instant, Instant::now())) }
     }
 
     /// The instant it is now.

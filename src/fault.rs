@@ -57,10 +57,7 @@ struct Tagged {
 }
 
 fn tagged(fault: Fault, message: &impl Display) -> anyhow::Error {
-    anyhow::Error::new(Tagged {
-        fault,
-        message: message.to_string(),
-    })
+    anyhow::Error::new(Tagged { fault, message: message.to_string() })
 }
 
 /// An error an operator mends in the configuration or the installation (exit code 78).

@@ -127,7 +127,8 @@ fn escape_string(rest: &str) -> usize {
 fn dollar(rest: &str) -> Option<usize> {
     let tag_end = rest[1..].find('$')? + 2;
     let tag = &rest[..tag_end];
-    let is_tag = tag[1..tag_end - 1].chars().all(|c| c.is_alphanumeric() || c == '_') && !tag[1..].starts_with(|c: char| c.is_ascii_digit());
+    let is_tag = tag[1..tag_end - 1].chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !tag[1..].starts_with(|c: char| c.is_ascii_digit());
     is_tag.then(|| rest[tag_end..].find(tag).map_or(rest.len(), |at| at + 2 * tag_end))
 }
 

@@ -39,7 +39,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         for problem in &problems {
             eprintln!("{problem}");
         }
-        eprintln!("error: {} problem{} in {}", problems.len(), if problems.len() == 1 { "" } else { "s" }, settings.config_dir.display());
+        eprintln!(
+            "error: {} problem{} in {}",
+            problems.len(),
+            if problems.len() == 1 { "" } else { "s" },
+            settings.config_dir.display()
+        );
     }
     Ok(ExitCode::from(Fault::Config.exit_code()))
 }

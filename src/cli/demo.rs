@@ -32,7 +32,11 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-async fn perform(app: &App, context: &Context, cancel: &tokio_util::sync::CancellationToken) -> anyhow::Result<RunSummary> {
+async fn perform(
+    app: &App,
+    context: &Context,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<RunSummary> {
     let job = Arc::clone(app.catalog().job(JOB)?);
     let request = RunRequest {
         run_date: Clock::system().today(job.timezone),
@@ -91,7 +95,10 @@ async fn quarantine(pool: &PgPool, run: Uuid) -> anyhow::Result<()> {
     .context("list what was quarantined")?;
     let mut rows: Vec<(&str, i64)> = findings.iter().map(|f| (f.customer.as_str(), f.line)).collect();
     rows.dedup();
-    show::line(&format!("\n{} rows were quarantined (bursar.file_invalid_rows), each with its bytes and every reason:", rows.len()))?;
+    show::line(&format!(
+        "\n{} rows were quarantined (bursar.file_invalid_rows), each with its bytes and every reason:",
+        rows.len()
+    ))?;
     let mut table = show::table(&["customer", "line", "class", "column", "code", "why"], &[1]);
     for f in &findings {
         table.add_row([&f.customer, &f.line.to_string(), &f.error_class, &f.column, &f.code, &f.message]);
@@ -103,8 +110,14 @@ fn what_next(summary: &RunSummary, stopwatch: Stopwatch) -> anyhow::Result<()> {
     let program = std::env::args().next().unwrap_or_else(|| "bursar".to_owned());
     show::line(&format!("\nFrom start to finish: {} ms. Next:", stopwatch.elapsed_ms()))?;
     for (command, why) in [
-        (format!("{program} psql -c 'select * from customer_rating limit 5'"), "look at the tables (without DATABASE_URL)"),
-        (format!("{program} run-job {} --date {}", summary.run.job, summary.run.run_date), "run it again: nothing changes"),
+        (
+            format!("{program} psql -c 'select * from customer_rating limit 5'"),
+            "look at the tables (without DATABASE_URL)",
+        ),
+        (
+            format!("{program} run-job {} --date {}", summary.run.job, summary.run.run_date),
+            "run it again: nothing changes",
+        ),
         (format!("{program} jobs"), "what is scheduled, and when"),
         (format!("{program} serve"), "run the daemon"),
         (format!("{program} check"), "after adding a customer to config/customers.toml"),

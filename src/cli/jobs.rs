@@ -24,7 +24,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for job in &jobs {
         let tasks: Vec<&str> = job["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        table.add_row([text(&job["job"]), text(&job["schedule"]), text(&job["timezone"]), text(&job["next_due"]), tasks.join(", ")]);
+        table.add_row([
+            text(&job["job"]),
+            text(&job["schedule"]),
+            text(&job["timezone"]),
+            text(&job["next_due"]),
+            tasks.join(", "),
+        ]);
     }
     show::line(&table)?;
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,8 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let app = App::build(context.settings()?, Clock::system()).await?;
     let tables = app.catalog().customers.len() * app.catalog().datasets.len();
     app.close().await?;
-    show::line(&format!("the database is up to date: schema bursar, {tables} tables of customers, the views over them"))?;
+    show::line(&format!(
+        "the database is up to date: schema bursar, {tables} tables of customers, the views over them"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ impl Bars {
     }
 
     /// Whether there is a terminal to draw them on.
-    pub(super) fn are_shown(&self) -> bool {
+    pub(super) fn are_shown() -> bool {
         std::io::stderr().is_terminal()
     }
 
@@ -49,8 +49,10 @@ impl Bars {
 
 impl Watch for Bars {
     fn started(&self, label: &Label) {
-        let style = ProgressStyle::with_template("{spinner} {prefix:24} {bar:30} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(
+            "{spinner} {prefix:24} {bar:30} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = self.multi.add(ProgressBar::new(0).with_style(style).with_prefix(label.to_string()));
         bar.enable_steady_tick(Duration::from_millis(100));
         self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(label.clone(), bar);

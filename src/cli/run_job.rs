@@ -7,6 +7,7 @@ use crate::config::suggest;
 use crate::engine::execute::{RunRequest, RunSummary};
 use crate::engine::store::Trigger;
 use chrono::NaiveDate;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -54,7 +55,11 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
 
 fn usage_error(catalog: &crate::catalog::Catalog, arguments: &Arguments) -> Option<String> {
     if !catalog.jobs.contains_key(&arguments.job) {
-        return Some(format!("there is no job {:?}{}", arguments.job, suggest(&arguments.job, catalog.jobs.keys().map(String::as_str))));
+        return Some(format!(
+            "there is no job {:?}{}",
+            arguments.job,
+            suggest(&arguments.job, catalog.jobs.keys().map(String::as_str))
+        ));
     }
     let unknown = arguments.customers.iter().find(|c| !catalog.customers.contains_key(*c))?;
     Some(format!("there is no customer {unknown:?}{}", suggest(unknown, catalog.customers.keys().map(String::as_str))))
@@ -64,11 +69,8 @@ fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
     let job = Arc::clone(app.catalog().job(&arguments.job)?);
     let mut items = app.catalog().items();
     if !arguments.customers.is_empty() {
-        items.insert("customer".to_owned(), arguments.customers.clone());
-        items.values_mut().for_each(|names| {
-            names.sort();
-            names.dedup();
-        });
+        let asked: BTreeSet<String> = arguments.customers.iter().cloned().collect();
+        items.insert("customer".to_owned(), asked.into_iter().collect());
     }
     Ok(RunRequest {
         run_date: arguments.date.unwrap_or_else(|| Clock::system().today(job.timezone)),
@@ -83,7 +85,9 @@ fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
 pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
     for task in &summary.tasks {
         match (&task.error, task.fault) {
-            (Some(error), Some(fault)) => eprintln!("error: {} {} ({fault}): {error}", task.label(), task.state.as_str()),
+            (Some(error), Some(fault)) => {
+                eprintln!("error: {} {} ({fault}): {error}", task.label(), task.state.as_str())
+            }
             (Some(reason), None) => eprintln!("note: {} {}: {reason}", task.label(), task.state.as_str()),
             (None, _) => {}
         }

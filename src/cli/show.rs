@@ -93,7 +93,8 @@ pub(super) fn missing(task: &TaskResult) -> Vec<String> {
 /// A result together with the most memory the process has held, in bytes.
 pub(super) fn with_peak_memory(value: &impl Serialize) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(value)?;
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).context("look at the memory used")?;
+    let usage =
+        nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).context("look at the memory used")?;
     // Linux counts in KiB, macOS in bytes.
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     value["peak_memory_bytes"] = (usage.max_rss() * unit).into();

@@ -31,7 +31,7 @@ impl Ident {
         }
         let wrong = name
             .char_indices()
-            .find(|(i, c)| !matches!(c, 'a'..='z') && (*i == 0 || !matches!(c, '0'..='9' | '_')));
+            .find(|(i, c)| !c.is_ascii_lowercase() && (*i == 0 || !(c.is_ascii_digit() || *c == '_')));
         match wrong {
             Some((_, c)) => Err(IdentError::Character(name.to_owned(), c)),
             None if name.len() > 63 => Err(IdentError::TooLong(name.to_owned(), name.len())),

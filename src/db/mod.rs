@@ -32,7 +32,8 @@ impl Database {
         let (options, embedded) = if let Some(url) = &settings.database_url {
             (parse_url(url.expose_secret())?, None)
         } else {
-            let embedded = Embedded::start(&embedded_options(settings)).await.context("start the embedded PostgreSQL")?;
+            let embedded =
+                Embedded::start(&embedded_options(settings)).await.context("start the embedded PostgreSQL")?;
             (embedded.connect_options(), Some(embedded))
         };
         let pool = connect(settings, options).await?;

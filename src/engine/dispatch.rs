@@ -56,14 +56,14 @@ pub fn judge_due(schedule: &Schedule, catchup: Catchup, since: DateTime<Utc>, no
         .map(|due_at| {
             let missed = now - due_at > ON_TIME;
             let passed_over = match catchup {
-                Catchup::All => None,
-                Catchup::None if missed => Some(("skipped", "missed while no daemon was up (catchup = none)".to_owned())),
-                Catchup::None => None,
-                Catchup::Latest if Some(due_at) == last => None,
-                Catchup::Latest => {
+                Catchup::None if missed => {
+                    Some(("skipped", "missed while no daemon was up (catchup = none)".to_owned()))
+                }
+                Catchup::Latest if Some(due_at) != last => {
                     let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
                     Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
                 }
+                Catchup::All | Catchup::None | Catchup::Latest => None,
             };
             Occurrence { due_at, run_date: schedule.run_date(due_at), passed_over }
         })
@@ -86,13 +86,8 @@ async fn open_next(
         }
         return Ok(None);
     }
-    let request = RunRequest {
-        job: Arc::clone(job),
-        run_date,
-        trigger: Trigger::Schedule,
-        items: items.clone(),
-        publish: false,
-    };
+    let request =
+        RunRequest { job: Arc::clone(job), run_date, trigger: Trigger::Schedule, items: items.clone(), publish: false };
     let opened = match engine.open(&request).await {
         Ok(opened) => opened,
         // Somebody else was first, or the database is away: the occurrence is still queued.

@@ -93,7 +93,8 @@ impl Engine {
         let stopwatch = Stopwatch::start();
         let Opened { info, open, board } = opened;
         info!(run.id = %info.id, job.name = %info.job, run.date = %info.run_date, "run of {} for {} begins", info.job, info.run_date);
-        let mut round = Round { engine: self, run: &info, board, watch, cancel, running: JoinSet::new(), results: Vec::new() };
+        let mut round =
+            Round { engine: self, run: &info, board, watch, cancel, running: JoinSet::new(), results: Vec::new() };
         round.play().await;
         let results = round.results;
         let (state, fault) = store::verdict(&results);
@@ -175,7 +176,12 @@ impl Round<'_> {
 }
 
 /// One attempt: claim a place, run, judge, report. A failure is logged here, once.
-async fn attempt(pool: &PgPool, slots: &Semaphore, kind: Option<Arc<dyn TaskKind>>, context: TaskContext) -> TaskResult {
+async fn attempt(
+    pool: &PgPool,
+    slots: &Semaphore,
+    kind: Option<Arc<dyn TaskKind>>,
+    context: TaskContext,
+) -> TaskResult {
     let stopwatch = Stopwatch::start();
     let label = context.label();
     let cancel = context.cancel.clone();
@@ -221,7 +227,9 @@ fn judge(label: &Label, outcome: anyhow::Result<Outcome>) -> TaskResult {
 fn log(label: &Label, result: &TaskResult) {
     let elapsed_ms = result.elapsed_ms;
     match (&result.error, result.fault) {
-        (Some(error), Some(fault)) => tracing::error!(fault = %fault, elapsed_ms, "{label} {}: {error}", result.state.as_str()),
+        (Some(error), Some(fault)) => {
+            tracing::error!(fault = %fault, elapsed_ms, "{label} {}: {error}", result.state.as_str())
+        }
         (Some(reason), None) => tracing::warn!(elapsed_ms, "{label} {}: {reason}", result.state.as_str()),
         (None, _) => info!(elapsed_ms, "{label} {}", result.state.as_str()),
     }

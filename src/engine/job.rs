@@ -137,7 +137,10 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
         Err(_) => {
             let zones = chrono_tz::TZ_VARIANTS.iter().map(|z| z.name());
             let close = suggest(&loose.timezone, zones).split("; known").next().unwrap_or("").to_owned();
-            problems.push(source.problem(&At::key("timezone"), format!("{:?} is no time zone of the IANA database{close}", loose.timezone)));
+            problems.push(source.problem(
+                &At::key("timezone"),
+                format!("{:?} is no time zone of the IANA database{close}", loose.timezone),
+            ));
             chrono_tz::UTC
         }
     };
@@ -161,7 +164,8 @@ fn check_name(source: &Source, name: &str, problems: &mut Problems) {
         problems.push(source.problem(&At::key("name"), error.to_string()));
     }
     if source.path().file_stem().is_some_and(|stem| stem != name) {
-        problems.push(source.problem(&At::key("name"), format!("the file of the job {name} must be called {name}.toml")));
+        problems
+            .push(source.problem(&At::key("name"), format!("the file of the job {name} must be called {name}.toml")));
     }
 }
 
@@ -176,7 +180,13 @@ fn compile_schedule(source: &Source, text: &str, zone: chrono_tz::Tz, problems: 
     }
 }
 
-fn compile_task(source: &Source, all: &[LooseTask], i: usize, words: &Vocabulary, problems: &mut Problems) -> Option<Task> {
+fn compile_task(
+    source: &Source,
+    all: &[LooseTask],
+    i: usize,
+    words: &Vocabulary,
+    problems: &mut Problems,
+) -> Option<Task> {
     let before = problems.len();
     let loose = &all[i];
     let at = |key: &str| At::key("task").index(i).then(key);
@@ -206,7 +216,13 @@ fn compile_task(source: &Source, all: &[LooseTask], i: usize, words: &Vocabulary
 }
 
 /// The dataset or report that the task's kind asks for; the other key must not be there.
-fn subject(source: &Source, loose: &LooseTask, i: usize, words: &Vocabulary, problems: &mut Problems) -> Option<String> {
+fn subject(
+    source: &Source,
+    loose: &LooseTask,
+    i: usize,
+    words: &Vocabulary,
+    problems: &mut Problems,
+) -> Option<String> {
     let at = |key: &str| At::key("task").index(i).then(key);
     let Some(kind) = words.kinds.iter().find(|k| k.name == loose.kind) else {
         let hint = suggest(&loose.kind, words.kinds.iter().map(|k| k.name));
@@ -224,7 +240,10 @@ fn subject(source: &Source, loose: &LooseTask, i: usize, words: &Vocabulary, pro
         }
     }
     let Some(name) = found else {
-        problems.push(source.problem(&At::key("task").index(i), format!("a task of kind {} needs the key {}", kind.name, kind.subject)));
+        problems.push(source.problem(
+            &At::key("task").index(i),
+            format!("a task of kind {} needs the key {}", kind.name, kind.subject),
+        ));
         return None;
     };
     let known = words.subjects.get(kind.subject).map_or(&[][..], Vec::as_slice);
@@ -233,7 +252,12 @@ fn subject(source: &Source, loose: &LooseTask, i: usize, words: &Vocabulary, pro
         problems.push(source.problem(&at(kind.subject), format!("there is no {} {name:?}{hint}", kind.subject)));
     }
     if kind.needs_item && loose.for_each.is_none() {
-        problems.push(source.problem(&At::key("task").index(i), format!("a task of kind {} needs for_each = \"customer\"", kind.name)));
+        problems.push(
+            source.problem(
+                &At::key("task").index(i),
+                format!("a task of kind {} needs for_each = \"customer\"", kind.name),
+            ),
+        );
     }
     Some(name.clone())
 }

@@ -77,7 +77,13 @@ struct Holder {
 ///
 /// # Errors
 /// A transient fault that names the holder when the same job and run date is being run.
-pub async fn open_run(pool: &PgPool, job: &Job, run_date: NaiveDate, trigger: Trigger, board: &Board) -> anyhow::Result<OpenRun> {
+pub async fn open_run(
+    pool: &PgPool,
+    job: &Job,
+    run_date: NaiveDate,
+    trigger: Trigger,
+    board: &Board,
+) -> anyhow::Result<OpenRun> {
     let mut lock = pool.acquire().await.context("take a connection for the run's lock")?.detach();
     let is_free: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))")
         .bind(lock_name(&job.name, run_date))
@@ -100,17 +106,22 @@ fn lock_name(job: &str, run_date: NaiveDate) -> String {
 }
 
 async fn already_running(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Error {
-    let holder: sqlx::Result<Option<Holder>> =
-        sqlx::query_as("select id, host, pid, opened_at from bursar.runs where job = $1 and run_date = $2 and state = 'running'")
-            .bind(job)
-            .bind(run_date)
-            .fetch_optional(pool)
-            .await;
+    let holder: sqlx::Result<Option<Holder>> = sqlx::query_as(
+        "select id, host, pid, opened_at from bursar.runs where job = $1 and run_date = $2 and state = 'running'",
+    )
+    .bind(job)
+    .bind(run_date)
+    .fetch_optional(pool)
+    .await;
     let by = match holder {
-        Ok(Some(h)) => format!(" by process {} on {} since {} (run {})", h.pid, h.host, h.opened_at.format("%F %T UTC"), h.id),
+        Ok(Some(h)) => {
+            format!(" by process {} on {} since {} (run {})", h.pid, h.host, h.opened_at.format("%F %T UTC"), h.id)
+        }
         Ok(None) | Err(_) => String::new(),
     };
-    fault::transient(format!("{job} for {run_date} is already being run{by}; nothing was done, try again when it is over"))
+    fault::transient(format!(
+        "{job} for {run_date} is already being run{by}; nothing was done, try again when it is over"
+    ))
 }
 
 async fn insert_run(
@@ -144,7 +155,11 @@ async fn insert_run(
 }
 
 /// Closes runs whose process is gone; returns their ids. The caller holds their lock.
-async fn abandon(transaction: &mut Transaction<'_, Postgres>, job: &str, run_date: Option<NaiveDate>) -> anyhow::Result<Vec<Uuid>> {
+async fn abandon(
+    transaction: &mut Transaction<'_, Postgres>,
+    job: &str,
+    run_date: Option<NaiveDate>,
+) -> anyhow::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "update bursar.runs set state = 'abandoned', closed_at = now(), error = 'the process died before the run was over'
           where job = $1 and ($2::date is null or run_date = $2) and state = 'running' returning id",
@@ -173,10 +188,11 @@ async fn abandon(transaction: &mut Transaction<'_, Postgres>, job: &str, run_dat
 /// # Errors
 /// What the server says.
 pub async fn recover(pool: &PgPool) -> anyhow::Result<usize> {
-    let open: Vec<(String, NaiveDate)> = sqlx::query_as("select job, run_date from bursar.runs where state = 'running'")
-        .fetch_all(pool)
-        .await
-        .context("list the open runs")?;
+    let open: Vec<(String, NaiveDate)> =
+        sqlx::query_as("select job, run_date from bursar.runs where state = 'running'")
+            .fetch_all(pool)
+            .await
+            .context("list the open runs")?;
     let mut recovered = 0;
     for (job, run_date) in open {
         let mut transaction = pool.begin().await.context("recover a run")?;
@@ -196,11 +212,13 @@ pub async fn recover(pool: &PgPool) -> anyhow::Result<usize> {
 }
 
 async fn queue_again(connection: &mut PgConnection, runs: &[Uuid]) -> anyhow::Result<()> {
-    sqlx::query("update bursar.occurrences set state = 'queued', run_id = null where run_id = any ($1) and state = 'ran'")
-        .bind(runs)
-        .execute(connection)
-        .await
-        .context("queue the occurrence again")?;
+    sqlx::query(
+        "update bursar.occurrences set state = 'queued', run_id = null where run_id = any ($1) and state = 'ran'",
+    )
+    .bind(runs)
+    .execute(connection)
+    .await
+    .context("queue the occurrence again")?;
     Ok(())
 }
 
@@ -219,7 +237,11 @@ pub async fn start_task(pool: &PgPool, run: Uuid, task: &str, item: Option<&str>
     .execute(pool)
     .await
     .context("record that the task begins")?;
-    if changed.rows_affected() == 1 { Ok(()) } else { Err(fault::bug(format!("the task {task} of run {run} is not waiting"))) }
+    if changed.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(fault::bug(format!("the task {task} of run {run} is not waiting")))
+    }
 }
 
 /// A task is over.
@@ -262,7 +284,13 @@ pub fn verdict(results: &[TaskResult]) -> (RunState, Option<Fault>) {
 ///
 /// # Errors
 /// What the server says.
-pub async fn close_run(pool: &PgPool, run: OpenRun, state: RunState, fault: Option<Fault>, error: Option<&str>) -> anyhow::Result<()> {
+pub async fn close_run(
+    pool: &PgPool,
+    run: OpenRun,
+    state: RunState,
+    fault: Option<Fault>,
+    error: Option<&str>,
+) -> anyhow::Result<()> {
     let mut transaction = pool.begin().await.context("close the run")?;
     sqlx::query("update bursar.runs set state = $2, fault = $3, error = $4, closed_at = now() where id = $1 and state = 'running'")
         .bind(run.id)
@@ -276,7 +304,9 @@ pub async fn close_run(pool: &PgPool, run: OpenRun, state: RunState, fault: Opti
         queue_again(&mut transaction, &[run.id]).await?;
     }
     transaction.commit().await.context("close the run")?;
-    sqlx::Connection::close(run.lock).await.context("let go of the run's lock")
+    // However closing it goes, the server lets go of the lock with the connection.
+    let _ = sqlx::Connection::close(run.lock).await;
+    Ok(())
 }
 
 /// What becomes of a due instant.
@@ -340,11 +370,13 @@ pub async fn record_occurrences(pool: &PgPool, job: &str, occurrences: &[Occurre
 /// # Errors
 /// What the server says.
 pub async fn oldest_queued(pool: &PgPool, job: &str) -> anyhow::Result<Option<(DateTime<Utc>, NaiveDate)>> {
-    sqlx::query_as("select due_at, run_date from bursar.occurrences where job = $1 and state = 'queued' order by due_at limit 1")
-        .bind(job)
-        .fetch_optional(pool)
-        .await
-        .context("look for a queued occurrence")
+    sqlx::query_as(
+        "select due_at, run_date from bursar.occurrences where job = $1 and state = 'queued' order by due_at limit 1",
+    )
+    .bind(job)
+    .fetch_optional(pool)
+    .await
+    .context("look for a queued occurrence")
 }
 
 /// Whether a run of the job is open.

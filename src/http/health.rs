@@ -1,7 +1,7 @@
 //! `GET /health`: the process is alive. `GET /ready`: the database answers and the heart beats.
 
-use crate::fault;
 use crate::engine::heartbeat::Pulse;
+use crate::fault;
 use anyhow::Context;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,7 +29,6 @@ struct Vitals {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(pool: PgPool, pulse: Pulse) -> Router {
     Router::new()
         .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
@@ -63,8 +62,14 @@ async fn ready(State(vitals): State<Vitals>) -> (StatusCode, Json<Value>) {
 pub async fn ask_health(bind: SocketAddr) -> anyhow::Result<()> {
     let address = reachable(bind);
     let asked = timeout(Duration::from_secs(5), ask(address)).await;
-    let status = asked.unwrap_or_else(|_| Err(fault::transient("no answer within 5 seconds"))).with_context(|| format!("http://{address}/health"))?;
-    if status.is_success() { Ok(()) } else { Err(fault::transient(format!("http://{address}/health answers {status}"))) }
+    let status = asked
+        .unwrap_or_else(|_| Err(fault::transient("no answer within 5 seconds")))
+        .with_context(|| format!("http://{address}/health"))?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(fault::transient(format!("http://{address}/health answers {status}")))
+    }
 }
 
 /// A daemon that listens on every address is asked on the loopback one.
@@ -79,8 +84,9 @@ fn reachable(bind: SocketAddr) -> SocketAddr {
 
 async fn ask(address: SocketAddr) -> anyhow::Result<hyper::StatusCode> {
     let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| fault::transient(error.to_string()))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| fault::transient(error.to_string()))?;
     tokio::spawn(connection);
     let request = hyper::Request::get("/health").header("host", address.to_string()).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await.map_err(|error| fault::transient(error.to_string()))?;

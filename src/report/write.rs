@@ -104,7 +104,10 @@ pub fn check_output(output: &Path) -> anyhow::Result<()> {
 /// A file in the output folder that has no name yet that anybody would read.
 fn draft(output: &Path) -> anyhow::Result<NamedTempFile> {
     let unwritable = |error: std::io::Error| {
-        fault::config(format!("the output folder {} can't be written to: {error} (set BURSAR_OUTPUT_DIR)", output.display()))
+        fault::config(format!(
+            "the output folder {} can't be written to: {error} (set BURSAR_OUTPUT_DIR)",
+            output.display()
+        ))
     };
     std::fs::create_dir_all(output).map_err(unwritable)?;
     tempfile::Builder::new()

@@ -267,6 +267,9 @@ fn encode_json(text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
     if holds_nul(&value) {
         return Err(refuse(Code::NulByte, text, "holds \\u0000, which PostgreSQL's jsonb can't"));
     }
+    if json_numbers(text).any(|number| !fits_numeric(number)) {
+        return Err(refuse(Code::OutOfRange, text, "holds a number with more decimals than PostgreSQL's numeric can (16383)"));
+    }
     out.put_u32(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
     out.put_u8(1);
     out.put_slice(text);
@@ -281,4 +284,45 @@ fn holds_nul(value: &serde_json::Value) -> bool {
         Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// The numbers of a valid JSON text, as they are written.
+fn json_numbers(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.iter().position(|b| matches!(b, b'"' | b'-' | b'0'..=b'9'))?;
+            if rest[at] == b'"' {
+                rest = behind_string(&rest[at + 1..]);
+                continue;
+            }
+            let length = rest[at..].iter().position(|b| !is_part(b)).unwrap_or(rest.len() - at);
+            let number = &rest[at..at + length];
+            rest = &rest[at + length..];
+            return Some(number);
+        }
+    })
+}
+
+/// What comes after a JSON string whose opening quote was passed.
+fn behind_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let is_end = rest[at] == b'"';
+        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+        if is_end {
+            return rest;
+        }
+    }
+    &[]
+}
+
+/// PostgreSQL's numeric has at most 16383 decimals, and an exponent adds to them.
+fn fits_numeric(number: &[u8]) -> bool {
+    const MOST: i64 = 16_383;
+    let at = memchr::memchr2(b'e', b'E', number).unwrap_or(number.len());
+    let (mantissa, exponent) = (&number[..at], number.get(at + 1..).unwrap_or(b"0"));
+    let decimals = memchr::memchr(b'.', mantissa).map_or(0, |point| mantissa.len() - point - 1);
+    let decimals = i64::try_from(decimals).unwrap_or(i64::MAX);
+    parse_integer(exponent).is_ok_and(|e| e.abs() <= MOST && decimals <= MOST + e)
 }

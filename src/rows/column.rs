@@ -194,12 +194,12 @@ impl Compiler<'_> {
     fn kind(&mut self) -> Option<Kind> {
         let text = self.loose.kind.clone();
         match text.trim() {
-            "integer" => Some(Kind::Integer(self.integer_rule(i64::from(i32::MIN), i64::from(i32::MAX))?)),
-            "bigint" => Some(Kind::Bigint(self.integer_rule(i64::MIN, i64::MAX)?)),
+            "integer" => Some(Kind::Integer(self.integer_rule(i64::from(i32::MIN), i64::from(i32::MAX)))),
+            "bigint" => Some(Kind::Bigint(self.integer_rule(i64::MIN, i64::MAX))),
             "text" => Some(Kind::Text(self.text_rule()?)),
-            "date" => Some(Kind::Date(self.range("a date (YYYY-MM-DD)", super::cell::parse_date)?)),
+            "date" => Some(Kind::Date(self.range("a date (YYYY-MM-DD)", super::cell::parse_date))),
             "timestamp" => {
-                Some(Kind::Timestamp(self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp)?))
+                Some(Kind::Timestamp(self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp)))
             }
             "boolean" => Some(Kind::Boolean),
             "uuid" => Some(Kind::Uuid),
@@ -217,7 +217,7 @@ impl Compiler<'_> {
         let (p, s) = arguments.split_once(',').unwrap_or((arguments, "0"));
         match (p.trim().parse::<u32>(), s.trim().parse::<u32>()) {
             (Ok(precision @ 1..=28), Ok(scale)) if scale <= precision => {
-                let range = self.range("a decimal number", super::cell::parse_decimal)?;
+                let range = self.range("a decimal number", super::cell::parse_decimal);
                 Some(Kind::Numeric { precision, scale, range })
             }
             _ => {
@@ -227,9 +227,9 @@ impl Compiler<'_> {
         }
     }
 
-    fn integer_rule(&mut self, least: i64, greatest: i64) -> Option<IntegerRule> {
+    fn integer_rule(&mut self, least: i64, greatest: i64) -> IntegerRule {
         let parse = |text: &[u8]| super::cell::parse_integer(text).ok();
-        let range = self.range("a whole number", parse)?;
+        let range = self.range("a whole number", parse);
         let mut rule = IntegerRule {
             min: range.min.unwrap_or(least),
             max: range.max.unwrap_or(greatest),
@@ -248,7 +248,7 @@ impl Compiler<'_> {
                 None => self.problem("allowed", "every allowed value of a whole number must be one"),
             }
         }
-        Some(rule)
+        rule
     }
 
     fn text_rule(&mut self) -> Option<TextRule> {
@@ -279,7 +279,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn range<T: PartialOrd + Copy>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<Range<T>> {
+    fn range<T: PartialOrd + Copy>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Range<T> {
         let loose = self.loose;
         let min = self.bound("min", loose.min.as_ref(), what, &parse);
         let max = self.bound("max", loose.max.as_ref(), what, &parse);
@@ -288,7 +288,7 @@ impl Compiler<'_> {
         {
             self.problem("min", "is greater than max");
         }
-        Some(Range { min, max })
+        Range { min, max }
     }
 
     fn bound<T>(&mut self, key: &str, bound: Option<&Bound>, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {

@@ -24,7 +24,9 @@ pub struct Gate {
 impl Gate {
     /// Checks the gate's own values.
     pub fn check(&self, source: &Source, problems: &mut Problems) {
-        for (key, percent) in [("max_reject_percent", self.max_reject_percent), ("max_drop_percent", self.max_drop_percent)] {
+        for (key, percent) in
+            [("max_reject_percent", self.max_reject_percent), ("max_drop_percent", self.max_drop_percent)]
+        {
             if percent.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
                 problems.push(source.problem(&At::key("gate").then(key), "is a percentage: 0 to 100"));
             }
@@ -55,7 +57,9 @@ impl Gate {
         if let (Some(max), Some(before)) = (self.max_drop_percent, before)
             && exceeds(before.saturating_sub(loaded), before, max)
         {
-            reasons.push(format!("{loaded} good rows after {before} the last time drop by more than gate.max_drop_percent = {max}"));
+            reasons.push(format!(
+                "{loaded} good rows after {before} the last time drop by more than gate.max_drop_percent = {max}"
+            ));
         }
         reasons
     }

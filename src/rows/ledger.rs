@@ -57,14 +57,21 @@ pub struct LastPublished {
 /// # Errors
 /// What the server says.
 pub async fn next_id(connection: &mut PgConnection) -> anyhow::Result<i64> {
-    sqlx::query_scalar("select nextval('bursar.loads_id_seq')").fetch_one(connection).await.context("reserve a load's id")
+    sqlx::query_scalar("select nextval('bursar.loads_id_seq')")
+        .fetch_one(connection)
+        .await
+        .context("reserve a load's id")
 }
 
 /// The newest load of a customer's dataset that was published.
 ///
 /// # Errors
 /// What the server says.
-pub async fn last_published(connection: &mut PgConnection, dataset: &str, customer: &str) -> anyhow::Result<LastPublished> {
+pub async fn last_published(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+) -> anyhow::Result<LastPublished> {
     let found = sqlx::query_as(
         "select run_date, loaded from bursar.loads
           where dataset = $1 and customer = $2 and state = 'published' order by run_date desc, id desc limit 1",

@@ -117,7 +117,12 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(&request.inbox, request.dataset.pattern_of(&request.customer), &request.customer, request.run_date)?;
+    let path = inbox::find(
+        &request.inbox,
+        request.dataset.pattern_of(&request.customer),
+        &request.customer,
+        request.run_date,
+    )?;
     let source = SourceFile::open(&path)?;
     let mut transaction = pool.begin().await.context("begin the load's transaction")?;
     let mut loading = Loading {
@@ -157,7 +162,9 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         self.lock(connection).await?;
         table::check_columns(connection, &self.table, &self.request.dataset.columns).await?;
-        let last = ledger::last_published(connection, self.request.dataset.name.as_str(), self.request.customer.name.as_str()).await?;
+        let last =
+            ledger::last_published(connection, self.request.dataset.name.as_str(), self.request.customer.name.as_str())
+                .await?;
         let mut target = self.target(last)?;
         execute(connection, "savepoint before_rows".to_owned()).await?;
         self.empty(connection, &target).await?;
@@ -195,7 +202,8 @@ impl Loading<'_> {
             return Ok(Target { table: self.table.clone(), state: State::Published, reasons: Vec::new() });
         };
         let table = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_measured")? };
-        let reason = format!("the table holds the rows of {date}, which is newer; --publish puts this date in their place");
+        let reason =
+            format!("the table holds the rows of {date}, which is newer; --publish puts this date in their place");
         Ok(Target { table, state: State::Measured, reasons: vec![reason] })
     }
 
@@ -203,7 +211,11 @@ impl Loading<'_> {
         if target.state == State::Published {
             return execute(connection, format!("truncate {}", target.table.quoted())).await;
         }
-        let statement = format!("create temporary table {} (like {}) on commit drop", target.table.name.quoted(), self.table.quoted());
+        let statement = format!(
+            "create temporary table {} (like {}) on commit drop",
+            target.table.name.quoted(),
+            self.table.quoted()
+        );
         execute(connection, statement).await
     }
 
@@ -216,8 +228,9 @@ impl Loading<'_> {
         cancel: &CancellationToken,
     ) -> anyhow::Result<(Reading, SpooledBatches, u64)> {
         let origin = RejectOrigin { load_id: self.load_id, file: file_name(&self.path), table: self.table.to_string() };
-        std::fs::create_dir_all(&self.request.spool)
-            .map_err(|error| fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display())))?;
+        std::fs::create_dir_all(&self.request.spool).map_err(|error| {
+            fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
+        })?;
         let spool = RejectSpool::new(origin, &self.request.spool);
         let (sender, receiver) = mpsc::channel(4);
         let dataset = Arc::clone(&self.request.dataset);
@@ -232,7 +245,9 @@ impl Loading<'_> {
         let read = reading.await.context("the reading thread broke off")?;
         match copied.with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))? {
             Copied::All(count) => read.map(|(reading, rejects)| (reading, rejects, count)),
-            Copied::Cancelled => Err(fault::transient(format!("the load of {} was cancelled; nothing was changed", self.table))),
+            Copied::Cancelled => {
+                Err(fault::transient(format!("the load of {} was cancelled; nothing was changed", self.table)))
+            }
             Copied::SourceFailed => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
         }
     }

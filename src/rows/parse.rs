@@ -39,15 +39,14 @@ pub fn parse_file(
     let mut sink = ParseSink {
         buffer: BytesMut::new(),
         columns: dataset.columns.len(),
-        valid: valid.map(|w| csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(w)),
+        valid,
         rejects,
         by_class: BTreeMap::new(),
         errors: BTreeMap::new(),
+        line: Vec::new(),
         scratch: Vec::new(),
     };
-    if let Some(valid) = &mut sink.valid {
-        valid.write_record(dataset.columns.iter().map(|c| c.name.as_str())).context("write the valid rows")?;
-    }
+    sink.write_valid(|index, _| Some(dataset.columns[index].name.as_str().as_bytes()))?;
     let reading = reader::read(source, dataset, &mut sink, &|_| ())?;
     sink.flush()?;
     let certificate = Certificate {
@@ -64,14 +63,29 @@ pub fn parse_file(
 struct ParseSink {
     buffer: BytesMut,
     columns: usize,
-    valid: Option<csv::Writer<Box<dyn Write>>>,
+    valid: Option<Box<dyn Write>>,
     rejects: Option<Box<dyn Write>>,
     by_class: BTreeMap<ErrorClass, u64>,
     errors: BTreeMap<String, u64>,
+    line: Vec<u8>,
     scratch: Vec<u8>,
 }
 
 impl ParseSink {
+    /// Writes a line as PostgreSQL reads CSV: a null is nothing, an empty text is `""`.
+    fn write_valid<'a>(&'a mut self, value: impl Fn(usize, &'a mut Vec<u8>) -> Option<&'a [u8]>) -> anyhow::Result<()> {
+        let Some(valid) = &mut self.valid else { return Ok(()) };
+        self.line.clear();
+        for index in 0..self.columns {
+            if index > 0 {
+                self.line.push(b',');
+            }
+            push_cell(&mut self.line, value(index, &mut self.scratch));
+        }
+        self.line.push(b'\n');
+        valid.write_all(&self.line).context("write the valid rows")
+    }
+
     fn flush(&mut self) -> anyhow::Result<()> {
         if let Some(valid) = &mut self.valid {
             valid.flush().context("write the valid rows")?;
@@ -90,11 +104,7 @@ impl Sink for ParseSink {
 
     fn accepted(&mut self, row: &Row<'_>) -> anyhow::Result<()> {
         self.buffer.clear();
-        let Some(valid) = &mut self.valid else { return Ok(()) };
-        for index in 0..self.columns {
-            valid.write_field(row.text(index, &mut self.scratch)).context("write the valid rows")?;
-        }
-        valid.write_record(None::<&[u8]>).context("write the valid rows")
+        self.write_valid(|index, scratch| row.value(index, scratch))
     }
 
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()> {
@@ -108,4 +118,21 @@ impl Sink for ParseSink {
         serde_json::to_writer(&mut *rejects, reject).context("write the rejects")?;
         rejects.write_all(b"\n").context("write the rejects")
     }
+}
+
+/// Appends a value as CSV: in quotes where it needs them, or where it would else be read as null.
+fn push_cell(line: &mut Vec<u8>, value: Option<&[u8]>) {
+    let Some(text) = value else { return };
+    let is_plain = !text.is_empty() && !text.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r'));
+    if is_plain {
+        return line.extend_from_slice(text);
+    }
+    line.push(b'"');
+    for byte in text {
+        if *byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(*byte);
+    }
+    line.push(b'"');
 }

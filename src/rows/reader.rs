@@ -36,19 +36,14 @@ pub trait Sink {
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()>;
 }
 
-/// A good row's texts.
+/// A good row's values.
 #[derive(Debug)]
-pub struct Row<'a> {
-    window: &'a [u8],
-    fields: &'a [Field],
-    binding: &'a Binding,
-    quote: Option<u8>,
-}
+pub struct Row<'a>(Cells<'a>);
 
 impl Row<'_> {
-    /// The text of the dataset's column `index`, quotes resolved.
-    pub fn text<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> &'b [u8] {
-        text(self.window, self.fields[self.binding.fields[index]], self.quote, scratch)
+    /// The text of the dataset's column `index`, quotes resolved; none for a null.
+    pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        self.0.value(self.0.fields[self.0.binding.fields[index]], scratch)
     }
 }
 
@@ -226,13 +221,13 @@ impl<'a, S: Sink> Reader<'a, S> {
         let row_start = buffer.len();
         self.errors.clear();
         check_form(record, fields, binding, &mut self.errors);
+        let cells = Cells { window, fields, binding, quote: self.quote, dataset: self.dataset };
         if record.broken.is_none() {
             buffer.put_i16(self.dataset.columns.len().try_into().unwrap_or(i16::MAX));
-            let cells = Cells { window, fields, binding, quote: self.quote, dataset: self.dataset };
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
         }
         if self.errors.is_empty() {
-            self.sink.accepted(&Row { window, fields, binding, quote: self.quote })?;
+            self.sink.accepted(&Row(cells))?;
             return Ok(Fate::Loaded);
         }
         buffer.truncate(row_start);
@@ -246,6 +241,16 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// A record without a line end within the size bound: its beginning is kept, its end looked for.
     #[cold]
     fn too_long(&mut self, source: &mut SourceFile) -> anyhow::Result<()> {
+        // Where a CR or the end of the file lies just at the bound, only what follows tells that the record fits.
+        if self.window.bytes().len() == self.max_record && !self.window.at_end {
+            self.window.fill(source)?;
+        }
+        if let Some((_, length)) = line_end(self.window.bytes(), self.window.at_end)
+            && length <= self.max_record
+            && let Split::Record(record) = self.splitter.split(&self.window.bytes()[..length], true, false)
+        {
+            return self.record(record);
+        }
         if self.binding.is_none() {
             let bound = self.max_record;
             return Err(fault::data(format!("line {}: no line end within {bound} bytes: this is no header", self.line)));
@@ -300,6 +305,7 @@ fn check_form(record: Record, fields: &[Field], binding: &Binding, errors: &mut 
 }
 
 /// A record seen through the dataset's columns.
+#[derive(Debug)]
 struct Cells<'a> {
     window: &'a [u8],
     fields: &'a [Field],

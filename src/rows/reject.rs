@@ -132,6 +132,7 @@ pub struct Reject<'a> {
     pub errors: Vec<RowError>,
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
 fn as_text<S: serde::Serializer>(raw: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(raw))
 }

@@ -94,8 +94,12 @@ async fn prepare_view(connection: &mut PgConnection, view: &str, select: &str) -
     if comment.as_deref() == Some(&mark) {
         return Ok(());
     }
-    let statement = format!("drop view if exists {view}; create view {view} as {select}; comment on view {view} is '{mark}'");
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.with_context(|| format!("make the view {view}"))?;
+    let statement =
+        format!("drop view if exists {view}; create view {view} as {select}; comment on view {view} is '{mark}'");
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .with_context(|| format!("make the view {view}"))?;
     Ok(())
 }
 
@@ -123,7 +127,12 @@ pub async fn check_columns(connection: &mut PgConnection, table: &Table, columns
             Some(_) => {}
         }
     }
-    differences.extend(found.iter().filter(|(n, _)| expected(n).is_none()).map(|(n, _)| format!("the dataset does not know its column {n}")));
+    differences.extend(
+        found
+            .iter()
+            .filter(|(n, _)| expected(n).is_none())
+            .map(|(n, _)| format!("the dataset does not know its column {n}")),
+    );
     if differences.is_empty() {
         return Ok(());
     }

@@ -32,7 +32,9 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
         output: &deps.settings.file.paths.output,
         now: deps.clock.now(),
     };
-    let written = write_report(&deps.pool, &request).await.with_context(|| format!("write the report {}", request.report.name))?;
+    let written = write_report(&deps.pool, &request)
+        .await
+        .with_context(|| format!("write the report {}", request.report.name))?;
     let summary = serde_json::to_value(&written).context("describe the report")?;
     match written {
         Written::Waiting { missing } => {

@@ -1,15 +1,20 @@
 //! The private PostgreSQL: started, shared, taken over, recovered, stopped.
 
+mod recovery;
+mod refusals;
+mod sharing;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bursar::db::embedded::{Embedded, Options, Origin};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 const DATABASE: &str = "CustomerRatingData";
@@ -35,6 +40,10 @@ fn options(data_dir: &Path) -> Options {
 
 async fn start(data_dir: &Path) -> Embedded {
     Embedded::start(&options(data_dir)).await.unwrap()
+}
+
+async fn refusal(options: &Options) -> String {
+    Embedded::start(options).await.unwrap_err().to_string()
 }
 
 async fn connect(server: &Embedded) -> PgConnection {
@@ -75,7 +84,7 @@ fn user_in_another_process(data_dir: &Path) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            &format!("{module}::a_user_in_another_process"),
+            &format!("{module}::sharing::a_user_in_another_process"),
             "--ignored",
             "--nocapture",
         ])
@@ -96,17 +105,6 @@ fn user_in_another_process(data_dir: &Path) -> Child {
 fn kill_without_warning(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
-}
-
-#[tokio::test]
-#[ignore = "the other process of the tests below"]
-async fn a_user_in_another_process() {
-    let Ok(data_dir) = std::env::var(DATA_DIR) else {
-        return;
-    };
-    let _server = start(Path::new(&data_dir)).await;
-    println!("in use");
-    std::future::pending::<()>().await;
 }
 
 #[tokio::test]
@@ -141,32 +139,6 @@ async fn data_survives_a_stop_and_a_start() {
 }
 
 #[tokio::test]
-async fn the_server_is_left_to_the_users_that_remain() {
-    let home = data_dir();
-    let first = start(home.path()).await;
-    let second = start(home.path()).await;
-    assert_eq!(second.origin(), Origin::Joined);
-
-    first.stop().await.unwrap();
-
-    assert_eq!(ask(&second, "select 'here'").await, "here");
-    second.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn the_last_users_stop_ends_the_server() {
-    let home = data_dir();
-    let first = start(home.path()).await;
-    let second = start(home.path()).await;
-    first.stop().await.unwrap();
-    assert!(pid_file(home.path()).exists());
-
-    second.stop().await.unwrap();
-
-    assert!(!pid_file(home.path()).exists());
-}
-
-#[tokio::test]
 async fn a_stop_does_not_wait_for_connections() {
     let home = data_dir();
     let server = start(home.path()).await;
@@ -188,116 +160,6 @@ async fn a_use_that_is_dropped_ends_the_server_too() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_given_up_leaves_no_server() {
-    let home = data_dir();
-    start(home.path()).await.stop().await.unwrap();
-
-    for wait in [5, 10, 15, 20, 25, 30] {
-        let patience = std::time::Duration::from_millis(wait);
-        let started = tokio::time::timeout(patience, Embedded::start(&options(home.path()))).await;
-        drop(started);
-
-        assert!(!pid_file(home.path()).exists(), "given up after {wait} ms");
-    }
-}
-
-#[tokio::test]
-async fn of_many_that_start_at_once_one_makes_the_cluster_and_the_others_join() {
-    let home = data_dir();
-    let options = options(home.path());
-
-    let (one, two, three) = tokio::join!(
-        Embedded::start(&options),
-        Embedded::start(&options),
-        Embedded::start(&options)
-    );
-
-    let servers = [one, two, three].map(Result::unwrap);
-    let created = servers
-        .iter()
-        .filter(|server| server.origin() == Origin::Created)
-        .count();
-    let joined = servers
-        .iter()
-        .filter(|server| server.origin() == Origin::Joined)
-        .count();
-    assert_eq!((created, joined), (1, 2));
-    for server in servers {
-        server.stop().await.unwrap();
-    }
-    assert!(!pid_file(home.path()).exists());
-}
-
-#[tokio::test]
-async fn another_process_shares_the_server() {
-    let home = data_dir();
-    let other = user_in_another_process(home.path());
-
-    let server = start(home.path()).await;
-    assert_eq!(server.origin(), Origin::Joined);
-    server.stop().await.unwrap();
-
-    assert!(pid_file(home.path()).exists(), "the other process needs it");
-    kill_without_warning(other);
-    start(home.path()).await.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn the_server_of_a_killed_process_is_taken_over() {
-    let home = data_dir();
-    kill_without_warning(user_in_another_process(home.path()));
-    let orphan = server_pid(home.path());
-
-    let server = start(home.path()).await;
-
-    assert_eq!(server.origin(), Origin::Adopted);
-    assert_eq!(server_pid(home.path()), orphan);
-    server.stop().await.unwrap();
-    assert!(!pid_file(home.path()).exists());
-}
-
-#[tokio::test]
-async fn a_killed_server_recovers_what_was_committed() {
-    let home = data_dir();
-    let crashed = start(home.path()).await;
-    keep_a_row(&crashed).await;
-    let _busy = connect(&crashed).await;
-    kill(server_pid(home.path()), Signal::SIGKILL).unwrap();
-
-    let server = start(home.path()).await;
-
-    assert_eq!(server.origin(), Origin::Recovered);
-    assert_eq!(kept_row(&server).await, "a row");
-    crashed.stop().await.unwrap();
-    server.stop().await.unwrap();
-    assert!(!pid_file(home.path()).exists());
-}
-
-#[tokio::test]
-async fn a_number_that_another_program_has_by_now_is_no_server() {
-    let home = data_dir();
-    start(home.path()).await.stop().await.unwrap();
-    fs::write(pid_file(home.path()), format!("{}\n", std::process::id())).unwrap();
-
-    let server = start(home.path()).await;
-
-    assert_eq!(server.origin(), Origin::Recovered);
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn what_a_killed_initdb_left_is_cleared() {
-    let home = data_dir();
-    let leftover = home.path().join("postgres.new-1");
-    fs::create_dir_all(leftover.join("base")).unwrap();
-
-    let server = start(home.path()).await;
-
-    assert!(!leftover.exists());
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
 async fn commits_reach_the_disk() {
     let home = data_dir();
     let server = start(home.path()).await;
@@ -314,7 +176,8 @@ async fn it_listens_on_no_network_and_only_its_account_reaches_the_socket() {
     let server = start(home.path()).await;
 
     assert_eq!(ask(&server, "show listen_addresses").await, "");
-    let network_rules = "select count(*)::text from pg_hba_file_rules where type <> 'local' and auth_method <> 'reject'";
+    let network_rules = "select count(*)::text from pg_hba_file_rules
+        where type <> 'local' and auth_method <> 'reject'";
     assert_eq!(ask(&server, network_rules).await, "0");
     let mode = fs::metadata(server.socket_dir())
         .unwrap()
@@ -359,114 +222,6 @@ async fn a_path_and_a_database_may_have_any_name() {
     assert_eq!(joined.origin(), Origin::Joined);
     joined.stop().await.unwrap();
     server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn any_number_of_databases_share_the_server() {
-    let home = data_dir();
-    let server = start(home.path()).await;
-
-    for name in ["one", "two"] {
-        let other = Embedded::start(&Options {
-            database: name.to_owned(),
-            ..options(home.path())
-        })
-        .await
-        .unwrap();
-        assert_eq!(ask(&other, "select current_database()::text").await, name);
-        let rename = AssertSqlSafe(format!("comment on database {name} is 'ours'"));
-        connect(&other).await.execute(rename).await.unwrap();
-        other.stop().await.unwrap();
-    }
-    server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn without_programs_the_error_names_all_four_ways() {
-    let home = data_dir();
-    let wrong = Options {
-        binaries: Some(home.path().to_path_buf()),
-        ..options(home.path())
-    };
-
-    let error = Embedded::start(&wrong).await.unwrap_err().to_string();
-
-    for way in [
-        "BURSAR_POSTGRES_BIN",
-        "packages",
-        "downloaded",
-        "DATABASE_URL",
-    ] {
-        assert!(error.contains(way), "{way}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn a_cluster_of_another_major_version_is_not_touched() {
-    let home = data_dir();
-    fs::create_dir(home.path().join("postgres")).unwrap();
-    fs::write(home.path().join("postgres/PG_VERSION"), "12\n").unwrap();
-    let installed = Options {
-        binaries: Some(installed_programs().await),
-        ..options(home.path())
-    };
-
-    let error = Embedded::start(&installed).await.unwrap_err().to_string();
-
-    assert!(error.contains("PostgreSQL 12"), "{error}");
-}
-
-async fn installed_programs() -> PathBuf {
-    let home = data_dir();
-    let server = start(home.path()).await;
-    let programs = server.binaries().to_path_buf();
-    server.stop().await.unwrap();
-    programs
-}
-
-#[tokio::test]
-async fn a_server_that_does_not_start_says_why() {
-    let home = data_dir();
-    start(home.path()).await.stop().await.unwrap();
-    let configuration = home.path().join("postgres/postgresql.conf");
-    fs::write(configuration, "shared_buffers = 'much'\n").unwrap();
-
-    let error = Embedded::start(&options(home.path()))
-        .await
-        .unwrap_err()
-        .to_string();
-
-    assert!(error.contains("shared_buffers"), "{error}");
-}
-
-#[tokio::test]
-async fn root_runs_it_as_another_account_and_keeps_to_it() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let home = data_dir();
-    let as_nobody = Options {
-        account: Some("nobody".to_owned()),
-        ..options(home.path())
-    };
-    Embedded::start(&as_nobody)
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
-    let as_postgres = Options {
-        account: Some("postgres".to_owned()),
-        ..options(home.path())
-    };
-
-    let error = Embedded::start(&as_postgres).await.unwrap_err().to_string();
-
-    assert!(
-        error.contains("nobody") && error.contains("chown"),
-        "{error}"
-    );
-    start(home.path()).await.stop().await.unwrap();
 }
 
 #[tokio::test]

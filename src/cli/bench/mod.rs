@@ -100,7 +100,11 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     };
     database.close().await?;
     let figures = measured?;
-    if arguments.json { show::json(&figures)? } else { print(&figures)? }
+    if arguments.json {
+        show::json(&figures)?
+    } else {
+        print(&figures)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 

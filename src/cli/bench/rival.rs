@@ -41,10 +41,18 @@ pub(super) struct Taken {
 
 impl Arena {
     pub(super) async fn build(settings: &Settings, database: &Database, folder: &Path) -> anyhow::Result<Self> {
-        sqlx::raw_sql("drop database if exists bursar_bench with (force)").execute(&database.pool).await.context("make the bench's database")?;
-        sqlx::raw_sql("create database bursar_bench template template0").execute(&database.pool).await.context("make the bench's database")?;
-        let server_version: String =
-            sqlx::query_scalar("select current_setting('server_version')").fetch_one(&database.pool).await.context("ask for the server's version")?;
+        sqlx::raw_sql("drop database if exists bursar_bench with (force)")
+            .execute(&database.pool)
+            .await
+            .context("make the bench's database")?;
+        sqlx::raw_sql("create database bursar_bench template template0")
+            .execute(&database.pool)
+            .await
+            .context("make the bench's database")?;
+        let server_version: String = sqlx::query_scalar("select current_setting('server_version')")
+            .fetch_one(&database.pool)
+            .await
+            .context("ask for the server's version")?;
         let arena = Self {
             folder: folder.to_owned(),
             url: url(settings, database)?,
@@ -96,7 +104,8 @@ impl Arena {
     pub(super) async fn floor(&self) -> anyhow::Result<f64> {
         self.prepare_table().await?;
         self.settle().await?;
-        let copy = format!("\\copy customer_rating_bench from '{}' with (format csv, header)", self.clean_file().display());
+        let copy =
+            format!("\\copy customer_rating_bench from '{}' with (format csv, header)", self.clean_file().display());
         let stopwatch = Stopwatch::start();
         let output = Command::new(&self.psql)
             .args(["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d"])
@@ -151,7 +160,10 @@ impl Arena {
     }
 
     pub(super) async fn tear_down(&self, database: &Database) -> anyhow::Result<()> {
-        sqlx::raw_sql("drop database if exists bursar_bench with (force)").execute(&database.pool).await.context("drop the bench's database")?;
+        sqlx::raw_sql("drop database if exists bursar_bench with (force)")
+            .execute(&database.pool)
+            .await
+            .context("drop the bench's database")?;
         Ok(())
     }
 }

@@ -38,10 +38,7 @@ impl Account {
     /// The path does not exist or lies in a folder that can't be entered.
     pub(super) fn owning(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        Ok(Self::numbered(
-            Uid::from_raw(found.uid()),
-            Gid::from_raw(found.gid()),
-        ))
+        Ok(Self::numbered(Uid::from_raw(found.uid()), Gid::from_raw(found.gid())))
     }
 
     /// The account for a new cluster: for root the wanted one, else `postgres`, else `nobody`;
@@ -110,16 +107,8 @@ impl Account {
 
     fn numbered(uid: Uid, gid: Gid) -> Self {
         match User::from_uid(uid).ok().flatten() {
-            Some(user) => Self {
-                name: user.name,
-                uid,
-                gid: user.gid,
-            },
-            None => Self {
-                name: uid.to_string(),
-                uid,
-                gid,
-            },
+            Some(user) => Self { name: user.name, uid, gid: user.gid },
+            None => Self { name: uid.to_string(), uid, gid },
         }
     }
 
@@ -150,11 +139,7 @@ impl Account {
 
     fn find(name: &str) -> Option<Self> {
         let user = User::from_name(name).ok().flatten()?;
-        Some(Self {
-            name: user.name,
-            uid: user.uid,
-            gid: user.gid,
-        })
+        Some(Self { name: user.name, uid: user.uid, gid: user.gid })
     }
 }
 
@@ -171,14 +156,9 @@ mod tests {
 
     #[test]
     fn an_account_that_is_not_there_is_named_in_the_error() {
-        let error = Account::choose(Some("no-such-account"))
-            .unwrap_err()
-            .to_string();
+        let error = Account::choose(Some("no-such-account")).unwrap_err().to_string();
 
-        assert!(
-            error.contains("no-such-account") && error.contains("BURSAR_POSTGRES_USER"),
-            "{error}"
-        );
+        assert!(error.contains("no-such-account") && error.contains("BURSAR_POSTGRES_USER"), "{error}");
     }
 
     #[test]

@@ -40,15 +40,8 @@ pub(super) struct Binaries {
 ///
 /// # Errors
 /// A configuration fault that tells what was found, and every way to provide what is missing.
-pub(super) async fn find(
-    asked_for: Option<&Path>,
-    downloads: &Path,
-    major: Option<u32>,
-) -> anyhow::Result<Binaries> {
-    let mut search = Search {
-        major,
-        seen: Vec::new(),
-    };
+pub(super) async fn find(asked_for: Option<&Path>, downloads: &Path, major: Option<u32>) -> anyhow::Result<Binaries> {
+    let mut search = Search { major, seen: Vec::new() };
     if let Some(folder) = asked_for {
         let found = search.try_all([folder.to_path_buf()]).await;
         return found.ok_or_else(|| search.in_vain("not tried while BURSAR_POSTGRES_BIN is set"));
@@ -56,21 +49,13 @@ pub(super) async fn find(
     if let Some(found) = search.try_all(configured().await).await {
         return Ok(found);
     }
-    if let Some(found) = search
-        .try_all(
-            installed()
-                .into_iter()
-                .chain(versions(downloads, "", "bin")),
-        )
-        .await
-    {
+    if let Some(found) = search.try_all(installed().into_iter().chain(versions(downloads, "", "bin"))).await {
         return Ok(found);
     }
     match download::fetch(downloads, major).await {
-        Ok(folder) => search
-            .try_all([folder])
-            .await
-            .ok_or_else(|| search.in_vain("what was downloaded does not run here")),
+        Ok(folder) => {
+            search.try_all([folder]).await.ok_or_else(|| search.in_vain("what was downloaded does not run here"))
+        }
         Err(reason) => Err(search.in_vain(&reason)),
     }
 }
@@ -104,15 +89,8 @@ impl Search {
             Some(major) => format!("PostgreSQL {major}, which made the existing cluster,"),
             None => "PostgreSQL".to_owned(),
         };
-        let package = self
-            .major
-            .map(|major| format!(" {major}"))
-            .unwrap_or_default();
-        let seen = if self.seen.is_empty() {
-            "nothing".to_owned()
-        } else {
-            self.seen.join(", ")
-        };
+        let package = self.major.map(|major| format!(" {major}")).unwrap_or_default();
+        let seen = if self.seen.is_empty() { "nothing".to_owned() } else { self.seen.join(", ") };
         fault::config(format!(
             "no programs of {wanted} can be found; seen: {seen}. Any of these helps: set \
              BURSAR_POSTGRES_BIN to the folder that holds postgres and initdb; install \
@@ -124,27 +102,15 @@ impl Search {
 
 /// The folder that `pg_config` names, where there is one.
 async fn configured() -> Option<PathBuf> {
-    let output = Command::new("pg_config")
-        .arg("--bindir")
-        .output()
-        .await
-        .ok()?;
+    let output = Command::new("pg_config").arg("--bindir").output().await.ok()?;
     let folder = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
     // It often comes with the client library alone.
-    NEEDED
-        .iter()
-        .all(|name| folder.join(name).is_file())
-        .then_some(folder)
+    NEEDED.iter().all(|name| folder.join(name).is_file()).then_some(folder)
 }
 
 fn installed() -> Vec<PathBuf> {
-    let families = FAMILIES
-        .iter()
-        .flat_map(|(folder, start, below)| versions(Path::new(folder), start, below));
-    let single = SINGLE
-        .iter()
-        .map(PathBuf::from)
-        .filter(|folder| folder.join("postgres").exists());
+    let families = FAMILIES.iter().flat_map(|(folder, start, below)| versions(Path::new(folder), start, below));
+    let single = SINGLE.iter().map(PathBuf::from).filter(|folder| folder.join("postgres").exists());
     families.chain(single).collect()
 }
 
@@ -165,10 +131,7 @@ fn versions(folder: &Path, start: &str, below: &str) -> Vec<PathBuf> {
 
 /// The numbers in a version, so that 10 comes after 9.
 fn numbers(version: &str) -> Vec<u32> {
-    version
-        .split(|letter: char| !letter.is_ascii_digit())
-        .filter_map(|part| part.parse().ok())
-        .collect()
+    version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
 /// The major version of the programs in a folder, or what is wrong with it.
@@ -176,10 +139,7 @@ async fn major_in(folder: &Path) -> Result<u32, String> {
     if let Some(missing) = NEEDED.iter().find(|name| !folder.join(name).is_file()) {
         return Err(format!("no {missing} in it"));
     }
-    let output = Command::new(folder.join("postgres"))
-        .arg("--version")
-        .output()
-        .await;
+    let output = Command::new(folder.join("postgres")).arg("--version").output().await;
     let output = output.map_err(|error| format!("its postgres does not run: {error}"))?;
     let line = String::from_utf8_lossy(&output.stdout);
     major_of(&line).ok_or_else(|| "its postgres tells no version".to_owned())
@@ -188,9 +148,7 @@ async fn major_in(folder: &Path) -> Result<u32, String> {
 /// Reads `postgres (PostgreSQL) 15.18 (Debian …)`, or `… 19beta1`.
 fn major_of(line: &str) -> Option<u32> {
     let (_, version) = line.split_once("(PostgreSQL) ")?;
-    let end = version
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(version.len());
+    let end = version.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(version.len());
     version[..end].parse().ok()
 }
 
@@ -204,21 +162,14 @@ mod tests {
         fs::create_dir_all(folder).unwrap();
         for name in NEEDED {
             let program = folder.join(name);
-            fs::write(
-                &program,
-                format!("#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n"),
-            )
-            .unwrap();
+            fs::write(&program, format!("#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         }
     }
 
     #[test]
     fn the_major_version_is_the_first_number() {
-        assert_eq!(
-            major_of("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(major_of("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
         assert_eq!(major_of("postgres (PostgreSQL) 19beta1\n"), Some(19));
         assert_eq!(major_of("postgres: command not found"), None);
     }
@@ -232,8 +183,7 @@ mod tests {
 
         let found = versions(folder.path(), "", "bin");
 
-        let order =
-            ["15", "10", "9.6", "none"].map(|version| folder.path().join(version).join("bin"));
+        let order = ["15", "10", "9.6", "none"].map(|version| folder.path().join(version).join("bin"));
         assert_eq!(found, order);
     }
 
@@ -242,9 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         install(folder.path(), "16.2");
 
-        let found = find(Some(folder.path()), Path::new("/none"), None)
-            .await
-            .unwrap();
+        let found = find(Some(folder.path()), Path::new("/none"), None).await.unwrap();
 
         assert_eq!((found.folder.as_path(), found.major), (folder.path(), 16));
     }
@@ -254,15 +202,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         install(folder.path(), "16.2");
 
-        let error = find(Some(folder.path()), Path::new("/none"), Some(14))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = find(Some(folder.path()), Path::new("/none"), Some(14)).await.unwrap_err().to_string();
 
-        assert!(
-            error.contains("PostgreSQL 14") && error.contains("(PostgreSQL 16)"),
-            "{error}"
-        );
+        assert!(error.contains("PostgreSQL 14") && error.contains("(PostgreSQL 16)"), "{error}");
     }
 
     #[tokio::test]
@@ -281,18 +223,9 @@ mod tests {
     async fn an_empty_folder_gives_the_error_that_names_every_way_out() {
         let folder = tempfile::tempdir().unwrap();
 
-        let error = find(Some(folder.path()), Path::new("/none"), None)
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = find(Some(folder.path()), Path::new("/none"), None).await.unwrap_err().to_string();
 
-        for way in [
-            "no postgres in it",
-            "BURSAR_POSTGRES_BIN",
-            "packages",
-            "downloaded",
-            "DATABASE_URL",
-        ] {
+        for way in ["no postgres in it", "BURSAR_POSTGRES_BIN", "packages", "downloaded", "DATABASE_URL"] {
             assert!(error.contains(way), "{way}: {error}");
         }
     }

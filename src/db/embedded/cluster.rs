@@ -26,23 +26,11 @@ pub(super) fn major(cluster: &Path) -> anyhow::Result<Option<u32>> {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            return Err(fault::config(format!(
-                "can't read {}: {error}",
-                path.display()
-            )));
+            return Err(fault::config(format!("can't read {}: {error}", path.display())));
         }
     };
-    let major = text
-        .trim_end()
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
-    major.map(Some).ok_or_else(|| {
-        fault::config(format!(
-            "{} does not hold a version of PostgreSQL",
-            path.display()
-        ))
-    })
+    let major = text.trim_end().split('.').next().and_then(|major| major.parse().ok());
+    major.map(Some).ok_or_else(|| fault::config(format!("{} does not hold a version of PostgreSQL", path.display())))
 }
 
 /// Removes what killed processes left of clusters that they were making.
@@ -64,10 +52,7 @@ pub(super) async fn create(place: &Place, binaries: &Binaries) -> anyhow::Result
             Outcome::NoSuchLocale => {}
         }
     }
-    Err(fault::config(format!(
-        "initdb knows none of the locales {}",
-        LOCALES.join(", ")
-    )))
+    Err(fault::config(format!("initdb knows none of the locales {}", LOCALES.join(", "))))
 }
 
 enum Outcome {
@@ -80,24 +65,13 @@ async fn initdb(place: &Place, binaries: &Binaries, locale: &str) -> anyhow::Res
     let program = binaries.folder.join("initdb");
     let mut command = place.account.command(&program);
     command
-        .args([
-            "--username",
-            SUPERUSER,
-            "--encoding",
-            "UTF8",
-            "--locale",
-            locale,
-            "--data-checksums",
-        ])
+        .args(["--username", SUPERUSER, "--encoding", "UTF8", "--locale", locale, "--data-checksums"])
         .args(["--auth-local", "trust", "--auth-host", "reject", "--pgdata"])
         .arg(place.unfinished_cluster())
         // Messages as we look for them; the cluster's own language is that of `--locale`.
         .env("LC_ALL", "C")
         .kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .map_err(|error| failed(place, &program, &error.to_string()))?;
+    let output = command.output().await.map_err(|error| failed(place, &program, &error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         Ok(Outcome::Made)
@@ -117,16 +91,11 @@ fn make_empty(place: &Place) -> io::Result<()> {
 fn put_in_place(place: &Place) -> io::Result<()> {
     let cluster = place.cluster();
     fs::rename(place.unfinished_cluster(), &cluster)?;
-    cluster
-        .parent()
-        .map_or(Ok(()), |home| File::open(home)?.sync_all())
+    cluster.parent().map_or(Ok(()), |home| File::open(home)?.sync_all())
 }
 
 fn unwritable(place: &Place, error: &io::Error) -> anyhow::Error {
-    fault::config(format!(
-        "can't make the cluster {}: {error}",
-        place.cluster().display()
-    ))
+    fault::config(format!("can't make the cluster {}: {error}", place.cluster().display()))
 }
 
 fn failed(place: &Place, program: &Path, why: &str) -> anyhow::Error {

@@ -12,9 +12,7 @@ use std::path::{Path, PathBuf};
 /// Why it could not be had, to be put into a longer message.
 #[cfg(feature = "download")]
 pub(super) async fn fetch(downloads: &Path, major: Option<u32>) -> Result<PathBuf, String> {
-    fetched::fetch(downloads, major)
-        .await
-        .map_err(|error| format!("it failed, from {}: {error:#}", fetched::SOURCE))
+    fetched::fetch(downloads, major).await.map_err(|error| format!("it failed, from {}: {error:#}", fetched::SOURCE))
 }
 
 /// Says that nothing can be downloaded.
@@ -22,10 +20,7 @@ pub(super) async fn fetch(downloads: &Path, major: Option<u32>) -> Result<PathBu
 /// # Errors
 /// Always.
 #[cfg(not(feature = "download"))]
-#[expect(
-    clippy::unused_async,
-    reason = "the same signature as the one that downloads"
-)]
+#[expect(clippy::unused_async, reason = "the same signature as the one that downloads")]
 pub(super) async fn fetch(_downloads: &Path, _major: Option<u32>) -> Result<PathBuf, String> {
     Err("this program was built without its feature `download`".to_owned())
 }
@@ -110,13 +105,7 @@ mod fetched {
             fs::set_permissions(bin.join("postgres"), Permissions::from_mode(0o755)).unwrap();
             let tar = folder.path().join("archive.tar.gz");
             let status = Command::new("tar")
-                .args([
-                    "-czf",
-                    tar.to_str().unwrap(),
-                    "-C",
-                    folder.path().to_str().unwrap(),
-                    "postgresql-17.1.0-x",
-                ])
+                .args(["-czf", tar.to_str().unwrap(), "-C", folder.path().to_str().unwrap(), "postgresql-17.1.0-x"])
                 .status();
             assert!(status.unwrap().success());
             fs::read(tar).unwrap()
@@ -131,10 +120,7 @@ mod fetched {
 
             assert_eq!(bin, downloads.join("17.1.0/bin"));
             let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-            assert_eq!(
-                [mode(&downloads.join("17.1.0")), mode(&bin.join("postgres"))],
-                [0o755; 2]
-            );
+            assert_eq!([mode(&downloads.join("17.1.0")), mode(&bin.join("postgres"))], [0o755; 2]);
         }
 
         #[tokio::test]
@@ -145,9 +131,7 @@ mod fetched {
 
             unpack(&archive(), home.path(), "17.1.0").await.unwrap();
 
-            let names = fs::read_dir(home.path())
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name());
+            let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
             assert_eq!(names.collect::<Vec<_>>(), ["17.1.0"]);
         }
 

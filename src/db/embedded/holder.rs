@@ -83,10 +83,9 @@ fn pid_file(cluster: &Path) -> PathBuf {
 
 fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(fault::config(format!(
-            "can't remove the stale {}: {error}",
-            path.display()
-        ))),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(fault::config(format!("can't remove the stale {}: {error}", path.display())))
+        }
         _ => Ok(()),
     }
 }
@@ -113,10 +112,7 @@ impl CommandLine {
         if Path::new("/proc/self/cmdline").exists() {
             return None;
         }
-        let ps = Command::new("ps")
-            .args(["-o", "command=", "-p", &pid.to_string()])
-            .output()
-            .ok()?;
+        let ps = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
         Some(Self::from_text(&String::from_utf8(ps.stdout).ok()?)).filter(|_| ps.status.success())
     }
 
@@ -124,15 +120,8 @@ impl CommandLine {
     /// has none.
     fn from_words<'a>(words: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut words = words.map(OsStr::from_bytes);
-        let program = words
-            .next()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let data_dir = words
-            .skip_while(|word| *word != "-D")
-            .nth(1)
-            .map(PathBuf::from);
+        let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+        let data_dir = words.skip_while(|word| *word != "-D").nth(1).map(PathBuf::from);
         Self { program, data_dir }
     }
 
@@ -140,9 +129,7 @@ impl CommandLine {
     fn from_text(line: &str) -> Self {
         let mut words = line.trim_end().split(" -");
         let program = words.next().unwrap_or_default().to_owned();
-        let data_dir = words
-            .find_map(|word| word.strip_prefix("D "))
-            .map(PathBuf::from);
+        let data_dir = words.find_map(|word| word.strip_prefix("D ")).map(PathBuf::from);
         Self { program, data_dir }
     }
 
@@ -150,24 +137,16 @@ impl CommandLine {
         let Some(data_dir) = &self.data_dir else {
             return false;
         };
-        self.is_postgres()
-            && (data_dir == cluster || data_dir.canonicalize().is_ok_and(|path| path == cluster))
+        self.is_postgres() && (data_dir == cluster || data_dir.canonicalize().is_ok_and(|path| path == cluster))
     }
 
     /// A server of another cluster, or no server at all. A relative folder proves nothing.
     fn is_certainly_other(&self) -> bool {
-        !self.is_postgres()
-            || self
-                .data_dir
-                .as_ref()
-                .is_some_and(|path| path.is_absolute())
+        !self.is_postgres() || self.data_dir.as_ref().is_some_and(|path| path.is_absolute())
     }
 
     fn is_postgres(&self) -> bool {
-        let name = Path::new(&self.program)
-            .file_name()
-            .and_then(OsStr::to_str)
-            .unwrap_or_default();
+        let name = Path::new(&self.program).file_name().and_then(OsStr::to_str).unwrap_or_default();
         name == "postmaster" || name.starts_with("postgres")
     }
 }
@@ -180,11 +159,7 @@ mod tests {
 
     fn cluster_with_record(pid: i32) -> tempfile::TempDir {
         let cluster = tempfile::tempdir().unwrap();
-        fs::write(
-            pid_file(cluster.path()),
-            format!("{pid}\n{}\n", cluster.path().display()),
-        )
-        .unwrap();
+        fs::write(pid_file(cluster.path()), format!("{pid}\n{}\n", cluster.path().display())).unwrap();
         cluster
     }
 
@@ -204,10 +179,7 @@ mod tests {
         let own = i32::try_from(process::id()).unwrap();
         let cluster = cluster_with_record(own);
 
-        assert_eq!(
-            Holder::of(cluster.path()),
-            Holder::Stranger(Pid::from_raw(own))
-        );
+        assert_eq!(Holder::of(cluster.path()), Holder::Stranger(Pid::from_raw(own)));
     }
 
     #[test]
@@ -223,34 +195,20 @@ mod tests {
     fn a_server_that_ended_and_was_not_waited_for_is_a_stranger() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        while !CommandLine::of(Pid::from_raw(pid))
-            .unwrap()
-            .program
-            .is_empty()
-        {
+        while !CommandLine::of(Pid::from_raw(pid)).unwrap().program.is_empty() {
             thread::yield_now();
         }
         let cluster = cluster_with_record(pid);
 
-        assert_eq!(
-            Holder::of(cluster.path()),
-            Holder::Stranger(Pid::from_raw(pid))
-        );
+        assert_eq!(Holder::of(cluster.path()), Holder::Stranger(Pid::from_raw(pid)));
         child.wait().unwrap();
     }
 
     #[test]
     fn a_server_is_known_by_its_program_and_its_folder() {
         let ours = Path::new("/data/my cluster");
-        let from_proc = words(&[
-            "/usr/lib/postgresql/15/bin/postgres",
-            "-D",
-            "/data/my cluster",
-            "-c",
-            "port=5432",
-        ]);
-        let from_ps =
-            CommandLine::from_text("/opt/postgres/bin/postgres -D /data/my cluster -c port=5432\n");
+        let from_proc = words(&["/usr/lib/postgresql/15/bin/postgres", "-D", "/data/my cluster", "-c", "port=5432"]);
+        let from_ps = CommandLine::from_text("/opt/postgres/bin/postgres -D /data/my cluster -c port=5432\n");
 
         assert!(from_proc.serves(ours) && from_ps.serves(ours));
         assert!(!from_proc.serves(Path::new("/data/other")));

@@ -51,14 +51,7 @@ impl Lease {
     pub(super) async fn begin(place: Place) -> anyhow::Result<Self> {
         let turn = Turn::wait(&place.turn_lock(), TURN_WITHIN).await?;
         let (usage, company) = Usage::begin(&place.users_lock(), &turn)?;
-        Ok(Self {
-            place,
-            usage,
-            company,
-            child: None,
-            turn: Some(turn),
-            is_over: false,
-        })
+        Ok(Self { place, usage, company, child: None, turn: Some(turn), is_over: false })
     }
 
     /// Joins the server that runs, or starts one, and waits until the database can be used.
@@ -67,11 +60,7 @@ impl Lease {
     /// # Errors
     /// A transient fault when it takes too long; a configuration fault when the server ends or
     /// can't be joined, with the end of its log.
-    pub(super) async fn bring_up(
-        &mut self,
-        binaries: &Binaries,
-        database: &str,
-    ) -> anyhow::Result<Origin> {
+    pub(super) async fn bring_up(&mut self, binaries: &Binaries, database: &str) -> anyhow::Result<Origin> {
         let begun = Instant::now();
         loop {
             let origin = self.join_or_launch(binaries).await?;
@@ -103,9 +92,7 @@ impl Lease {
             None => Turn::wait_blocking(&self.place.turn_lock(), LAST_TURN_WITHIN)?,
         };
         let Some(turn) = turn else {
-            tracing::warn!(
-                "another process is starting the private PostgreSQL: it is left running"
-            );
+            tracing::warn!("another process is starting the private PostgreSQL: it is left running");
             return Ok(());
         };
         match self.usage.end(&turn)? {
@@ -134,8 +121,7 @@ impl Lease {
     /// that share a data directory don't see each other's processes, and two servers on one
     /// cluster destroy it.
     async fn check_unseen(&self) -> anyhow::Result<()> {
-        let might_be_elsewhere =
-            self.company == Company::Others && !self.place.has_socket_at_home();
+        let might_be_elsewhere = self.company == Company::Others && !self.place.has_socket_at_home();
         if !might_be_elsewhere && self.socket_falls_silent().await {
             return Ok(());
         }
@@ -160,8 +146,7 @@ impl Lease {
     }
 
     fn may_start_later(&self, begun: Instant) -> bool {
-        begun.elapsed() < session::READY_WITHIN
-            && process::last_words(&self.place.log()).contains(STILL_ENDING)
+        begun.elapsed() < session::READY_WITHIN && process::last_words(&self.place.log()).contains(STILL_ENDING)
     }
 
     fn ended_early(&self) -> anyhow::Error {

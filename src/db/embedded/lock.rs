@@ -95,10 +95,7 @@ impl Usage {
         let usage = Self { file: open(path)? };
         let company = usage.end(turn).map_err(|error| refused(path, &error))?;
         usage.file.unlock().map_err(|error| refused(path, &error))?;
-        usage
-            .file
-            .lock_shared()
-            .map_err(|error| refused(path, &error))?;
+        usage.file.lock_shared().map_err(|error| refused(path, &error))?;
         Ok((usage, company))
     }
 
@@ -108,11 +105,7 @@ impl Usage {
     /// The file system refuses the lock.
     pub(super) fn end(&self, _turn: &Turn) -> io::Result<Company> {
         self.file.unlock()?;
-        Ok(if try_exclusive(&self.file)? {
-            Company::Alone
-        } else {
-            Company::Others
-        })
+        Ok(if try_exclusive(&self.file)? { Company::Alone } else { Company::Others })
     }
 }
 
@@ -142,13 +135,7 @@ fn try_exclusive(file: &File) -> io::Result<bool> {
 fn open(path: &Path) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let opened = match options
-        .clone()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-    {
+    let opened = match options.clone().write(true).create(true).truncate(false).open(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => options.open(path),
         opened => opened,
     };
@@ -192,17 +179,12 @@ mod tests {
     #[test]
     fn the_last_user_knows_that_it_is_the_last() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn::wait_blocking(&folder.path().join("turn"), NOW)
-            .unwrap()
-            .unwrap();
+        let turn = Turn::wait_blocking(&folder.path().join("turn"), NOW).unwrap().unwrap();
         let path = folder.path().join("users");
 
         let (first, before_first) = Usage::begin(&path, &turn).unwrap();
         let (second, before_second) = Usage::begin(&path, &turn).unwrap();
-        assert_eq!(
-            (before_first, before_second),
-            (Company::Alone, Company::Others)
-        );
+        assert_eq!((before_first, before_second), (Company::Alone, Company::Others));
 
         assert_eq!(first.end(&turn).unwrap(), Company::Others);
         assert_eq!(second.end(&turn).unwrap(), Company::Alone);
@@ -211,9 +193,7 @@ mod tests {
     #[test]
     fn a_use_that_is_dropped_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let turn = Turn::wait_blocking(&folder.path().join("turn"), NOW)
-            .unwrap()
-            .unwrap();
+        let turn = Turn::wait_blocking(&folder.path().join("turn"), NOW).unwrap().unwrap();
         let path = folder.path().join("users");
 
         drop(Usage::begin(&path, &turn).unwrap());

@@ -92,8 +92,7 @@ impl Embedded {
         let mut lease = Lease::begin(place.clone()).await?;
         cluster::clear_leftovers(&place);
         let major = cluster::major(&place.cluster())?;
-        let binaries =
-            binaries::find(options.binaries.as_deref(), &place.downloads(), major).await?;
+        let binaries = binaries::find(options.binaries.as_deref(), &place.downloads(), major).await?;
         if major.is_none() {
             cluster::create(&place, &binaries).await?;
         }
@@ -102,13 +101,7 @@ impl Embedded {
             Origin::Started if major.is_none() => Origin::Created,
             origin => origin,
         };
-        let embedded = Self {
-            lease,
-            place,
-            binaries,
-            database: options.database.clone(),
-            origin,
-        };
+        let embedded = Self { lease, place, binaries, database: options.database.clone(), origin };
         embedded.announce(begun);
         Ok(embedded)
     }
@@ -140,9 +133,7 @@ impl Embedded {
     /// A transient fault when the server does not end; others when the locks fail.
     pub async fn stop(self) -> anyhow::Result<()> {
         let mut lease = self.lease;
-        tokio::task::spawn_blocking(move || lease.end())
-            .await
-            .context("stop the private PostgreSQL")?
+        tokio::task::spawn_blocking(move || lease.end()).await.context("stop the private PostgreSQL")?
     }
 
     fn announce(&self, begun: Instant) {

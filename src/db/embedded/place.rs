@@ -75,8 +75,7 @@ impl Place {
     /// A new cluster's folder while it is being made, this process's own: an `initdb` that
     /// outlived its parent may still write to another.
     pub(super) fn unfinished_cluster(&self) -> PathBuf {
-        self.home
-            .join(format!("{UNFINISHED}{}", std::process::id()))
+        self.home.join(format!("{UNFINISHED}{}", std::process::id()))
     }
 
     /// The unfinished clusters of processes that were killed.
@@ -133,12 +132,8 @@ impl Place {
     /// A configuration fault when it can't be made, or somebody else got there first.
     pub(super) fn make_socket_dir(&self) -> anyhow::Result<()> {
         let folder = &self.socket_dir;
-        let unusable = |why: &str| {
-            fault::config(format!(
-                "the socket folder {} can't be used: {why}",
-                folder.display()
-            ))
-        };
+        let unusable =
+            |why: &str| fault::config(format!("the socket folder {} can't be used: {why}", folder.display()));
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(unusable(&error.to_string()));
@@ -147,26 +142,16 @@ impl Place {
         }
         let found = fs::symlink_metadata(folder).map_err(|error| unusable(&error.to_string()))?;
         if Account::current().uid() == found.uid() {
-            self.account
-                .own(folder)
-                .map_err(|error| unusable(&error.to_string()))?;
+            self.account.own(folder).map_err(|error| unusable(&error.to_string()))?;
         } else if found.uid() != self.account.uid() {
             return Err(unusable("it belongs to another account"));
         }
-        if is_private_folder(&found) {
-            Ok(())
-        } else {
-            Err(unusable("others can reach into it"))
-        }
+        if is_private_folder(&found) { Ok(()) } else { Err(unusable("others can reach into it")) }
     }
 
     fn at(home: PathBuf, account: Account) -> Self {
         let socket_dir = socket_dir(&home, account.uid());
-        Self {
-            home,
-            account,
-            socket_dir,
-        }
+        Self { home, account, socket_dir }
     }
 
     fn elsewhere(data_dir: &Path, fallback: &Path, account: Account) -> anyhow::Result<Self> {
@@ -191,23 +176,19 @@ fn cluster_in(home: &Path) -> PathBuf {
 
 /// Makes a folder, and gives its true path.
 fn make(folder: &Path) -> anyhow::Result<PathBuf> {
-    make_passable(folder)
-        .and_then(|()| folder.canonicalize())
-        .map_err(|error| {
-            fault::config(format!(
-                "can't use {} for the private PostgreSQL: {error}; set BURSAR_DATA_DIR to a folder \
+    make_passable(folder).and_then(|()| folder.canonicalize()).map_err(|error| {
+        fault::config(format!(
+            "can't use {} for the private PostgreSQL: {error}; set BURSAR_DATA_DIR to a folder \
                  that can be written, or set DATABASE_URL",
-                folder.display()
-            ))
-        })
+            folder.display()
+        ))
+    })
 }
 
 /// Makes a folder and those above it. Where root does, another account has to pass through them,
 /// whatever root's umask.
 fn make_passable(folder: &Path) -> io::Result<()> {
-    let missing = folder
-        .ancestors()
-        .take_while(|step| !step.as_os_str().is_empty() && !step.exists());
+    let missing = folder.ancestors().take_while(|step| !step.as_os_str().is_empty() && !step.exists());
     let missing = missing.collect::<Vec<_>>();
     fs::create_dir_all(folder)?;
     if Account::current().is_root() {
@@ -259,10 +240,7 @@ fn check_can_enter(account: &Account, folder: &Path) -> anyhow::Result<()> {
     }
     let mut way = folder.ancestors().collect::<Vec<_>>();
     way.reverse();
-    let barred = way
-        .into_iter()
-        .find(|step| !account.can_enter(step))
-        .unwrap_or(folder);
+    let barred = way.into_iter().find(|step| !account.can_enter(step)).unwrap_or(folder);
     Err(fault::config(format!(
         "the account {} can't enter {}, and PostgreSQL refuses to run as root: set BURSAR_DATA_DIR \
          to a folder that it can enter, set BURSAR_POSTGRES_USER to an account that can, or set \
@@ -311,10 +289,7 @@ mod tests {
     fn the_socket_lies_beside_the_cluster() {
         let place = place(Path::new("/srv/bursar"));
 
-        assert_eq!(
-            place.socket(),
-            Path::new("/srv/bursar/postgres.socket/.s.PGSQL.5432")
-        );
+        assert_eq!(place.socket(), Path::new("/srv/bursar/postgres.socket/.s.PGSQL.5432"));
         assert!(place.has_socket_at_home());
     }
 
@@ -323,10 +298,7 @@ mod tests {
         for length in 1..300 {
             let place = place(&Path::new("/").join("x".repeat(length)));
 
-            assert!(
-                place.socket().as_os_str().len() < SOCKET_PATH_LIMIT,
-                "{length}"
-            );
+            assert!(place.socket().as_os_str().len() < SOCKET_PATH_LIMIT, "{length}");
         }
     }
 
@@ -345,9 +317,7 @@ mod tests {
         place.make_socket_dir().unwrap();
         place.make_socket_dir().unwrap();
 
-        assert!(is_private_folder(
-            &fs::symlink_metadata(&place.socket_dir).unwrap()
-        ));
+        assert!(is_private_folder(&fs::symlink_metadata(&place.socket_dir).unwrap()));
     }
 
     #[test]

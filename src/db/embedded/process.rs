@@ -22,10 +22,8 @@ const LOG_LIMIT: u64 = 10 << 20;
 
 /// How a server is asked to stop, and how long it is waited for: without its clients first, then
 /// without a checkpoint. Either way no committed row is lost.
-const STOPS: [(Signal, Duration); 2] = [
-    (Signal::SIGINT, Duration::from_secs(20)),
-    (Signal::SIGQUIT, Duration::from_secs(10)),
-];
+const STOPS: [(Signal, Duration); 2] =
+    [(Signal::SIGINT, Duration::from_secs(20)), (Signal::SIGQUIT, Duration::from_secs(10))];
 
 /// How many lines of the log an error shows.
 const LAST_WORDS: usize = 15;
@@ -48,11 +46,7 @@ pub(super) fn launch(binaries: &Path, place: &Place) -> anyhow::Result<Child> {
     command.arg("-c").arg(socket_setting(&place.socket_dir));
     command.stdout(log).stderr(errors).process_group(0);
     command.spawn().map_err(|error| {
-        fault::config(format!(
-            "can't run {} as the account {}: {error}",
-            program.display(),
-            place.account.name
-        ))
+        fault::config(format!("can't run {} as the account {}: {error}", program.display(), place.account.name))
     })
 }
 
@@ -61,10 +55,7 @@ pub(super) fn launch(binaries: &Path, place: &Place) -> anyhow::Result<Child> {
 /// # Errors
 /// A transient fault when it outlives both ways of stopping.
 pub(super) fn stop(cluster: &Path, child: &mut Option<Child>) -> anyhow::Result<()> {
-    let own = child
-        .as_ref()
-        .and_then(Child::id)
-        .and_then(|id| i32::try_from(id).ok());
+    let own = child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok());
     let pid = match Holder::of(cluster) {
         Holder::Server(pid) => pid,
         _ if has_ended(child) => return Ok(()),
@@ -83,18 +74,14 @@ pub(super) fn stop(cluster: &Path, child: &mut Option<Child>) -> anyhow::Result<
         let waited = bound.as_secs();
         tracing::warn!(postgres.pid = %pid, "PostgreSQL runs on {waited} s after {signal}");
     }
-    Err(fault::transient(format!(
-        "PostgreSQL (process {pid}) does not stop"
-    )))
+    Err(fault::transient(format!("PostgreSQL (process {pid}) does not stop")))
 }
 
 /// The last lines of the log, without those that only tell of our waiting.
 pub(super) fn last_words(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines = text
-        .lines()
-        .filter(|line| !line.ends_with("the database system is starting up"));
+    let lines = text.lines().filter(|line| !line.ends_with("the database system is starting up"));
     let lines = lines.collect::<Vec<_>>();
     lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
 }
@@ -112,10 +99,7 @@ fn open_log(path: &Path, account: &Account) -> anyhow::Result<File> {
             fs::rename(path, path.with_extension("log.old"))?;
         }
         let mut options = OpenOptions::new();
-        options
-            .append(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits());
+        options.append(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
         match options.clone().create_new(true).open(path) {
             Ok(log) => account.own(path).map(|()| log),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path),
@@ -141,9 +125,7 @@ fn ends_within(bound: Duration, pid: Pid, cluster: &Path, child: &mut Option<Chi
 
 /// Whether a child of ours has ended, and is no child any more.
 fn has_ended(child: &mut Option<Child>) -> bool {
-    child
-        .as_mut()
-        .is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+    child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
 }
 
 #[cfg(test)]
@@ -152,10 +134,7 @@ mod tests {
 
     #[test]
     fn a_socket_folder_may_have_any_name() {
-        assert_eq!(
-            socket_setting(Path::new("/a \"b\", c")),
-            r#"unix_socket_directories="/a ""b"", c""#
-        );
+        assert_eq!(socket_setting(Path::new("/a \"b\", c")), r#"unix_socket_directories="/a ""b"", c""#);
     }
 
     #[test]
@@ -166,10 +145,7 @@ mod tests {
 
         let words = last_words(log.path());
 
-        assert!(
-            words.starts_with("line 86") && words.ends_with("line 100"),
-            "{words}"
-        );
+        assert!(words.starts_with("line 86") && words.ends_with("line 100"), "{words}");
     }
 
     #[test]

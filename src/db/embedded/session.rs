@@ -89,11 +89,7 @@ pub(super) async fn wait_until_ready(
 }
 
 fn bound_for(refusal: &Error) -> Duration {
-    if is(refusal, NOT_NOW) {
-        RECOVERED_WITHIN
-    } else {
-        READY_WITHIN
-    }
+    if is(refusal, NOT_NOW) { RECOVERED_WITHIN } else { READY_WITHIN }
 }
 
 fn slower(pause: Duration) -> Duration {
@@ -121,9 +117,7 @@ async fn create(place: &Place, database: &str) -> anyhow::Result<Readiness> {
         connection.close().await
     };
     made.await.map_err(|error| {
-        fault::config(format!(
-            "can't create the database {database} in the private PostgreSQL: {error}"
-        ))
+        fault::config(format!("can't create the database {database} in the private PostgreSQL: {error}"))
     })?;
     Ok(Readiness::Ready)
 }
@@ -150,10 +144,7 @@ fn code(error: &Error) -> Option<String> {
 }
 
 fn refused(place: &Place, error: &Error) -> anyhow::Error {
-    fault::config(format!(
-        "the private PostgreSQL in {} refuses us: {error}",
-        place.cluster().display()
-    ))
+    fault::config(format!("the private PostgreSQL in {} refuses us: {error}", place.cluster().display()))
 }
 
 fn too_late(place: &Place, refusal: &Error) -> anyhow::Error {
