@@ -4,19 +4,20 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Ident, Settings};
 use crate::db::Database;
-use crate::engine::dispatch::dispatch_due;
+use crate::engine::dispatch::{Dispatched, dispatch_due};
 use crate::engine::execute::{Engine, Opened, RunRequest, RunSummary};
-use crate::engine::heartbeat::Heartbeat;
+use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::store;
 use crate::engine::task::{Unwatched, Watch};
 use crate::rows::table;
 use crate::tasks::Deps;
-use crate::{http, report, systems};
+use crate::{fault, http, report, systems};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -93,6 +94,7 @@ impl App {
         cancel: &CancellationToken,
     ) -> anyhow::Result<RunSummary> {
         let opened = self.engine.open(request).await?;
+        let opened = opened.ok_or_else(|| fault::bug("a run without an occurrence was not opened"))?;
         Ok(self.engine.work(opened, watch, cancel).await)
     }
 
@@ -102,44 +104,18 @@ impl App {
     /// A configuration fault when it can't start; runs that fail are recorded, not returned.
     pub async fn serve(&self, stop: CancellationToken, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
         let listener = http::listen(self.settings.file.http.bind).await?;
-        let recovered = store::recover(&self.database.pool).await?;
+        let recovered = store::recover(&self.database.pool, None).await?;
         if recovered > 0 {
             warn!("{recovered} runs were left open by processes that died; their occurrences are queued again");
         }
-        let (heartbeat, mut beats) = Heartbeat::start().await?;
-        let pulse = heartbeat.pulse();
+        let (heartbeat, beats) = Heartbeat::start().await?;
         let address = listener.local_addr().context("look at the listening address")?;
-        let router = http::router(self.database.pool.clone(), pulse.clone());
+        let router = http::router(self.database.pool.clone(), heartbeat.pulse());
         let answering = tokio::spawn(http::answer(listener, router, stop.clone()));
         self.announce(address);
         listening(address);
         let mut runs = Runs { engine: &self.engine, running: JoinSet::new(), cancel: CancellationToken::new() };
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                Some(_) = runs.running.join_next() => {}
-                beat = beats.recv() => {
-                    beat.context("the heartbeat has stopped")?;
-                    // A database that hangs must not keep the daemon from stopping; a run that was just
-                    // being opened is found and run again by the next daemon.
-                    let looked = tokio::select! {
-                        biased;
-                        () = stop.cancelled() => break,
-                        looked = self.beat() => looked,
-                    };
-                    match looked {
-                        Ok(opened) => {
-                            pulse.feel();
-                            for run in opened {
-                                runs.start(run);
-                            }
-                        }
-                        Err(error) => warn!("could not look for what is due: {error:#}"),
-                    }
-                }
-            }
-        }
+        let followed = self.follow(beats, &heartbeat.pulse(), &mut runs, &stop).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         runs.stop(Duration::from_secs(self.settings.file.engine.grace_s)).await;
@@ -149,10 +125,42 @@ impl App {
             Err(_) => warn!("a connection was still open and is cut"),
         }
         info!("stopped");
-        Ok(())
+        followed
     }
 
-    async fn beat(&self) -> anyhow::Result<Vec<Opened>> {
+    /// Starts what falls due at each beat, until `stop`.
+    async fn follow(
+        &self,
+        mut beats: mpsc::Receiver<()>,
+        pulse: &Pulse,
+        runs: &mut Runs<'_>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(_) = runs.running.join_next() => continue,
+                beat = beats.recv() => beat.context("the heartbeat has stopped")?,
+            }
+            // A database that hangs must not keep the daemon from stopping; a run that was just being opened
+            // is found and run again by the next daemon.
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                looked = self.beat() => looked,
+            };
+            for run in looked.opened {
+                runs.start(run);
+            }
+            match looked.faults.first() {
+                None => pulse.feel(),
+                Some(fault) => warn!("could not look for what is due: {fault:#}"),
+            }
+        }
+    }
+
+    async fn beat(&self) -> Dispatched {
         let jobs: Vec<Arc<Job>> = self.catalog.jobs.values().cloned().collect();
         dispatch_due(&self.database.pool, &self.engine, &jobs, &self.catalog.items(), self.clock.now()).await
     }

@@ -4,7 +4,6 @@ use super::{Context, run_job, show, signals};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::execute::{RunRequest, RunSummary};
-use crate::engine::store::Trigger;
 use crate::systems::customer_ratings::JOB;
 use anyhow::Context as _;
 use comfy_table::CellAlignment;
@@ -41,7 +40,7 @@ async fn perform(
     let request = RunRequest {
         run_date: Clock::system().today(job.timezone),
         job,
-        trigger: Trigger::Operator,
+        occurrence: None,
         items: app.catalog().items(),
         publish: false,
     };

@@ -4,6 +4,7 @@ use super::{Context, USAGE, show};
 use crate::config::suggest;
 use crate::fault;
 use crate::rows::parse::{Parsed, parse_file};
+use crate::rows::source::SourceFile;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ pub(super) struct Arguments {
     dataset: String,
     /// The file.
     file: PathBuf,
-    /// Write the valid rows here, as CSV with the dataset's columns.
+    /// Write the valid rows here, as CSV with the dataset's columns: a null is nothing, an empty text is "".
     #[arg(long, value_name = "PATH")]
     valid: Option<PathBuf>,
     /// Write the rejects here, one JSON object a line.
@@ -33,6 +34,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         eprintln!("error: there is no dataset {:?}{}", arguments.dataset, suggest(&arguments.dataset, known));
         return Ok(ExitCode::from(USAGE));
     };
+    if let Some(message) = usage_error(arguments) {
+        eprintln!("error: {message}");
+        return Ok(ExitCode::from(USAGE));
+    }
+    // What can't be read must not cost what an earlier call has written.
+    SourceFile::open(&arguments.file)?;
     let open = |path: &Option<PathBuf>| path.as_deref().map(create).transpose();
     let parsed = parse_file(&arguments.file, dataset, open(&arguments.valid)?, open(&arguments.rejects)?)?;
     if arguments.json {
@@ -41,6 +48,28 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         print(&parsed)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two of the three files are one: writing one would destroy the other.
+fn usage_error(arguments: &Arguments) -> Option<String> {
+    let mut taken = vec![("FILE", &arguments.file)];
+    for (name, path) in [("--valid", &arguments.valid), ("--rejects", &arguments.rejects)] {
+        let Some(path) = path else { continue };
+        if let Some((other, _)) = taken.iter().find(|(_, other)| is_same(other, path)) {
+            return Some(format!("{name} and {other} are the same file: {}", path.display()));
+        }
+        taken.push((name, path));
+    }
+    None
+}
+
+/// Whether two paths are one regular file; devices (`/dev/stdout`) may be named twice.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let is_device = || other.metadata().is_ok_and(|m| !m.is_file());
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other_path)) => one == other_path && !is_device(),
+        _ => one == other,
+    }
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {

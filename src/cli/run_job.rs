@@ -5,7 +5,6 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::suggest;
 use crate::engine::execute::{RunRequest, RunSummary};
-use crate::engine::store::Trigger;
 use chrono::NaiveDate;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -75,7 +74,7 @@ fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
     Ok(RunRequest {
         run_date: arguments.date.unwrap_or_else(|| Clock::system().today(job.timezone)),
         job,
-        trigger: Trigger::Operator,
+        occurrence: None,
         items,
         publish: arguments.publish,
     })

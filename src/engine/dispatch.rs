@@ -5,13 +5,14 @@
 
 use super::execute::{Engine, Opened, RunRequest};
 use super::job::{Catchup, Job, Overlap};
+use super::occurrences::{self, Occurrence};
 use super::schedule::Schedule;
-use super::store::{self, Occurrence, Trigger};
+use super::store;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// An occurrence that is recorded at most this long after it was due was not missed.
 const ON_TIME: TimeDelta = TimeDelta::seconds(60);
@@ -19,30 +20,48 @@ const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 /// More occurrences than this are never recorded in one go; the rest follows at the next beat.
 const MOST_AT_ONCE: usize = 10_000;
 
+/// What came of one look at the jobs.
+#[derive(Debug, Default)]
+pub struct Dispatched {
+    /// The runs that were opened and are to be worked on now.
+    pub opened: Vec<Opened>,
+    /// Why some jobs could not be looked at; they are at the next beat.
+    pub faults: Vec<anyhow::Error>,
+}
+
 /// Records what has fallen due since the last time and opens the runs that are to start now.
-///
-/// # Errors
-/// What the server says; a job that fails does not keep the others from being looked at at the next beat.
 pub async fn dispatch_due(
     pool: &PgPool,
     engine: &Engine,
     jobs: &[Arc<Job>],
     items: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
-) -> anyhow::Result<Vec<Opened>> {
-    let mut opened = Vec::new();
+) -> Dispatched {
+    let mut dispatched = Dispatched::default();
     for job in jobs {
         let Some(schedule) = &job.schedule else { continue };
-        let since = store::watermark(pool, &job.name, now).await?;
-        let due = judge_due(schedule, job.catchup, since, now);
-        if !due.is_empty() {
-            store::record_occurrences(pool, &job.name, &due).await?;
-        }
-        if let Some(run) = open_next(pool, engine, job, items).await? {
-            opened.push(run);
+        match dispatch_job(pool, engine, job, schedule, items, now).await {
+            Ok(opened) => dispatched.opened.extend(opened),
+            Err(error) => dispatched.faults.push(error.context(job.name.clone())),
         }
     }
-    Ok(opened)
+    dispatched
+}
+
+async fn dispatch_job(
+    pool: &PgPool,
+    engine: &Engine,
+    job: &Arc<Job>,
+    schedule: &Schedule,
+    items: &HashMap<String, Vec<String>>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Option<Opened>> {
+    let since = occurrences::watermark(pool, &job.name, now).await?;
+    let due = judge_due(schedule, job.catchup, since, now);
+    if !due.is_empty() {
+        occurrences::record(pool, &job.name, &due).await?;
+    }
+    open_next(pool, engine, job, items).await
 }
 
 /// The occurrences in `(since, now]` and what the catchup policy makes of each. Pure.
@@ -77,25 +96,18 @@ async fn open_next(
     job: &Arc<Job>,
     items: &HashMap<String, Vec<String>>,
 ) -> anyhow::Result<Option<Opened>> {
-    let Some((due_at, run_date)) = store::oldest_queued(pool, &job.name).await? else { return Ok(None) };
+    let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(None) };
     if let Some(running) = store::find_open_run(pool, &job.name).await? {
-        if job.overlap == Overlap::Skip {
+        // A run whose process died holds no lock; its own occurrence comes first at the next beat.
+        let is_alive = store::recover(pool, Some(&job.name)).await? == 0;
+        if is_alive && job.overlap == Overlap::Skip {
             let reason = format!("run {running} was still going on (overlap = skip)");
-            store::settle_occurrence(pool, &job.name, due_at, None, Some(&reason)).await?;
+            occurrences::skip(pool, &job.name, due_at, &reason).await?;
             warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
         }
         return Ok(None);
     }
     let request =
-        RunRequest { job: Arc::clone(job), run_date, trigger: Trigger::Schedule, items: items.clone(), publish: false };
-    let opened = match engine.open(&request).await {
-        Ok(opened) => opened,
-        // Somebody else was first, or the database is away: the occurrence is still queued.
-        Err(error) => {
-            info!(job.name = %job.name, "{} is not started now: {error:#}", job.name);
-            return Ok(None);
-        }
-    };
-    store::settle_occurrence(pool, &job.name, due_at, Some(opened.info.id), None).await?;
-    Ok(Some(opened))
+        RunRequest { job: Arc::clone(job), run_date, occurrence: Some(due_at), items: items.clone(), publish: false };
+    engine.open(&request).await
 }

@@ -2,11 +2,11 @@
 
 use super::board::{Board, Next};
 use super::job::Job;
-use super::store::{self, OpenRun, RunState, Trigger};
+use super::store::{self, OpenRun, RunState};
 use super::task::{Label, Outcome, RunInfo, TaskContext, TaskKind, TaskResult, TaskState, Watch};
 use crate::clock::Stopwatch;
 use crate::fault::{self, Fault};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -32,8 +32,8 @@ pub struct RunRequest {
     pub job: Arc<Job>,
     /// The business day.
     pub run_date: NaiveDate,
-    /// Who asks.
-    pub trigger: Trigger,
+    /// When it fell due, for a run by schedule; none when an operator asks.
+    pub occurrence: Option<DateTime<Utc>>,
     /// What each `for_each` goes over.
     pub items: HashMap<String, Vec<String>>,
     /// Whether an older run date may take the place of what readers see.
@@ -72,20 +72,22 @@ impl Engine {
         Self { pool, kinds: Arc::new(kinds), slots: Arc::new(Semaphore::new(parallel)) }
     }
 
-    /// Opens a run: records it, and makes sure that nobody else works on the same job and run date.
+    /// Opens a run: records it, and makes sure that nobody else works on the same job and run date. None when
+    /// its occurrence was run by another daemon meanwhile.
     ///
     /// # Errors
-    /// A transient fault when somebody does.
-    pub async fn open(&self, request: &RunRequest) -> anyhow::Result<Opened> {
+    /// A transient fault when somebody works on it.
+    pub async fn open(&self, request: &RunRequest) -> anyhow::Result<Option<Opened>> {
         let board = Board::new(&request.job.tasks, &request.items);
-        let open = store::open_run(&self.pool, &request.job, request.run_date, request.trigger, &board).await?;
+        let opened = store::open_run(&self.pool, &request.job, request.run_date, request.occurrence, &board).await?;
+        let Some(open) = opened else { return Ok(None) };
         let info = RunInfo {
             id: open.id,
             job: request.job.name.clone(),
             run_date: request.run_date,
             publish: request.publish,
         };
-        Ok(Opened { info, open, board })
+        Ok(Some(Opened { info, open, board }))
     }
 
     /// Works on an opened run to its end. Failures of tasks are in the summary, not an error.

@@ -1,14 +1,15 @@
 //! WHEN, in what order and how often work runs. Knows no CSV, no HTTP, no customer.
 //!
 //! A [`job::Job`] is a DAG of tasks with an optional [`schedule`]. [`dispatch`] turns due instants into
-//! occurrences and runs, [`execute`] works on a run, [`board`] decides which task is next, [`store`] is the
-//! only door to the tables `occurrences`, `runs` and `task_runs`. What a task does is a [`task::TaskKind`].
+//! occurrences and runs, [`execute`] works on a run, [`board`] decides which task is next, [`store`] and
+//! [`occurrences`] are the only doors to the tables. What a task does is a [`task::TaskKind`].
 
 pub mod board;
 pub mod dispatch;
 pub mod execute;
 pub mod heartbeat;
 pub mod job;
+pub mod occurrences;
 pub mod schedule;
 pub mod store;
 pub mod task;

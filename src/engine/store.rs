@@ -1,10 +1,11 @@
-//! The only door to `bursar.runs`, `bursar.task_runs` and `bursar.occurrences`.
+//! The only door to `bursar.runs` and `bursar.task_runs`.
 //!
 //! Every change of state is conditional on the state it leaves, so that a late writer can't overwrite
 //! what was decided.
 
 use super::board::Board;
 use super::job::Job;
+use super::occurrences;
 use super::task::{TaskResult, TaskState};
 use crate::fault::{self, Fault};
 use anyhow::Context;
@@ -16,9 +17,8 @@ use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 /// Who asked for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
+#[derive(Clone, Copy, Debug)]
+enum Trigger {
     /// An occurrence of its schedule.
     Schedule,
     /// A person.
@@ -74,6 +74,7 @@ struct Holder {
 }
 
 /// Opens a run. What a dead process left open for the same job and run date is closed as abandoned.
+/// With the run its occurrence (when it fell due) is settled; none is opened when another daemon did that before.
 ///
 /// # Errors
 /// A transient fault that names the holder when the same job and run date is being run.
@@ -81,9 +82,9 @@ pub async fn open_run(
     pool: &PgPool,
     job: &Job,
     run_date: NaiveDate,
-    trigger: Trigger,
+    occurrence: Option<DateTime<Utc>>,
     board: &Board,
-) -> anyhow::Result<OpenRun> {
+) -> anyhow::Result<Option<OpenRun>> {
     let mut lock = pool.acquire().await.context("take a connection for the run's lock")?.detach();
     let is_free: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))")
         .bind(lock_name(&job.name, run_date))
@@ -94,11 +95,17 @@ pub async fn open_run(
         return Err(already_running(pool, &job.name, run_date).await);
     }
     let id = Uuid::now_v7();
+    let trigger = if occurrence.is_some() { Trigger::Schedule } else { Trigger::Operator };
     let mut transaction = pool.begin().await.context("open the run")?;
-    abandon(&mut transaction, &job.name, Some(run_date)).await?;
+    abandon(&mut transaction, &job.name, run_date).await?;
     insert_run(&mut transaction, id, job, run_date, trigger, board).await?;
+    if let Some(due_at) = occurrence
+        && !occurrences::settle_as_run(&mut transaction, &job.name, due_at, id).await?
+    {
+        return Ok(None);
+    }
     transaction.commit().await.context("open the run")?;
-    Ok(OpenRun { id, lock })
+    Ok(Some(OpenRun { id, lock }))
 }
 
 fn lock_name(job: &str, run_date: NaiveDate) -> String {
@@ -158,11 +165,11 @@ async fn insert_run(
 async fn abandon(
     transaction: &mut Transaction<'_, Postgres>,
     job: &str,
-    run_date: Option<NaiveDate>,
+    run_date: NaiveDate,
 ) -> anyhow::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "update bursar.runs set state = 'abandoned', closed_at = now(), error = 'the process died before the run was over'
-          where job = $1 and ($2::date is null or run_date = $2) and state = 'running' returning id",
+          where job = $1 and run_date = $2 and state = 'running' returning id",
     )
     .bind(job)
     .bind(run_date)
@@ -183,16 +190,19 @@ async fn abandon(
     Ok(ids)
 }
 
-/// Closes the runs that dead processes left open and queues the occurrences they were for once more.
+/// Closes the runs (of one job, or of all) that dead processes left open, and queues the occurrences they were
+/// for once more. Returns how many there were.
 ///
 /// # Errors
 /// What the server says.
-pub async fn recover(pool: &PgPool) -> anyhow::Result<usize> {
-    let open: Vec<(String, NaiveDate)> =
-        sqlx::query_as("select job, run_date from bursar.runs where state = 'running'")
-            .fetch_all(pool)
-            .await
-            .context("list the open runs")?;
+pub async fn recover(pool: &PgPool, job: Option<&str>) -> anyhow::Result<usize> {
+    let open: Vec<(String, NaiveDate)> = sqlx::query_as(
+        "select job, run_date from bursar.runs where state = 'running' and ($1::text is null or job = $1)",
+    )
+    .bind(job)
+    .fetch_all(pool)
+    .await
+    .context("list the open runs")?;
     let mut recovered = 0;
     for (job, run_date) in open {
         let mut transaction = pool.begin().await.context("recover a run")?;
@@ -202,24 +212,13 @@ pub async fn recover(pool: &PgPool) -> anyhow::Result<usize> {
             .await
             .context("lock the run")?;
         if is_free {
-            let ids = abandon(&mut transaction, &job, Some(run_date)).await?;
+            let ids = abandon(&mut transaction, &job, run_date).await?;
             recovered += ids.len();
-            queue_again(&mut transaction, &ids).await?;
+            occurrences::queue_again(&mut transaction, &ids).await?;
         }
         transaction.commit().await.context("recover a run")?;
     }
     Ok(recovered)
-}
-
-async fn queue_again(connection: &mut PgConnection, runs: &[Uuid]) -> anyhow::Result<()> {
-    sqlx::query(
-        "update bursar.occurrences set state = 'queued', run_id = null where run_id = any ($1) and state = 'ran'",
-    )
-    .bind(runs)
-    .execute(connection)
-    .await
-    .context("queue the occurrence again")?;
-    Ok(())
 }
 
 /// A task begins.
@@ -301,82 +300,12 @@ pub async fn close_run(
         .await
         .context("record how the run ended")?;
     if state == RunState::Cancelled {
-        queue_again(&mut transaction, &[run.id]).await?;
+        occurrences::queue_again(&mut transaction, &[run.id]).await?;
     }
     transaction.commit().await.context("close the run")?;
     // However closing it goes, the server lets go of the lock with the connection.
     let _ = sqlx::Connection::close(run.lock).await;
     Ok(())
-}
-
-/// What becomes of a due instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Occurrence {
-    /// When it was due.
-    pub due_at: DateTime<Utc>,
-    /// Its calendar day in the job's zone.
-    pub run_date: NaiveDate,
-    /// None: it is to be run. Else the state and the reason why it isn't.
-    pub passed_over: Option<(&'static str, String)>,
-}
-
-/// The last instant of a job that was recorded, or when it was first seen; recorded now if never before.
-///
-/// # Errors
-/// What the server says.
-pub async fn watermark(pool: &PgPool, job: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
-    sqlx::query_scalar(
-        "with seen as (
-            insert into bursar.schedules (job, first_seen_at) values ($1, $2)
-            on conflict (job) do update set job = excluded.job returning first_seen_at
-         )
-         select coalesce((select max(due_at) from bursar.occurrences where job = $1), first_seen_at) from seen",
-    )
-    .bind(job)
-    .bind(now)
-    .fetch_one(pool)
-    .await
-    .context("look for the occurrence recorded last")
-}
-
-/// Records occurrences; those another daemon recorded already stay as they are.
-///
-/// # Errors
-/// What the server says.
-pub async fn record_occurrences(pool: &PgPool, job: &str, occurrences: &[Occurrence]) -> anyhow::Result<()> {
-    let due: Vec<DateTime<Utc>> = occurrences.iter().map(|o| o.due_at).collect();
-    let dates: Vec<NaiveDate> = occurrences.iter().map(|o| o.run_date).collect();
-    let states: Vec<&str> = occurrences.iter().map(|o| o.passed_over.as_ref().map_or("queued", |p| p.0)).collect();
-    let reasons: Vec<Option<&str>> = occurrences.iter().map(|o| o.passed_over.as_ref().map(|p| p.1.as_str())).collect();
-    sqlx::query(
-        "insert into bursar.occurrences (job, due_at, run_date, state, reason)
-         select $1, o.due_at, o.run_date, o.state, o.reason
-           from unnest($2::timestamptz[], $3::date[], $4::text[], $5::text[]) as o (due_at, run_date, state, reason)
-         on conflict (job, due_at) do nothing",
-    )
-    .bind(job)
-    .bind(due)
-    .bind(dates)
-    .bind(states)
-    .bind(reasons)
-    .execute(pool)
-    .await
-    .context("record the occurrences")?;
-    Ok(())
-}
-
-/// The oldest occurrence of a job that waits to be run.
-///
-/// # Errors
-/// What the server says.
-pub async fn oldest_queued(pool: &PgPool, job: &str) -> anyhow::Result<Option<(DateTime<Utc>, NaiveDate)>> {
-    sqlx::query_as(
-        "select due_at, run_date from bursar.occurrences where job = $1 and state = 'queued' order by due_at limit 1",
-    )
-    .bind(job)
-    .fetch_optional(pool)
-    .await
-    .context("look for a queued occurrence")
 }
 
 /// Whether a run of the job is open.
@@ -389,29 +318,4 @@ pub async fn find_open_run(pool: &PgPool, job: &str) -> anyhow::Result<Option<Uu
         .fetch_optional(pool)
         .await
         .context("look for an open run")
-}
-
-/// Decides what becomes of a queued occurrence; false when another daemon was first.
-///
-/// # Errors
-/// What the server says.
-pub async fn settle_occurrence(
-    pool: &PgPool,
-    job: &str,
-    due_at: DateTime<Utc>,
-    run: Option<Uuid>,
-    skip_reason: Option<&str>,
-) -> anyhow::Result<bool> {
-    let changed = sqlx::query(
-        "update bursar.occurrences set state = case when $3::uuid is null then 'skipped' else 'ran' end, run_id = $3, reason = $4
-          where job = $1 and due_at = $2 and state = 'queued'",
-    )
-    .bind(job)
-    .bind(due_at)
-    .bind(run)
-    .bind(skip_reason)
-    .execute(pool)
-    .await
-    .context("settle the occurrence")?;
-    Ok(changed.rows_affected() == 1)
 }

@@ -39,8 +39,9 @@ pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), Ce
             put(&instant, &Type::TIMESTAMP, out)
         }
         Kind::Boolean => {
-            let value = parse_boolean(text)
-                .ok_or_else(|| refuse(Code::NotABoolean, text, "is not a boolean (true, false, yes, no, t, f, 1, 0)"))?;
+            let value = parse_boolean(text).ok_or_else(|| {
+                refuse(Code::NotABoolean, text, "is not a boolean (true, false, yes, no, t, f, 1, 0)")
+            })?;
             put(&value, &Type::BOOL, out)
         }
         Kind::Uuid => {
@@ -161,7 +162,8 @@ fn check_length(rule: &TextRule, value: &str) -> Result<(), CellError> {
         return Err(CellError { code: Code::TooLong, message });
     }
     if length < rule.min_length {
-        let message = format!("{} has {length} characters; at least {} are expected", shown(value.as_bytes()), rule.min_length);
+        let message =
+            format!("{} has {length} characters; at least {} are expected", shown(value.as_bytes()), rule.min_length);
         return Err(CellError { code: Code::TooShort, message });
     }
     Ok(())
@@ -222,8 +224,7 @@ pub fn parse_decimal(text: &[u8]) -> Option<Decimal> {
 pub fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
     let year = number(&[*y1, *y2, *y3, *y4])?;
-    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(&[*m1, *m2])?, number(&[*d1, *d2])?)
-        .filter(|_| year > 0)
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(&[*m1, *m2])?, number(&[*d1, *d2])?).filter(|_| year > 0)
 }
 
 /// `YYYY-MM-DD HH:MM:SS` with up to six decimals of a second; a `T` may stand for the blank.
@@ -249,11 +250,7 @@ fn number(digits: &[u8]) -> Option<u32> {
 
 fn parse_boolean(text: &[u8]) -> Option<bool> {
     let is = |words: [&str; 4]| words.iter().any(|w| text.eq_ignore_ascii_case(w.as_bytes()));
-    if is(["true", "t", "yes", "1"]) {
-        Some(true)
-    } else {
-        is(["false", "f", "no", "0"]).then_some(false)
-    }
+    if is(["true", "t", "yes", "1"]) { Some(true) } else { is(["false", "f", "no", "0"]).then_some(false) }
 }
 
 fn parse_uuid(text: &[u8]) -> Option<Uuid> {
@@ -268,7 +265,11 @@ fn encode_json(text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
         return Err(refuse(Code::NulByte, text, "holds \\u0000, which PostgreSQL's jsonb can't"));
     }
     if json_numbers(text).any(|number| !fits_numeric(number)) {
-        return Err(refuse(Code::OutOfRange, text, "holds a number with more decimals than PostgreSQL's numeric can (16383)"));
+        return Err(refuse(
+            Code::OutOfRange,
+            text,
+            "holds a number with more decimals than PostgreSQL's numeric can (16383)",
+        ));
     }
     out.put_u32(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
     out.put_u8(1);

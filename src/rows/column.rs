@@ -141,8 +141,7 @@ impl Kind {
     }
 }
 
-const TYPES: [&str; 9] =
-    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+const TYPES: [&str; 9] = ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
 
 /// Compiles one column; each rule that its type can't have is a problem of its own.
 pub fn compile_column(source: &Source, at: &At, loose: &LooseColumn, problems: &mut Problems) -> Option<Column> {
@@ -186,7 +185,10 @@ impl Compiler<'_> {
         ];
         for (rule, is_set, types) in rules {
             if is_set && !types.contains(&base) {
-                self.problem(rule, format!("a column of type {base} can't have this rule; it is for {}", types.join(", ")));
+                self.problem(
+                    rule,
+                    format!("a column of type {base} can't have this rule; it is for {}", types.join(", ")),
+                );
             }
         }
     }
@@ -230,11 +232,8 @@ impl Compiler<'_> {
     fn integer_rule(&mut self, least: i64, greatest: i64) -> IntegerRule {
         let parse = |text: &[u8]| super::cell::parse_integer(text).ok();
         let range = self.range("a whole number", parse);
-        let mut rule = IntegerRule {
-            min: range.min.unwrap_or(least),
-            max: range.max.unwrap_or(greatest),
-            allowed: None,
-        };
+        let mut rule =
+            IntegerRule { min: range.min.unwrap_or(least), max: range.max.unwrap_or(greatest), allowed: None };
         if rule.min < least || rule.max > greatest {
             self.problem("type", format!("its bounds lie beyond what the type holds ({least} to {greatest})"));
         }
@@ -291,7 +290,13 @@ impl Compiler<'_> {
         Range { min, max }
     }
 
-    fn bound<T>(&mut self, key: &str, bound: Option<&Bound>, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    fn bound<T>(
+        &mut self,
+        key: &str,
+        bound: Option<&Bound>,
+        what: &str,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
         let text = match bound? {
             Bound::Number(number) => number.to_string(),
             Bound::Text(text) => text.clone(),

@@ -111,8 +111,9 @@ impl Dataset {
     /// # Errors
     /// A configuration fault; [`compile_dataset`] has refused such a name for every known customer.
     pub fn table_of(&self, customer: &Customer) -> anyhow::Result<Table> {
-        let name = Ident::parse(&self.table.replace("{customer}", customer.name.as_str()))
-            .map_err(|error| crate::fault::config(format!("the table of {} for {}: {error}", self.name, customer.name)))?;
+        let name = Ident::parse(&self.table.replace("{customer}", customer.name.as_str())).map_err(|error| {
+            crate::fault::config(format!("the table of {} for {}: {error}", self.name, customer.name))
+        })?;
         Ok(Table { schema: self.schema.clone(), name })
     }
 
@@ -134,7 +135,10 @@ pub fn compile_dataset(
     let before = problems.len();
     let name = ident(source, "name", &loose.name, problems);
     if source.path().file_stem().is_some_and(|stem| stem != loose.name.as_str()) {
-        problems.push(source.problem(&At::key("name"), format!("the file of the dataset {0} must be called {0}.toml", loose.name)));
+        problems.push(
+            source
+                .problem(&At::key("name"), format!("the file of the dataset {0} must be called {0}.toml", loose.name)),
+        );
     }
     let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));
     check_dialect(source, &loose.dialect, problems);
@@ -165,7 +169,9 @@ fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
     let at = |key| At::key("dialect").then(key);
     for (key, text) in [("delimiter", &dialect.delimiter), ("quote", &dialect.quote)] {
         if text.bytes().any(|b| !b.is_ascii() || b == b'\n' || b == b'\r' || b == 0) {
-            problems.push(source.problem(&at(key), format!("{text:?} can't be a {key}: one ASCII character, not a line end")));
+            problems.push(
+                source.problem(&at(key), format!("{text:?} can't be a {key}: one ASCII character, not a line end")),
+            );
         }
     }
     if dialect.delimiter == dialect.quote {
@@ -192,7 +198,8 @@ fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Proble
         let at = At::key("column").index(i);
         let Some(column) = compile_column(source, &at, column, problems) else { continue };
         if columns.iter().any(|c| c.name == column.name) {
-            problems.push(source.problem(&at.clone().then("name"), format!("the column {} is there twice", column.name)));
+            problems
+                .push(source.problem(&at.clone().then("name"), format!("the column {} is there twice", column.name)));
         }
         if columns.iter().any(|c| folded(&c.header) == folded(&column.header)) {
             problems.push(source.problem(&at, format!("two columns are called {:?} in the header", column.header)));

@@ -53,9 +53,14 @@ fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Re
         match part {
             Part::Text(plain) => text.push_str(plain),
             Part::Field(name) => text.push_str(&Pattern::escape(customer.field(name).ok_or_else(|| {
-                fault::config(format!("the customer {} has no field {name:?} for the file pattern {pattern:?}", customer.name))
+                fault::config(format!(
+                    "the customer {} has no field {name:?} for the file pattern {pattern:?}",
+                    customer.name
+                ))
             })?)),
-            Part::Unknown(text) => return Err(fault::config(format!("{{{text}}} in the file pattern {pattern:?} is unknown"))),
+            Part::Unknown(text) => {
+                return Err(fault::config(format!("{{{text}}} in the file pattern {pattern:?} is unknown")));
+            }
         }
     }
     Ok(text)
@@ -72,8 +77,9 @@ enum Part<'a> {
 fn parts(pattern: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = pattern;
-    while let Some((before, inner, after)) =
-        rest.split_once('{').and_then(|(before, tail)| tail.split_once('}').map(|(inner, after)| (before, inner, after)))
+    while let Some((before, inner, after)) = rest
+        .split_once('{')
+        .and_then(|(before, tail)| tail.split_once('}').map(|(inner, after)| (before, inner, after)))
     {
         parts.push(Part::Text(before));
         parts.push(match inner.strip_prefix("customer") {
@@ -131,7 +137,10 @@ mod tests {
     #[test]
     fn date_and_customer_are_filled_in_literally() {
         let date = NaiveDate::from_ymd_opt(2025, 5, 13).unwrap();
-        assert_eq!(render("in/{customer}/%Y%m%d {customer.code}*.csv", &customer("A%d*"), date).unwrap(), "in/agency_a/20250513 A%d[*]*.csv");
+        assert_eq!(
+            render("in/{customer}/%Y%m%d {customer.code}*.csv", &customer("A%d*"), date).unwrap(),
+            "in/agency_a/20250513 A%d[*]*.csv"
+        );
     }
 
     #[test]

@@ -54,7 +54,16 @@ pub struct Measure {
 
 /// Columns that every measures view has; a measure can't take their names.
 pub const LEDGER_COLUMNS: [&str; 10] = [
-    "customer", "run_date", "load_id", "file_name", "file_sha256", "records", "loaded", "rejected", "skipped", "loaded_at",
+    "customer",
+    "run_date",
+    "load_id",
+    "file_name",
+    "file_sha256",
+    "records",
+    "loaded",
+    "rejected",
+    "skipped",
+    "loaded_at",
 ];
 
 /// Compiles a dataset's measures.
@@ -74,7 +83,9 @@ pub fn compile_measures(
             problems.push(source.problem(&at, why));
         }
         if LEDGER_COLUMNS.contains(&name.as_str()) {
-            problems.push(source.problem(&at, format!("{name} is a column of the ledger; call the measure something else")));
+            problems.push(
+                source.problem(&at, format!("{name} is a column of the ledger; call the measure something else")),
+            );
         }
         match Ident::parse(name) {
             Ok(name) => measures.push(Measure { name, sql: sql.clone(), kind }),

@@ -46,7 +46,8 @@ pub fn parse_file(
         line: Vec::new(),
         scratch: Vec::new(),
     };
-    sink.write_valid(|index, _| Some(dataset.columns[index].name.as_str().as_bytes()))?;
+    dataset.columns.iter().for_each(|c| push_cell(&mut sink.line, Some(c.name.as_str().as_bytes())));
+    sink.write_line()?;
     let reading = reader::read(source, dataset, &mut sink, &|_| ())?;
     sink.flush()?;
     let certificate = Certificate {
@@ -57,7 +58,12 @@ pub fn parse_file(
         copied_rejects: None,
     };
     certificate.check()?;
-    Ok(Parsed { certificate, rejects_by_class: sink.by_class, errors: sink.errors, ignored_columns: reading.ignored_columns })
+    Ok(Parsed {
+        certificate,
+        rejects_by_class: sink.by_class,
+        errors: sink.errors,
+        ignored_columns: reading.ignored_columns,
+    })
 }
 
 struct ParseSink {
@@ -72,18 +78,15 @@ struct ParseSink {
 }
 
 impl ParseSink {
-    /// Writes a line as PostgreSQL reads CSV: a null is nothing, an empty text is `""`.
-    fn write_valid<'a>(&'a mut self, value: impl Fn(usize, &'a mut Vec<u8>) -> Option<&'a [u8]>) -> anyhow::Result<()> {
-        let Some(valid) = &mut self.valid else { return Ok(()) };
-        self.line.clear();
-        for index in 0..self.columns {
-            if index > 0 {
-                self.line.push(b',');
-            }
-            push_cell(&mut self.line, value(index, &mut self.scratch));
-        }
+    /// Writes the line whose cells were pushed.
+    fn write_line(&mut self) -> anyhow::Result<()> {
+        self.line.pop();
         self.line.push(b'\n');
-        valid.write_all(&self.line).context("write the valid rows")
+        if let Some(valid) = &mut self.valid {
+            valid.write_all(&self.line).context("write the valid rows")?;
+        }
+        self.line.clear();
+        Ok(())
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -104,7 +107,13 @@ impl Sink for ParseSink {
 
     fn accepted(&mut self, row: &Row<'_>) -> anyhow::Result<()> {
         self.buffer.clear();
-        self.write_valid(|index, scratch| row.value(index, scratch))
+        if self.valid.is_none() {
+            return Ok(());
+        }
+        for index in 0..self.columns {
+            push_cell(&mut self.line, row.value(index, &mut self.scratch));
+        }
+        self.write_line()
     }
 
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()> {
@@ -120,19 +129,22 @@ impl Sink for ParseSink {
     }
 }
 
-/// Appends a value as CSV: in quotes where it needs them, or where it would else be read as null.
+/// Appends a cell and a comma, as PostgreSQL reads CSV: a null is nothing, an empty text is `""`.
 fn push_cell(line: &mut Vec<u8>, value: Option<&[u8]>) {
-    let Some(text) = value else { return };
-    let is_plain = !text.is_empty() && !text.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r'));
-    if is_plain {
-        return line.extend_from_slice(text);
-    }
-    line.push(b'"');
-    for byte in text {
-        if *byte == b'"' {
-            line.push(b'"');
+    let text = value.unwrap_or_default();
+    let needs_quotes =
+        value.is_some_and(<[u8]>::is_empty) || text.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r'));
+    if needs_quotes {
+        line.push(b'"');
+        for part in text.split_inclusive(|b| *b == b'"') {
+            line.extend_from_slice(part);
+            if part.ends_with(b"\"") {
+                line.push(b'"');
+            }
         }
-        line.push(*byte);
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(text);
     }
-    line.push(b'"');
+    line.push(b',');
 }

@@ -253,7 +253,10 @@ impl<'a, S: Sink> Reader<'a, S> {
         }
         if self.binding.is_none() {
             let bound = self.max_record;
-            return Err(fault::data(format!("line {}: no line end within {bound} bytes: this is no header", self.line)));
+            return Err(fault::data(format!(
+                "line {}: no line end within {bound} bytes: this is no header",
+                self.line
+            )));
         }
         self.tally.found();
         let (offset, line) = (self.window.offset, self.line);
@@ -287,7 +290,15 @@ fn describe<'a>(
     errors: &mut Vec<RowError>,
 ) -> Reject<'a> {
     let errors = std::mem::take(errors);
-    Reject { line, byte_offset, byte_length, raw: Cow::Borrowed(raw), payload, error_class: Reject::class_of(&errors), errors }
+    Reject {
+        line,
+        byte_offset,
+        byte_length,
+        raw: Cow::Borrowed(raw),
+        payload,
+        error_class: Reject::class_of(&errors),
+        errors,
+    }
 }
 
 #[inline]
@@ -319,7 +330,8 @@ impl Cells<'_> {
     fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
             let Some(field) = self.fields.get(*at) else {
-                let message = format!("the record has {} fields, the header {}", self.fields.len(), self.binding.names.len());
+                let message =
+                    format!("the record has {} fields, the header {}", self.fields.len(), self.binding.names.len());
                 errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
                 continue;
             };
@@ -333,7 +345,11 @@ impl Cells<'_> {
                 None => Err(super::reject::CellError { code: Code::Null, message: "there is no value".to_owned() }),
             };
             if let Err(error) = result {
-                errors.push(RowError { column: Some(column.name.to_string()), code: error.code, message: error.message });
+                errors.push(RowError {
+                    column: Some(column.name.to_string()),
+                    code: error.code,
+                    message: error.message,
+                });
             }
         }
     }
