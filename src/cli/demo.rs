@@ -81,12 +81,13 @@ struct Finding {
 /// What was quarantined and why, in the words that are kept.
 async fn quarantine(pool: &PgPool, run: Uuid) -> anyhow::Result<()> {
     let findings: Vec<Finding> = sqlx::query_as(
-        "select l.customer, r.line, r.error_class, coalesce(e ->> 'column', '(row)') as column, e ->> 'code' as code, e ->> 'message' as message
+        "select l.customer, r.line, r.error_class, coalesce(e.value ->> 'column', '(row)') as column,
+                e.value ->> 'code' as code, e.value ->> 'message' as message
            from bursar.file_invalid_rows as r
            join bursar.loads as l on l.id = r.load_id
-          cross join lateral jsonb_array_elements(r.errors) as e
+          cross join lateral jsonb_array_elements(r.errors) with ordinality as e (value, place)
           where l.run_id = $1
-          order by l.customer, r.line",
+          order by l.customer, r.line, e.place",
     )
     .bind(run)
     .fetch_all(pool)
