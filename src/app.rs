@@ -155,7 +155,7 @@ impl App {
             }
             match looked.faults.first() {
                 None => pulse.feel(),
-                Some(fault) => warn!("could not look for what is due: {fault:#}"),
+                Some(error) => warn!("could not look for what is due: {}", fault::told(error)),
             }
         }
     }

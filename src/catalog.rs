@@ -3,12 +3,14 @@
 //! Each room compiles its own files; here they are found, put together, and what only shows between them is
 //! checked. Nothing is asked of a database.
 
-use crate::config::{At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, suggest};
+use crate::config::{At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, schema_of, suggest};
 use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
 use crate::engine::task::KindSpec;
 use crate::fault;
 use crate::report::compile::{LooseReport, Report, compile_report};
+use crate::report::names::Known;
 use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
+use crate::rows::inbox::check_pattern;
 use schemars::Schema;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -107,11 +109,11 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) 
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
-        ("bursar.schema.json", schemars::schema_for!(SettingsFile)),
-        ("customers.schema.json", schemars::schema_for!(CustomersFile)),
-        ("dataset.schema.json", schemars::schema_for!(LooseDataset)),
-        ("job.schema.json", schemars::schema_for!(LooseJob)),
-        ("report.schema.json", schemars::schema_for!(LooseReport)),
+        ("bursar.schema.json", schema_of::<SettingsFile>()),
+        ("customers.schema.json", schema_of::<CustomersFile>()),
+        ("dataset.schema.json", schema_of::<LooseDataset>()),
+        ("job.schema.json", schema_of::<LooseJob>()),
+        ("report.schema.json", schema_of::<LooseReport>()),
     ]
 }
 
@@ -130,17 +132,21 @@ fn stems(dir: &Path, folder: &str) -> Vec<String> {
 
 fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
     let path = dir.join("customers.toml");
+    let before = problems.len();
     let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));
     let loose: Option<CustomersFile> = source.typed(problems);
+    let is_whole = problems.len() == before;
     let customers = loose.map(|loose| compile_customers(&source, loose, problems)).unwrap_or_default();
-    (source, customers)
+    // Of customers whose fields were refused nobody can say whether they fit a pattern.
+    (source, if is_whole { customers } else { Vec::new() })
 }
 
 fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<Dataset> {
     let mut compile = |path: PathBuf| {
+        let before = problems.len();
         let source = Source::read(&path, problems)?;
         let loose: LooseDataset = source.typed(problems)?;
-        compile_dataset(&source, loose, schema, customers, problems)
+        compile_dataset(&source, loose, schema, customers, problems).filter(|_| problems.len() == before)
     };
     files(dir, "datasets", "toml").into_iter().filter_map(&mut compile).collect()
 }
@@ -152,36 +158,50 @@ fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<Rep
         problems.push(Source::of(sql, "").problem(&At::file(), message));
     }
     // A report may read a dataset that has problems of its own; those are named once, not here again.
-    let known: Vec<&Dataset> = datasets.iter().collect();
-    let all_compiled = known.len() == stems(dir, "datasets").len();
+    let mut broken = stems(dir, "datasets");
+    broken.retain(|name| !datasets.iter().any(|d| d.name.as_str() == name));
+    let known = Known { datasets, broken: &broken };
     let mut compile = |path: PathBuf| {
+        let before = problems.len();
         let source = Source::read(&path, problems)?;
-        let loose: LooseReport = source.typed(problems)?;
-        all_compiled.then_some(())?;
-        compile_report(&source, loose, &known, problems)
+        let loose: Option<LooseReport> = source.typed(problems);
+        let report = compile_report(&source, loose, known, problems)?;
+        (problems.len() == before).then_some((source, report))
     };
-    paths.into_iter().filter_map(&mut compile).collect()
+    let compiled: Vec<(Source, Report)> = paths.into_iter().filter_map(&mut compile).collect();
+    check_outputs(&compiled, problems);
+    compiled.into_iter().map(|(_, report)| report).collect()
+}
+
+/// No two reports may write the same file.
+fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
+    for (i, (source, report)) in reports.iter().enumerate() {
+        if let Some((_, other)) = reports[..i].iter().find(|(_, other)| other.file == report.file) {
+            problems.push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
+        }
+    }
 }
 
 fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<Job> {
     let mut compile = |path: PathBuf| {
+        let before = problems.len();
         let source = Source::read(&path, problems)?;
         let loose: LooseJob = source.typed(problems)?;
-        compile_job(&source, &loose, words, problems)
+        compile_job(&source, &loose, words, problems).filter(|_| problems.len() == before)
     };
     files(dir, "jobs", "toml").into_iter().filter_map(&mut compile).collect()
 }
 
 /// A customer's own file patterns must be for datasets that exist, and be patterns.
 fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[String], problems: &mut Problems) {
-    for (i, customer) in customers.iter().enumerate() {
+    for customer in customers {
         for (dataset, pattern) in &customer.files {
-            let at = At::key("customer").index(i).then("file").then(dataset);
+            let at = At::key("customer").index(customer.position).then("file").then(dataset);
             if !datasets.contains(dataset) {
                 let hint = suggest(dataset, datasets.iter().map(String::as_str));
                 problems.push(source.problem(&at, format!("there is no dataset {dataset:?}{hint}")));
             }
-            crate::rows::inbox::check_pattern(source, &at, pattern, std::slice::from_ref(customer), problems);
+            check_pattern(source, &at, pattern, &[customer], problems);
         }
     }
 }
@@ -190,14 +210,26 @@ fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[Str
 fn check_relations(dir: &Path, datasets: &[Dataset], customers: &[Customer], problems: &mut Problems) {
     let mut taken: HashMap<String, String> = HashMap::new();
     for dataset in datasets {
-        let source = Source::read(&dir.join("datasets").join(format!("{}.toml", dataset.name)), problems);
         let tables = customers.iter().filter_map(|c| Some(("table", dataset.table_of(c).ok()?.name.to_string())));
         let view = dataset.consolidated.iter().map(|name| ("consolidated", name.to_string()));
+        let mut clashes: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
         for (key, name) in tables.chain(view) {
-            let owner = format!("{key} of the dataset {}", dataset.name);
-            if let (Some(other), Some(source)) = (taken.insert(name.clone(), owner), &source) {
-                problems.push(source.problem(&At::key(key), format!("the relation {name} is already the {other}")));
+            match taken.get(&name) {
+                Some(owner) => clashes.entry((key, owner.clone())).or_default().push(name),
+                None => {
+                    taken.insert(name, format!("{key} of the dataset {}", dataset.name));
+                }
             }
+        }
+        let Some(source) = (!clashes.is_empty())
+            .then(|| Source::read(&dir.join("datasets").join(format!("{}.toml", dataset.name)), problems))
+            .flatten()
+        else {
+            continue;
+        };
+        for ((key, owner), names) in clashes {
+            let more = if names.len() > 1 { format!(" (and {} more)", names.len() - 1) } else { String::new() };
+            problems.push(source.problem(&At::key(key), format!("the relation {}{more} is already the {owner}", names[0])));
         }
     }
 }

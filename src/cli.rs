@@ -113,7 +113,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
     match run(&context, arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", fault::told(&error));
             ExitCode::from(fault::judge(&error).exit_code())
         }
     }

@@ -3,6 +3,7 @@
 //! Our own errors are tagged where they are born ([`config`], [`data`], [`transient`], [`bug`]);
 //! foreign ones are judged in one table, [`judge`]. Knows nothing of what failed.
 
+use sqlx::postgres::PgDatabaseError;
 use std::fmt::{self, Display};
 
 /// The class of an error: it decides the exit code and whether trying again can help.
@@ -80,6 +81,32 @@ pub fn bug(message: impl Display) -> anyhow::Error {
     tagged(Fault::Bug, &message)
 }
 
+/// Tells an error with all its causes, the outermost first, in one line. What PostgreSQL said is told once, with
+/// its detail and its hint; sqlx would tell it twice, with a line of the server's own source.
+#[must_use]
+pub fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let server = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let text = server.map_or_else(|| cause.to_string(), server_message);
+        if !told.ends_with(&text) {
+            let colon = if told.is_empty() { "" } else { ": " };
+            told.push_str(colon);
+            told.push_str(&text);
+        }
+        if server.is_some() {
+            break;
+        }
+    }
+    told
+}
+
+fn server_message(error: &dyn sqlx::error::DatabaseError) -> String {
+    let more = error.try_downcast_ref::<PgDatabaseError>().map(|e| [e.detail(), e.hint()]);
+    let parts = [Some(error.message())].into_iter().chain(more.into_iter().flatten()).flatten();
+    parts.collect::<Vec<_>>().join("; ")
+}
+
 /// Judges an error: the outermost of its causes that has a class decides; without one it is a [`Fault::Bug`].
 #[must_use]
 pub fn judge(error: &anyhow::Error) -> Fault {
@@ -146,7 +173,14 @@ mod tests {
     fn context_keeps_the_class() {
         let error = Err::<(), _>(data("bad header")).context("load x").unwrap_err();
         assert_eq!(judge(&error), Fault::Data);
-        assert_eq!(format!("{error:#}"), "load x: bad header");
+        assert_eq!(told(&error), "load x: bad header");
+    }
+
+    #[test]
+    fn what_a_cause_repeats_is_told_once() {
+        let refused = std::io::Error::other("refused");
+        let error = anyhow::Error::new(sqlx::Error::Io(refused)).context("connect");
+        assert_eq!(told(&error), "connect: error communicating with database: refused");
     }
 
     #[test]

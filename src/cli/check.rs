@@ -2,7 +2,7 @@
 
 use super::{Context, show};
 use crate::catalog::Catalog;
-use crate::config::Ident;
+use crate::config::{Ident, Problems, Settings};
 use crate::fault::Fault;
 use crate::systems;
 use serde_json::json;
@@ -16,16 +16,18 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let settings = context.settings()?;
-    let schema = Ident::parse(&settings.file.database.schema)?;
-    let (catalog, problems) = Catalog::compile(&settings.config_dir, &schema, &systems::kind_specs());
+    let mut problems = Problems::default();
+    let settings = Settings::compile(&context.config, &context.environment, &mut problems);
+    let file = settings.map(|settings| settings.file).unwrap_or_default();
+    let (catalog, others) = Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::kind_specs());
+    problems.extend(others);
     let problems = problems.sorted();
     if arguments.json {
         show::json(&json!({"problems": problems}))?;
     } else if problems.is_empty() {
         show::line(&format!(
             "{}: {} customers, {} datasets, {} reports, {} jobs; no problems",
-            settings.config_dir.display(),
+            context.config.display(),
             catalog.customers.len(),
             catalog.datasets.len(),
             catalog.reports.len(),
@@ -43,7 +45,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             "error: {} problem{} in {}",
             problems.len(),
             if problems.len() == 1 { "" } else { "s" },
-            settings.config_dir.display()
+            context.config.display()
         );
     }
     Ok(ExitCode::from(Fault::Config.exit_code()))

@@ -40,6 +40,8 @@ pub struct Customer {
     pub files: BTreeMap<String, String>,
     /// Its free fields.
     pub fields: BTreeMap<String, String>,
+    /// Which entry of `customers.toml` it is, from 0.
+    pub position: usize,
 }
 
 impl Customer {
@@ -60,7 +62,7 @@ pub fn compile_customers(source: &Source, loose: CustomersFile, problems: &mut P
             Ok(name) if customers.iter().any(|c| c.name == name) => {
                 problems.push(source.problem(&at, format!("the customer {name} is there twice")));
             }
-            Ok(name) => customers.push(Customer { name, files: customer.file, fields: customer.fields }),
+            Ok(name) => customers.push(Customer { name, files: customer.file, fields: customer.fields, position: i }),
         }
     }
     customers.sort_by(|a, b| a.name.cmp(&b.name));

@@ -9,6 +9,7 @@ mod environment;
 mod ident;
 mod problem;
 mod settings;
+mod shape;
 mod source;
 
 pub use customers::{Customer, CustomersFile, compile_customers};
@@ -16,4 +17,5 @@ pub use environment::Environment;
 pub use ident::{Ident, IdentError, Table};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};
+pub use shape::schema_of;
 pub use source::Source;

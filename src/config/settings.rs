@@ -1,16 +1,17 @@
 //! The program's own settings: `config/bursar.toml`, then the environment over it.
 
 use super::environment::Environment;
-use super::problem::Problems;
+use super::ident::Ident;
+use super::problem::{At, Problem, Problems};
 use super::source::Source;
 use crate::fault;
-use anyhow::Context;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use validator::Validate;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 /// `config/bursar.toml`: how this installation runs. Every key can also be set as `BURSAR__SECTION__KEY`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -73,6 +74,7 @@ impl Default for Database {
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address and port (`BURSAR_HTTP_BIND`).
+    #[schemars(extend("pattern" = r"^([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"))]
     pub bind: SocketAddr,
 }
 
@@ -123,51 +125,120 @@ const SHORT_NAMES: [(&str, &str); 4] = [
     ("BURSAR_HTTP_BIND", "http.bind"),
 ];
 
+/// What the program is told beside the configuration folder.
+const PREFIX: &str = "BURSAR__";
+
 impl Settings {
     /// Reads `bursar.toml` in `config_dir` (it may be missing) and lays the environment over it.
     ///
     /// # Errors
-    /// A configuration fault that names every problem of the file, or the variable that can't be.
+    /// A configuration fault that names every problem of the file and of the variables.
     pub fn load(config_dir: &Path, environment: &Environment) -> anyhow::Result<Self> {
-        let path = config_dir.join("bursar.toml");
-        let mut builder = config::Config::builder();
-        if path.exists() {
-            let mut problems = Problems::default();
-            let source = Source::read(&path, &mut problems);
-            let _shape: Option<SettingsFile> = source.as_ref().and_then(|s| s.typed(&mut problems));
-            problems.into_result()?;
-            let text = source.map(|s| s.text().to_owned()).unwrap_or_default();
-            builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+        let mut problems = Problems::default();
+        let settings = Self::compile(config_dir, environment, &mut problems);
+        problems.into_result()?;
+        settings.ok_or_else(|| fault::bug("settings without a problem that can't be used"))
+    }
+
+    /// Reads them; every problem of the file and of the variables is named.
+    pub fn compile(config_dir: &Path, environment: &Environment, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let text = file_text(&config_dir.join("bursar.toml"), problems);
+        let variables = variables(environment);
+        for (variable, (key, value)) in &variables {
+            if let Err(message) = layered("", [(key, value)]) {
+                problems.push(Problem::of_environment(variable, message));
+            }
         }
-        let variables = environment.all().clone().into_iter().collect();
-        builder = builder.add_source(
-            config::Environment::with_prefix("BURSAR").prefix_separator("__").separator("__").source(Some(variables)),
-        );
-        for (variable, key) in SHORT_NAMES {
-            builder = builder.set_override_option(key, environment.var(variable))?;
-        }
-        let file: SettingsFile = builder
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .map_err(|error| fault::config(format!("settings (bursar.toml and BURSAR__… variables): {error}")))?;
-        check(&file)?;
-        Ok(Self {
+        let database_url = environment
+            .secret("DATABASE_URL")
+            .map_err(|error| problems.push(Problem::of_environment("DATABASE_URL", error.to_string())))
+            .ok();
+        (problems.len() == before).then_some(())?;
+        let file = layered(&text, variables.values().map(|(key, value)| (key, value)))
+            .map_err(|message| problems.push(Source::of(config_dir.join("bursar.toml"), text).problem(&At::file(), message)))
+            .ok()?;
+        Some(Self {
             config_dir: config_dir.to_owned(),
             file,
-            database_url: environment.secret("DATABASE_URL").context("the database's address")?,
+            database_url: database_url?,
             postgres_bin: environment.path("BURSAR_POSTGRES_BIN"),
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
         })
     }
 }
 
-fn check(file: &SettingsFile) -> anyhow::Result<()> {
-    file.validate().map_err(|errors| {
-        let mut lines: Vec<String> = errors.to_string().lines().map(str::to_owned).collect();
-        lines.sort();
-        fault::config(format!("settings out of bounds: {}", lines.join("; ")))
-    })?;
-    super::Ident::parse(&file.database.schema)
-        .map_err(|error| fault::config(format!("database.schema: {error}")))?;
-    Ok(())
+/// The text of a file that has no problem, else nothing.
+fn file_text(path: &Path, problems: &mut Problems) -> String {
+    if !path.exists() {
+        return String::new();
+    }
+    let Some(source) = Source::read(path, problems) else { return String::new() };
+    let file: Option<SettingsFile> = source.typed(problems);
+    for (at, message) in file.iter().flat_map(misfits) {
+        problems.push(source.problem(&at, message));
+    }
+    source.text().to_owned()
+}
+
+/// The variables that set a key, by name: the key and the value. A short name wins over the long one.
+fn variables(environment: &Environment) -> BTreeMap<String, (String, String)> {
+    let long = environment.all().iter().filter_map(|(variable, value)| {
+        let key = variable.strip_prefix(PREFIX).filter(|_| !value.is_empty())?.to_lowercase().replace("__", ".");
+        Some((variable.clone(), (key, value.clone())))
+    });
+    let mut variables: BTreeMap<String, (String, String)> = long.collect();
+    for (variable, key) in SHORT_NAMES {
+        let Some(value) = environment.var(variable) else { continue };
+        variables.retain(|_, (other, _)| other != key);
+        variables.insert(variable.to_owned(), (key.to_owned(), value.to_owned()));
+    }
+    variables
+}
+
+/// The settings of a file's text with these keys laid over it, or why they can't be used.
+fn layered<'a>(text: &str, keys: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<SettingsFile, String> {
+    let mut builder = config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
+    for (key, value) in keys {
+        builder = builder.set_override(key, value.as_str()).map_err(|error| error.to_string())?;
+    }
+    let file: SettingsFile = builder.build().and_then(config::Config::try_deserialize).map_err(|error| error.to_string())?;
+    let misfits = misfits(&file);
+    if misfits.is_empty() {
+        return Ok(file);
+    }
+    Err(misfits.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "))
+}
+
+/// What the shape of the file does not tell: bounds, and names that stand in SQL.
+fn misfits(file: &SettingsFile) -> Vec<(At, String)> {
+    let mut found = Vec::new();
+    if let Err(errors) = file.validate() {
+        bounds(&At::file(), &errors, &mut found);
+    }
+    let schema = At::key("database").then("schema");
+    match Ident::parse(&file.database.schema) {
+        Ok(name) if name.as_str() == "bursar" || name.as_str().starts_with("pg_") => {
+            found.push((schema, format!("{name} is not for the customers' tables: it is Bursar's own or PostgreSQL's")));
+        }
+        Ok(_) => {}
+        Err(error) => found.push((schema, error.to_string())),
+    }
+    found
+}
+
+fn bounds(at: &At, errors: &ValidationErrors, found: &mut Vec<(At, String)>) {
+    for (key, kind) in errors.errors() {
+        let at = at.clone().then(key);
+        match kind {
+            ValidationErrorsKind::Struct(inner) => bounds(&at, inner, found),
+            ValidationErrorsKind::List(_) => {}
+            ValidationErrorsKind::Field(errors) => {
+                found.extend(errors.iter().map(|error| {
+                    let bound = |name: &str| error.params.get(name).map_or_else(String::new, ToString::to_string);
+                    (at.clone(), format!("must be between {} and {}, found {}", bound("min"), bound("max"), bound("value")))
+                }));
+            }
+        }
+    }
 }

@@ -1,8 +1,7 @@
 //! One TOML file: its values checked against the JSON Schema of their shape, and where each key stands.
 
-use super::problem::{At, Problem, Problems, Step, suggest};
-use jsonschema::error::ValidationErrorKind as Kind;
-use jsonschema::paths::LocationSegment;
+use super::problem::{At, Problem, Problems, Step};
+use super::shape::{misfits, schema_of, without};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -53,56 +52,30 @@ impl Source {
     }
 
     /// The values in the shape `T`; every syntax error, unknown key, missing key and wrong value is a problem.
+    /// Where some do not fit and the others are enough for a `T`, it is of those, so that they can be checked too.
     pub fn typed<T: DeserializeOwned + JsonSchema>(&self, problems: &mut Problems) -> Option<T> {
-        let before = problems.len();
         let (_, syntax) = DeTable::parse_recoverable(&self.text);
         for error in &syntax {
             problems.push(self.problem_at(error.span().map_or(0, |s| s.start), error.message()));
         }
-        let value: Value = if syntax.is_empty() { toml::from_str(&self.text).ok()? } else { return None };
-        self.check_shape::<T>(&value, problems);
-        if problems.len() > before {
-            return None;
+        syntax.is_empty().then_some(())?;
+        let value: Value = self.deserialized(problems)?;
+        let misfits = misfits(&schema_of::<T>(), &value);
+        for misfit in &misfits {
+            problems.push(self.problem(&misfit.at, &misfit.message));
         }
+        if misfits.is_empty() { self.deserialized(problems) } else { serde_json::from_value(without(value, &misfits)).ok() }
+    }
+
+    fn deserialized<T: DeserializeOwned>(&self, problems: &mut Problems) -> Option<T> {
         match toml::from_str(&self.text) {
-            Ok(typed) => Some(typed),
+            Ok(value) => Some(value),
             Err(error) => {
-                problems.push(self.problem_at(error.span().map_or(0, |s| s.start), error.message()));
+                let offset = error.span().map_or(0, |s| s.start);
+                problems.push(Problem { key: self.key_at(offset).to_string(), ..self.problem_at(offset, error.message()) });
                 None
             }
         }
-    }
-
-    fn check_shape<T: JsonSchema>(&self, value: &Value, problems: &mut Problems) {
-        let schema = schemars::schema_for!(T);
-        match jsonschema::validator_for(schema.as_value()) {
-            Ok(validator) => {
-                for error in validator.iter_errors(value) {
-                    self.explain(&error, problems);
-                }
-            }
-            Err(error) => problems.push(self.problem(&At::file(), format!("its schema is broken: {error}"))),
-        }
-    }
-
-    fn explain(&self, error: &jsonschema::ValidationError<'_>, problems: &mut Problems) {
-        let at = location(error);
-        let message = match error.kind() {
-            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-                for name in unexpected {
-                    problems.push(self.problem(&at.clone().then(name), "unknown key".to_owned()));
-                }
-                return;
-            }
-            Kind::Required { property } => format!("the key {property} is missing"),
-            Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(error, context),
-            Kind::Enum { options } => {
-                let known = options.as_array().into_iter().flatten().filter_map(Value::as_str);
-                unknown_word(error.instance(), known)
-            }
-            _ => error.to_string(),
-        };
-        problems.push(self.problem(&at, message));
     }
 
     /// A problem of the key at `at`.
@@ -127,6 +100,16 @@ impl Source {
 
     fn line_at(&self, offset: usize) -> usize {
         1 + self.text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count()
+    }
+
+    /// The key whose value lies at byte `offset`.
+    fn key_at(&self, offset: usize) -> At {
+        let Ok(table) = DeTable::parse(&self.text) else { return At::file() };
+        let root = Spanned::new(0..self.text.len(), DeValue::Table(table.into_inner()));
+        way_to(&root, offset).map_or_else(At::file, |mut steps| {
+            steps.reverse();
+            At(steps)
+        })
     }
 
     /// The line of the deepest part of `at` that the file has; 0 for the file as a whole.
@@ -158,39 +141,16 @@ fn descend<'i>(node: &Spanned<DeValue<'i>>, step: &Step) -> Option<(usize, Spann
     }
 }
 
-fn location(error: &jsonschema::ValidationError<'_>) -> At {
-    At(error
-        .instance_path()
-        .segments()
-        .map(|segment| match segment {
-            LocationSegment::Property(name) => Step::Key(name.into_owned()),
-            LocationSegment::Index(index) => Step::Index(index),
-        })
-        .collect())
-}
-
-/// What a value could have been, when none of a schema's alternatives fits it.
-fn alternatives(error: &jsonschema::ValidationError<'_>, context: &[Vec<jsonschema::ValidationError<'_>>]) -> String {
-    let inner = || context.iter().flatten();
-    let words: Vec<&str> = inner().flat_map(words_of).collect();
-    if !words.is_empty() {
-        return unknown_word(error.instance(), words);
-    }
-    inner().next().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn words_of<'a>(error: &'a jsonschema::ValidationError<'_>) -> Vec<&'a str> {
-    match error.kind() {
-        Kind::Constant { expected_value } => expected_value.as_str().into_iter().collect(),
-        Kind::Enum { options } => options.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context.iter().flatten().flat_map(words_of).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn unknown_word<'a>(found: &Value, known: impl IntoIterator<Item = &'a str>) -> String {
-    match found.as_str() {
-        Some(text) => format!("{text:?} is not known here{}", suggest(text, known)),
-        None => format!("{found} is not a word that is known here{}", suggest("", known)),
+/// The steps, last first, to the single value that lies at `offset`.
+fn way_to(node: &Spanned<DeValue<'_>>, offset: usize) -> Option<Vec<Step>> {
+    let further = |step: Step, child: &Spanned<DeValue<'_>>| {
+        let mut steps = way_to(child, offset)?;
+        steps.push(step);
+        Some(steps)
+    };
+    match node.get_ref() {
+        DeValue::Table(table) => table.iter().find_map(|(key, child)| further(Step::Key(key.get_ref().to_string()), child)),
+        DeValue::Array(array) => array.iter().enumerate().find_map(|(index, child)| further(Step::Index(index), child)),
+        _ => node.span().contains(&offset).then(Vec::new),
     }
 }

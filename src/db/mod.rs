@@ -1,16 +1,18 @@
 //! The database: where it is, its pool of connections, its migrations.
 
 pub mod embedded;
+pub mod interrupt;
 
 use crate::config::Settings;
 use crate::fault;
 use anyhow::Context;
 use embedded::{Embedded, Options};
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::str::FromStr;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// The database's name, in the embedded server and in the shipped container files.
 pub const DATABASE: &str = "CustomerRatingData";
@@ -86,7 +88,10 @@ fn embedded_options(settings: &Settings) -> Options {
 }
 
 fn parse_url(url: &str) -> anyhow::Result<PgConnectOptions> {
-    PgConnectOptions::from_str(url).map_err(|_| {
+    // sqlx takes any scheme, and would show `USER:PASSWORD@…` as the name of a database.
+    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let options = if is_postgres { PgConnectOptions::from_str(url).ok() } else { None };
+    options.ok_or_else(|| {
         fault::config("DATABASE_URL is not a PostgreSQL address; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
     })
 }
@@ -96,9 +101,11 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
     let file = &settings.file;
     let path = format!("bursar, {}", file.database.schema);
     let connections = u32::try_from(file.engine.parallel_tasks * 2 + 4).unwrap_or(64);
-    PgPoolOptions::new()
+    let patience_s = file.database.connect_timeout_s;
+    let options = options.application_name("bursar");
+    let pool = PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(file.database.connect_timeout_s))
+        .acquire_timeout(Duration::from_secs(patience_s))
         .after_connect(move |connection, _| {
             let path = path.clone();
             Box::pin(async move {
@@ -106,9 +113,22 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
                 Ok(())
             })
         })
-        .connect_with(options.application_name("bursar"))
-        .await
-        .with_context(|| format!("connect to the database {place}"))
+        .connect_with(options.clone())
+        .await;
+    if let Err(sqlx::Error::PoolTimedOut) = pool {
+        let why = why_not(&options).await;
+        return Err(fault::transient(format!("connect to the database {place}: not within {patience_s} s: {why}")));
+    }
+    pool.with_context(|| format!("connect to the database {place}"))
+}
+
+/// Why there is no connection: the pool tries again and again, and in the end does not say what it met.
+async fn why_not(options: &PgConnectOptions) -> String {
+    match timeout(Duration::from_secs(1), PgConnection::connect_with(options)).await {
+        Ok(Err(error)) => error.to_string(),
+        Ok(Ok(_)) => "it answers only now, try again".to_owned(),
+        Err(_) => "it does not answer".to_owned(),
+    }
 }
 
 /// The database's address without its password.

@@ -102,7 +102,7 @@ impl Engine {
         let (state, fault) = store::verdict(&results);
         let first_error = results.iter().filter(|r| r.fault == fault && fault.is_some()).find_map(|r| r.error.clone());
         if let Err(error) = store::close_run(&self.pool, open, state, fault, first_error.as_deref()).await {
-            warn!(run.id = %info.id, "the end of run {} could not be recorded: {error:#}", info.id);
+            warn!(run.id = %info.id, "the end of run {} could not be recorded: {}", info.id, fault::told(&error));
         }
         let elapsed_ms = stopwatch.elapsed_ms();
         info!(run.id = %info.id, job.name = %info.job, run.date = %info.run_date, elapsed_ms, "run of {} for {} ended: {state:?}", info.job, info.run_date);
@@ -170,7 +170,7 @@ impl Round<'_> {
     async fn end(&mut self, node: usize, result: TaskResult) {
         self.board.end(node, result.state);
         if let Err(error) = store::end_task(&self.engine.pool, self.run.id, &result).await {
-            warn!("the end of {} could not be recorded: {error:#}", result.label());
+            warn!("the end of {} could not be recorded: {}", result.label(), fault::told(&error));
         }
         self.watch.ended(&result);
         self.results.push(result);
@@ -221,7 +221,7 @@ fn judge(label: &Label, outcome: anyhow::Result<Outcome>) -> TaskResult {
         Ok(Outcome::Done(summary)) => (TaskState::Succeeded, None, None, summary),
         Ok(Outcome::Skipped { reason, summary }) => (TaskState::Skipped, None, Some(reason), summary),
         Ok(Outcome::Refused { fault, reason, summary }) => (TaskState::Failed, Some(fault), Some(reason), summary),
-        Err(error) => (TaskState::Failed, Some(fault::judge(&error)), Some(format!("{error:#}")), Value::Null),
+        Err(error) => (TaskState::Failed, Some(fault::judge(&error)), Some(fault::told(&error)), Value::Null),
     };
     TaskResult { task: label.task.clone(), item: label.item.clone(), state, fault, error, outcome, elapsed_ms: 0 }
 }

@@ -2,7 +2,7 @@
 
 use super::schedule::{Schedule, ScheduleError};
 use super::task::KindSpec;
-use crate::config::{At, Ident, Problems, Source, suggest};
+use crate::config::{At, Problems, Source, suggest};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 use schemars::JsonSchema;
@@ -160,12 +160,23 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
 }
 
 fn check_name(source: &Source, name: &str, problems: &mut Problems) {
-    if let Err(error) = Ident::parse(&name.replace('-', "_")) {
-        problems.push(source.problem(&At::key("name"), error.to_string()));
+    if let Some(why) = why_no_name(name) {
+        problems.push(source.problem(&At::key("name"), why));
     }
     if source.path().file_stem().is_some_and(|stem| stem != name) {
         problems
             .push(source.problem(&At::key("name"), format!("the file of the job {name} must be called {name}.toml")));
+    }
+}
+
+/// Names of jobs and tasks are never part of SQL, so that hyphens may stand in them.
+fn why_no_name(name: &str) -> Option<String> {
+    let is_allowed = |(i, c): (usize, char)| c.is_ascii_lowercase() || i > 0 && (c.is_ascii_digit() || matches!(c, '-' | '_'));
+    let wrong = name.char_indices().find(|at| !is_allowed(*at));
+    match wrong {
+        Some((_, c)) => Some(format!("{name:?}: {c:?} may not stand there (a lower-case letter first, then letters, digits, hyphens)")),
+        None if name.is_empty() => Some("the name is empty".to_owned()),
+        None => (name.len() > 63).then(|| format!("the name has {} characters; at most 63 fit", name.len())),
     }
 }
 
@@ -190,8 +201,8 @@ fn compile_task(
     let before = problems.len();
     let loose = &all[i];
     let at = |key: &str| At::key("task").index(i).then(key);
-    if let Err(error) = Ident::parse(&loose.name.replace('-', "_")) {
-        problems.push(source.problem(&at("name"), error.to_string()));
+    if let Some(why) = why_no_name(&loose.name) {
+        problems.push(source.problem(&at("name"), why));
     }
     if all[..i].iter().any(|t| t.name == loose.name) {
         problems.push(source.problem(&at("name"), format!("the task {} is there twice", loose.name)));
@@ -265,6 +276,10 @@ fn subject(
 fn upstreams(source: &Source, all: &[LooseTask], i: usize, problems: &mut Problems) -> Vec<usize> {
     let mut found = Vec::new();
     for (k, name) in all[i].after.iter().enumerate() {
+        if all[i].after[..k].contains(name) {
+            let message = format!("the upstream {name} is there twice");
+            problems.push(source.problem(&At::key("task").index(i).then("after").index(k), message));
+        }
         match all.iter().position(|t| t.name == *name) {
             Some(upstream) => found.push(upstream),
             None => {

@@ -1,14 +1,14 @@
 //! Compiles `config/reports/NAME.toml` and the SQL file beside it.
 
-use super::names;
+use super::names::{self, Known};
 use crate::config::{At, Ident, Problems, Source, suggest};
-use crate::rows::dataset::Dataset;
 use crate::rows::source::hex;
-use crate::sql::{Token, tokens};
-use chrono::format::{Item, StrftimeItems};
+use crate::sql::{Piece, Token, tokens};
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::fmt::Write;
 
 /// `config/reports/NAME.toml`: a report's file name and columns; its SQL is in `NAME.sql` beside it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,42 +45,79 @@ pub struct Report {
 /// The parameters that a report's SQL may name.
 const PARAMETERS: [&str; 1] = ["run_date"];
 
-/// Compiles a report; everything wrong with it is a problem.
-pub fn compile_report(source: &Source, loose: LooseReport, datasets: &[&Dataset], problems: &mut Problems) -> Option<Report> {
+/// What a query can begin with.
+const QUERIES: [&str; 5] = ["select", "with", "values", "table", "("];
+
+/// A report's query, checked.
+struct Query {
+    text: String,
+    file: String,
+    sha256: String,
+    datasets: Vec<String>,
+}
+
+/// Compiles a report; everything wrong with it is a problem. Its SQL is checked also where its TOML has no shape.
+pub fn compile_report(
+    source: &Source,
+    loose: Option<LooseReport>,
+    known: Known<'_>,
+    problems: &mut Problems,
+) -> Option<Report> {
     let before = problems.len();
+    let query = compile_query(source, known, problems);
+    let loose = loose?;
     let name = Ident::parse(&loose.name)
         .map_err(|error| problems.push(source.problem(&At::key("name"), error.to_string())))
         .ok();
     if source.path().file_stem().is_some_and(|stem| stem != loose.name.as_str()) {
-        problems.push(source.problem(&At::key("name"), format!("the file of the report {0} must be called {0}.toml", loose.name)));
+        let message = format!("the file of the report {0} must be called {0}.toml", loose.name);
+        problems.push(source.problem(&At::key("name"), message));
     }
     check_file_name(source, &loose.file, problems);
     check_columns(source, &loose.columns, problems);
-    let sql = Source::read(&source.path().with_extension("sql"), problems)?;
-    let query = bind_parameters(&sql, problems);
-    let used = names::check(&sql, datasets, problems);
     (problems.len() == before).then_some(())?;
+    let query = query?;
     Some(Report {
         name: name?,
         file: loose.file,
         columns: loose.columns,
-        query,
-        sql_file: sql.path().display().to_string(),
-        sql_sha256: hex(&Sha256::digest(sql.text())),
-        datasets: used,
+        query: query.text,
+        sql_file: query.file,
+        sql_sha256: query.sha256,
+        datasets: query.datasets,
     })
+}
+
+fn compile_query(source: &Source, known: Known<'_>, problems: &mut Problems) -> Option<Query> {
+    let path = source.path().with_extension("sql");
+    if !path.exists() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        problems.push(source.problem(&At::file(), format!("there is no {name} beside it, which holds the report's SQL")));
+        return None;
+    }
+    let sql = Source::read(&path, problems)?;
+    let text = bind_parameters(&sql, problems);
+    let datasets = names::check(&sql, known, problems);
+    Some(Query { text, file: path.display().to_string(), sha256: hex(&Sha256::digest(sql.text())), datasets })
 }
 
 fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {
     let mut problem = |message: &str| problems.push(source.problem(&At::key("file"), message));
-    if file.is_empty() || file.contains(['/', '\\', '\0']) || file.starts_with('.') {
+    let (Some(name), Some(another)) = (on(file, NaiveDate::default()), on(file, NaiveDate::MAX)) else {
+        return problem("has a specifier that is none of a date; write %% for a percent sign");
+    };
+    let is_plain = !name.contains(|c: char| c == '/' || c == '\\' || c.is_control()) && !name.starts_with('.');
+    if name.is_empty() || !is_plain {
         problem("is the name of a file in the output folder, without a path");
-    }
-    if StrftimeItems::new(file).any(|item| item == Item::Error) {
-        problem("has an unknown date specifier; write %% for a percent sign");
-    } else if chrono::NaiveDate::default().format(file).to_string() == chrono::NaiveDate::MAX.format(file).to_string() {
+    } else if name == another {
         problem("must hold the run date (as %Y%m%d), or each day would overwrite the one before");
     }
+}
+
+/// The file's name on a day; none when the day does not tell it.
+fn on(file: &str, day: NaiveDate) -> Option<String> {
+    let mut name = String::new();
+    write!(name, "{}", day.format(file)).ok().map(|()| name)
 }
 
 fn check_columns(source: &Source, columns: &[String], problems: &mut Problems) {
@@ -110,8 +147,9 @@ fn bind_parameters(sql: &Source, problems: &mut Problems) -> String {
             }
             (Token::Other, ";") if i + 1 == pieces.len() => "",
             (Token::Other, ";") => {
-                problems.push(sql.problem_at(piece.start, "a report is one statement; nothing may follow its semicolon"));
-                continue;
+                problems
+                    .push(sql.problem_at(piece.start, "a report is one statement; nothing may follow its semicolon"));
+                break;
             }
             _ => continue,
         };
@@ -120,8 +158,19 @@ fn bind_parameters(sql: &Source, problems: &mut Problems) -> String {
         copied = piece.end;
     }
     query.push_str(&sql.text()[copied..]);
-    if pieces.is_empty() {
-        problems.push(sql.problem_at(0, "the file holds no SQL"));
-    }
+    check_statement(sql, &pieces, problems);
     query
+}
+
+/// A report must be a query, and one of a run date.
+fn check_statement(sql: &Source, pieces: &[Piece<'_>], problems: &mut Problems) {
+    let Some(first) = pieces.first() else {
+        return problems.push(sql.problem(&At::file(), "the file holds no SQL"));
+    };
+    if !QUERIES.iter().any(|word| first.text.eq_ignore_ascii_case(word)) {
+        problems.push(sql.problem_at(first.start, format!("a report is a query; it can't begin with {:?}", first.text)));
+    }
+    if !pieces.iter().any(|piece| piece.token == Token::Parameter) {
+        problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::compile::Report;
 use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SqlOrigin};
+use crate::db::interrupt::Backend;
 use crate::fault;
 use crate::rows::source::hex;
 use anyhow::Context;
@@ -16,6 +17,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
 
 /// A report that is asked for.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Request<'a> {
     pub output: &'a Path,
     /// What time it is.
     pub now: DateTime<Utc>,
+    /// Says that it shall stop.
+    pub cancel: &'a CancellationToken,
 }
 
 /// What to do when a customer has no load for the run date.
@@ -68,7 +72,7 @@ pub enum Written {
 /// Writes a report and its sidecar, and records them. Numbers and inputs are of one snapshot.
 ///
 /// # Errors
-/// A configuration fault when the SQL or the output folder can't be used.
+/// A configuration fault when the SQL or the output folder can't be used; a transient one for `cancel`.
 pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Result<Written> {
     let report = request.report;
     let mut transaction = pool.begin().await.context("begin the report's transaction")?;
@@ -84,11 +88,14 @@ pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Resul
     let name = request.run_date.format(&report.file).to_string();
     let path = request.output.join(&name);
     let mut draft = draft(request.output)?;
-    let file = fill(&mut transaction, report, request.run_date, &mut draft, name).await?;
+    let backend = Backend::of(&mut transaction).await?;
+    let filling = fill(&mut transaction, report, request.run_date, &mut draft, name);
+    let file = backend.until_cancelled(pool, request.cancel, filling).await?;
     let provenance = provenance_of(request, file.clone(), inputs, missing.clone());
     record(&mut transaction, &provenance, &path).await?;
+    let sidecar = draft_sidecar(request.output, &provenance)?;
     put_in_place(draft, &path)?;
-    write_sidecar(request.output, &path, &provenance)?;
+    put_in_place(sidecar, &sidecar_path(&path))?;
     transaction.commit().await.context("record the report")?;
     Ok(Written::Written { path, file, missing })
 }
@@ -211,13 +218,17 @@ fn put_in_place(draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
     File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("sync {}", folder.display()))
 }
 
-fn write_sidecar(output: &Path, path: &Path, provenance: &Provenance) -> anyhow::Result<()> {
+fn draft_sidecar(output: &Path, provenance: &Provenance) -> anyhow::Result<NamedTempFile> {
     let mut sidecar = draft(output)?;
     serde_json::to_writer_pretty(&mut sidecar, provenance).context("write the sidecar")?;
     sidecar.write_all(b"\n").context("write the sidecar")?;
+    Ok(sidecar)
+}
+
+fn sidecar_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
-    put_in_place(sidecar, Path::new(&name))
+    name.into()
 }
 
 async fn record(connection: &mut PgConnection, provenance: &Provenance, path: &Path) -> anyhow::Result<()> {

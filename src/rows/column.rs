@@ -143,6 +143,9 @@ impl Kind {
 
 const TYPES: [&str; 9] = ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
 
+/// Columns that every table of PostgreSQL has (manual, section 5.6).
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
 /// Compiles one column; each rule that its type can't have is a problem of its own.
 pub fn compile_column(source: &Source, at: &At, loose: &LooseColumn, problems: &mut Problems) -> Option<Column> {
     let before = problems.len();
@@ -150,6 +153,7 @@ pub fn compile_column(source: &Source, at: &At, loose: &LooseColumn, problems: &
         .map_err(|error| problems.push(source.problem(&at.clone().then("name"), error.to_string())))
         .ok();
     let mut compiler = Compiler { source, at, loose, problems };
+    compiler.check_names();
     compiler.refuse_foreign_rules();
     let kind = compiler.kind();
     (problems.len() == before).then_some(())?;
@@ -168,13 +172,26 @@ struct Compiler<'a> {
     problems: &'a mut Problems,
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+
     fn problem(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(self.source.problem(&self.at.clone().then(key), message));
     }
 
+    fn check_names(&mut self) {
+        if SYSTEM_COLUMNS.contains(&self.loose.name.as_str()) {
+            self.problem("name", format!("{} is a column that PostgreSQL gives every table; call it something else", self.loose.name));
+        }
+        if self.loose.header.as_ref().is_some_and(|header| header.trim().is_empty()) {
+            self.problem("header", "must not be blank");
+        }
+    }
+
     fn refuse_foreign_rules(&mut self) {
         let base = self.loose.kind.split('(').next().unwrap_or("").trim();
+        if !TYPES.iter().any(|known| known.split('(').next() == Some(base)) {
+            return;
+        }
         let rules: [(&str, bool, &[&str]); 6] = [
             ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
@@ -231,30 +248,41 @@ impl Compiler<'_> {
 
     fn integer_rule(&mut self, least: i64, greatest: i64) -> IntegerRule {
         let parse = |text: &[u8]| super::cell::parse_integer(text).ok();
-        let range = self.range("a whole number", parse);
-        let mut rule =
-            IntegerRule { min: range.min.unwrap_or(least), max: range.max.unwrap_or(greatest), allowed: None };
-        if rule.min < least || rule.max > greatest {
-            self.problem("type", format!("its bounds lie beyond what the type holds ({least} to {greatest})"));
-        }
-        if let Some(allowed) = &self.loose.allowed {
-            let numbers: Option<Vec<i64>> = allowed.iter().map(|text| parse(text.as_bytes())).collect();
-            match numbers {
-                Some(mut numbers) => {
-                    numbers.sort_unstable();
-                    rule.allowed = Some(numbers);
-                }
-                None => self.problem("allowed", "every allowed value of a whole number must be one"),
+        let range = self.range("a whole number of 64 bits", parse);
+        for (key, bound) in [("min", range.min), ("max", range.max)] {
+            if let Some(bound) = bound.filter(|bound| !(least..=greatest).contains(bound)) {
+                self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
             }
         }
-        rule
+        IntegerRule { min: range.min.unwrap_or(least), max: range.max.unwrap_or(greatest), allowed: self.allowed_numbers(parse) }
+    }
+
+    fn allowed_numbers(&mut self, parse: impl Fn(&[u8]) -> Option<i64>) -> Option<Vec<i64>> {
+        let allowed = self.allowed()?;
+        let mut numbers = Vec::with_capacity(allowed.len());
+        for text in allowed {
+            match parse(text.as_bytes()) {
+                Some(number) => numbers.push(number),
+                None => self.problem("allowed", format!("{text:?} is not a whole number of 64 bits")),
+            }
+        }
+        numbers.sort_unstable();
+        Some(numbers)
+    }
+
+    fn allowed(&mut self) -> Option<&'a [String]> {
+        let allowed = self.loose.allowed.as_deref()?;
+        if allowed.is_empty() {
+            self.problem("allowed", "lists no value: every row would be rejected");
+        }
+        Some(allowed)
     }
 
     fn text_rule(&mut self) -> Option<TextRule> {
         let rule = TextRule {
             min_length: self.loose.min_length.unwrap_or(0),
             max_length: self.loose.max_length,
-            allowed: self.loose.allowed.as_ref().map(|all| all.iter().map(|v| v.clone().into_bytes()).collect()),
+            allowed: self.allowed().map(|all| all.iter().map(|v| v.clone().into_bytes()).collect()),
             pattern: self.pattern(),
         };
         match rule.max_length {
@@ -268,7 +296,8 @@ impl Compiler<'_> {
 
     fn pattern(&mut self) -> Option<Regex> {
         let pattern = self.loose.pattern.as_ref()?;
-        match Regex::new(&format!("^(?:{pattern})$")) {
+        // Alone first: `a)|(b` is no pattern, but would be one within the parentheses.
+        match Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$"))) {
             Ok(regex) => Some(regex),
             Err(error) => {
                 let last = error.to_string().lines().last().unwrap_or("").to_owned();

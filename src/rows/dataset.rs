@@ -124,6 +124,9 @@ impl Dataset {
     }
 }
 
+/// The view `load_measures_NAME` must have a name of at most 63 bytes.
+const LONGEST_NAME: usize = 63 - "load_measures_".len();
+
 /// Compiles a dataset for these customers; everything wrong with it is a problem.
 pub fn compile_dataset(
     source: &Source,
@@ -140,11 +143,16 @@ pub fn compile_dataset(
                 .problem(&At::key("name"), format!("the file of the dataset {0} must be called {0}.toml", loose.name)),
         );
     }
+    if loose.name.len() > LONGEST_NAME {
+        problems.push(source.problem(&At::key("name"), format!("at most {LONGEST_NAME} characters leave room for the view of its measures")));
+    }
     let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));
     check_dialect(source, &loose.dialect, problems);
     loose.gate.check(source, problems);
-    inbox::check_pattern(source, &At::key("file"), &loose.file, customers, problems);
+    let delivering: Vec<&Customer> = customers.iter().filter(|c| !c.files.contains_key(&loose.name)).collect();
+    inbox::check_pattern(source, &At::key("file"), &loose.file, &delivering, problems);
     check_tables(source, &loose.table, customers, problems);
+    check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     (problems.len() == before).then_some(())?;
@@ -182,32 +190,46 @@ fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
 fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems: &mut Problems) {
     let at = At::key("table");
     if !pattern.contains("{customer}") {
-        problems.push(source.problem(&at, "must hold {customer}: each customer has a table of its own"));
+        return problems.push(source.problem(&at, "must hold {customer}: each customer has a table of its own"));
     }
-    for customer in customers {
-        let name = pattern.replace("{customer}", customer.name.as_str());
-        if let Err(error) = Ident::parse(&name) {
-            problems.push(source.problem(&at, format!("for the customer {}: {error}", customer.name)));
-        }
+    let names: Vec<&str> = customers.iter().map(|c| c.name.as_str()).collect();
+    let names = if names.is_empty() { vec!["customer"] } else { names };
+    let mut wrong = names.iter().filter_map(|name| Some((name, Ident::parse(&pattern.replace("{customer}", name)).err()?)));
+    if let Some((name, error)) = wrong.next() {
+        let more = match wrong.count() {
+            0 => String::new(),
+            n => format!("; {n} more customers have the same problem"),
+        };
+        problems.push(source.problem(&at, format!("for the customer {name}: {error}{more}")));
+    }
+}
+
+fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Problems) {
+    let taken = loose.column.iter().position(|column| column.name == "customer");
+    if let (Some(i), Some(view)) = (taken, &loose.consolidated) {
+        let message = format!("the view {view} has a column customer of its own; call this one something else");
+        problems.push(source.problem(&At::key("column").index(i).then("name"), message));
     }
 }
 
 fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Problems) -> Vec<Column> {
-    let mut columns: Vec<Column> = Vec::with_capacity(loose.len());
     for (i, column) in loose.iter().enumerate() {
         let at = At::key("column").index(i);
-        let Some(column) = compile_column(source, &at, column, problems) else { continue };
-        if columns.iter().any(|c| c.name == column.name) {
-            problems
-                .push(source.problem(&at.clone().then("name"), format!("the column {} is there twice", column.name)));
+        if loose[..i].iter().any(|other| other.name == column.name) {
+            problems.push(source.problem(&at.then("name"), format!("the column {} is there twice", column.name)));
+        } else if let Some(other) = loose[..i].iter().find(|other| header_of(other) == header_of(column)) {
+            let message = format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
+            problems.push(source.problem(&at.then("header"), message));
         }
-        if columns.iter().any(|c| folded(&c.header) == folded(&column.header)) {
-            problems.push(source.problem(&at, format!("two columns are called {:?} in the header", column.header)));
-        }
-        columns.push(column);
     }
-    if columns.len() > 1000 {
+    if loose.len() > 1000 {
         problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
     }
-    columns
+    let at = |i: usize| At::key("column").index(i);
+    loose.iter().enumerate().filter_map(|(i, column)| compile_column(source, &at(i), column, problems)).collect()
+}
+
+/// What the header calls a column, as it is compared.
+fn header_of(column: &LooseColumn) -> String {
+    folded(column.header.as_ref().unwrap_or(&column.name))
 }

@@ -4,7 +4,6 @@ use crate::config::{At, Customer, Problems, Source, suggest};
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
-use chrono::format::{Item, StrftimeItems};
 use glob::{MatchOptions, Pattern};
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -93,32 +92,43 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// Checks a dataset's file pattern, and the customers' own ones, without looking at any folder.
-pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[Customer], problems: &mut Problems) {
+/// Checks a dataset's file pattern, or a customer's own one, without looking at any folder.
+pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Customer], problems: &mut Problems) {
     let mut problem = |message: String| problems.push(source.problem(at, message));
-    let path = Path::new(pattern);
-    if !path.components().all(|c| matches!(c, Component::Normal(_))) || pattern.is_empty() {
+    if !is_within(pattern) {
         problem(format!("{pattern:?} must be a path within the inbox: relative, without `..`"));
     }
-    if StrftimeItems::new(pattern).any(|item| item == Item::Error) {
-        problem(format!("{pattern:?} has an unknown date specifier; write %% for a percent sign"));
-        return;
+    let mut dated = String::new();
+    if write!(dated, "{}", NaiveDate::default().format(pattern)).is_err() {
+        return problem(format!("{pattern:?} has a specifier that is none of a date; write %% for a percent sign"));
     }
     if let Err(error) = Pattern::new(pattern) {
         problem(format!("{pattern:?}: {error}"));
     }
     for part in parts(pattern) {
         match part {
+            Part::Text(text) if text.contains(['{', '}']) => problem(format!("{text:?} holds half a pair of braces")),
             Part::Text(_) => {}
             Part::Unknown(text) => problem(format!("{{{text}}} is unknown; write {{customer}} or {{customer.FIELD}}")),
             Part::Field(name) => {
-                for customer in customers.iter().filter(|c| c.field(name).is_none()) {
-                    let known = customer.fields.keys().map(String::as_str).chain(["name"]);
-                    problem(format!("the customer {} has no field {name:?}{}", customer.name, suggest(name, known)));
+                let lacking: Vec<&&Customer> = customers.iter().filter(|c| c.field(name).is_none()).collect();
+                if let Some(first) = lacking.first() {
+                    let known = first.fields.keys().map(String::as_str).chain(["name"]);
+                    let names: Vec<&str> = lacking.iter().take(5).map(|c| c.name.as_str()).collect();
+                    let more = if lacking.len() > 5 { format!(" and {} more", lacking.len() - 5) } else { String::new() };
+                    problem(format!("{}{more} lack the field {name:?}{}", names.join(", "), suggest(name, known)));
                 }
             }
         }
     }
+    let rendered = |customer: &Customer| render(pattern, customer, NaiveDate::default()).ok();
+    if let Some(customer) = customers.iter().find(|c| is_within(pattern) && rendered(c).is_some_and(|path| !is_within(&path))) {
+        problem(format!("{pattern:?} leaves the inbox for the customer {}: its fields must not hold `..`", customer.name));
+    }
+}
+
+fn is_within(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -131,6 +141,7 @@ mod tests {
             name: Ident::parse("agency_a").unwrap(),
             files: Default::default(),
             fields: [("code".to_owned(), code.to_owned())].into(),
+            position: 0,
         }
     }
 
@@ -145,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_pattern_that_leaves_the_inbox_is_a_problem() {
-        for bad in ["../x.csv", "/etc/passwd", "", "a/%Q.csv", "{customer.town}.csv", "{client}.csv"] {
+        for bad in ["../x.csv", "/etc/passwd", "", "a/%Q.csv", "{customer.town}.csv", "{client}.csv", "%H.csv", "{customer.csv"] {
             let mut problems = Problems::default();
-            check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[customer("A")], &mut problems);
+            check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[&customer("A")], &mut problems);
             assert!(!problems.is_empty(), "{bad}");
         }
     }

@@ -85,7 +85,8 @@ pub async fn last_published(
 }
 
 /// Enters a load. One that counts (published or measured) takes the place of the one that counted before for
-/// the same customer and run date; the open rejects of that one, and of any held one, are closed as superseded.
+/// the same customer and run date, and the open rejects of that one are closed as superseded. The rejects of
+/// an earlier held load are superseded by whatever comes after it.
 ///
 /// # Errors
 /// What the server says.
@@ -93,12 +94,13 @@ pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::
     sqlx::query(
         "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
           where status = 'open' and load_id in (
-                select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3)",
+                select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3 and not (is_current and $5))",
     )
     .bind(entry.dataset)
     .bind(entry.customer)
     .bind(entry.run_date)
     .bind(entry.id)
+    .bind(entry.state == State::Held)
     .execute(&mut *connection)
     .await
     .context("close the rejects of the load before")?;

@@ -10,6 +10,7 @@ use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Ident, Table};
+use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
@@ -99,8 +100,21 @@ pub struct Loaded {
     pub certificate: Certificate,
     /// The measures, name to value.
     pub measures: Value,
+    /// What its time went to.
+    pub stages: Stages,
     /// From the request to the commit, in milliseconds.
     pub elapsed_ms: i64,
+}
+
+/// What a load's time went to, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stages {
+    /// Emptying the table, reading, checking and copying the rows.
+    pub rows_ms: i64,
+    /// Taking the measures.
+    pub measures_ms: i64,
+    /// Copying the rejects.
+    pub rejects_ms: i64,
 }
 
 /// Told how many bytes of how many were read.
@@ -132,7 +146,12 @@ pub async fn load(
         load_id: ledger::next_id(&mut transaction).await?,
         stopwatch,
     };
-    let loaded = loading.run(&mut transaction, source, progress, cancel).await?;
+    let backend = Backend::of(&mut transaction).await?;
+    let running = loading.run(&mut transaction, source, progress, cancel);
+    let loaded = match backend.until_cancelled(pool, cancel, running).await {
+        Err(_) if cancel.is_cancelled() => return Err(cancelled(&loading.table)),
+        loaded => loaded?,
+    };
     transaction.commit().await.context("commit the load")?;
     Ok(Loaded { elapsed_ms: stopwatch.elapsed_ms(), ..loaded })
 }
@@ -168,8 +187,11 @@ impl Loading<'_> {
         let mut target = self.target(last)?;
         execute(connection, "savepoint before_rows".to_owned()).await?;
         self.empty(connection, &target).await?;
+        let before_rows_ms = self.stopwatch.elapsed_ms();
         let (reading, rejects, copied_rows) = self.copy_rows(connection, &target, source, progress, cancel).await?;
+        let rows_ms = self.stopwatch.elapsed_ms();
         let measures = measure::take(connection, &target.table, &self.request.dataset.measures).await?;
+        let measures_ms = self.stopwatch.elapsed_ms();
         self.pass_gates(connection, &mut target, &reading, last).await?;
         let mut certificate = Certificate {
             bytes: reading.identity.bytes,
@@ -179,9 +201,15 @@ impl Loading<'_> {
             copied_rejects: None,
         };
         certificate.copied_rejects = Some(copy_rejects(connection, rejects, cancel).await?);
+        let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
         self.enter(connection, &target, &reading, &certificate, &measures).await?;
-        Ok(self.loaded(target, certificate, measures))
+        let stages = Stages {
+            rows_ms: rows_ms - before_rows_ms,
+            measures_ms: measures_ms - rows_ms,
+            rejects_ms: rejects_ms - measures_ms,
+        };
+        Ok(self.loaded(target, certificate, measures, stages))
     }
 
     /// One load of a table at a time, whoever asks for it; readers are not kept out by this lock.
@@ -245,9 +273,7 @@ impl Loading<'_> {
         let read = reading.await.context("the reading thread broke off")?;
         match copied.with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))? {
             Copied::All(count) => read.map(|(reading, rejects)| (reading, rejects, count)),
-            Copied::Cancelled => {
-                Err(fault::transient(format!("the load of {} was cancelled; nothing was changed", self.table)))
-            }
+            Copied::Cancelled => Err(cancelled(&self.table)),
             Copied::SourceFailed => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
         }
     }
@@ -296,7 +322,7 @@ impl Loading<'_> {
         ledger::enter(connection, &entry).await
     }
 
-    fn loaded(&self, target: Target, certificate: Certificate, measures: Value) -> Loaded {
+    fn loaded(&self, target: Target, certificate: Certificate, measures: Value, stages: Stages) -> Loaded {
         Loaded {
             load_id: self.load_id,
             dataset: self.request.dataset.name.to_string(),
@@ -307,6 +333,7 @@ impl Loading<'_> {
             file: self.path.clone(),
             certificate,
             measures,
+            stages,
             elapsed_ms: 0,
         }
     }
@@ -327,6 +354,10 @@ async fn copy_rejects(
         Copied::Cancelled => Err(fault::transient("the load was cancelled; nothing was changed")),
         Copied::SourceFailed => Err(fed.err().unwrap_or_else(|| fault::bug("the rejects ended without a reason"))),
     }
+}
+
+fn cancelled(table: &Table) -> anyhow::Error {
+    fault::transient(format!("the load of {table} was cancelled; nothing was changed"))
 }
 
 fn file_name(path: &Path) -> String {

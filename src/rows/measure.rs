@@ -1,6 +1,7 @@
 //! Measures: SQL aggregates over a load, taken in its transaction and kept in the load ledger.
 
 use crate::config::{At, Ident, Problems, Source, Table};
+use crate::sql::{Token, tokens};
 use anyhow::Context;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -99,18 +100,19 @@ pub fn compile_measures(
 /// parenthesis is still better named here than by the server at five in the morning.
 fn why_not_an_expression(sql: &str) -> Option<&'static str> {
     let mut depth = 0i32;
-    for token in crate::sql::tokens(sql) {
+    for token in tokens(sql).into_iter().filter(|t| t.token == Token::Other) {
         match token.text {
-            "(" => depth += 1,
-            ")" => depth -= 1,
+            "(" | "[" => depth += 1,
+            ")" | "]" => depth -= 1,
             ";" => return Some("an aggregate can't hold a semicolon"),
+            "," if depth == 0 => return Some("a comma outside parentheses makes two aggregates; give each a name of its own"),
             _ => {}
         }
         if depth < 0 {
             return Some("a parenthesis is closed that was not opened");
         }
     }
-    match (sql.trim().is_empty(), depth) {
+    match (tokens(sql).is_empty(), depth) {
         (true, _) => Some("the aggregate is empty"),
         (_, 0) => None,
         _ => Some("a parenthesis is not closed"),
@@ -125,7 +127,7 @@ pub async fn take(connection: &mut PgConnection, table: &Table, measures: &[Meas
     if measures.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    let aggregates: Vec<String> = measures.iter().map(|m| format!("{} as {}", m.sql, m.name.quoted())).collect();
+    let aggregates: Vec<String> = measures.iter().map(|m| format!("({}\n) as {}", m.sql, m.name.quoted())).collect();
     let query = format!("select to_jsonb(m) from (select {} from {}) as m", aggregates.join(", "), table.quoted());
     sqlx::query_scalar(AssertSqlSafe(query))
         .fetch_one(connection)

@@ -56,14 +56,16 @@ impl SourceFile {
     /// A data fault when it is missing, empty or not a file; a configuration fault when it may not be read.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let file = File::open(path).with_context(|| format!("can't open {shown}"))?;
-        let metadata = file.metadata().with_context(|| format!("can't look at {shown}"))?;
+        // Looked at before it is opened: opening a pipe would wait until somebody writes to it.
+        let metadata = std::fs::metadata(path).with_context(|| format!("can't open {shown}"))?;
         if metadata.is_dir() {
             return Err(fault::data(format!("{shown} is a directory; a file was expected")));
         }
         if !metadata.is_file() {
             return Err(fault::data(format!("{shown} is not a regular file (a pipe or a device?)")));
         }
+        let file = File::open(path).with_context(|| format!("can't open {shown}"))?;
+        let metadata = file.metadata().with_context(|| format!("can't look at {shown}"))?;
         if metadata.len() == 0 {
             return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
         }

@@ -8,7 +8,7 @@ use crate::config::{Customer, Table};
 use crate::fault;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::collections::HashSet;
 
 /// Makes what the configuration names and the database lacks: tables of customers, views over them.
@@ -30,7 +30,14 @@ pub async fn prepare(connection: &mut PgConnection, dataset: &Dataset, customers
         && !tables.is_empty()
     {
         let view = Table { schema: dataset.schema.clone(), name: name.clone() };
-        prepare_view(connection, &view.quoted(), &consolidated_select(dataset, &tables)).await?;
+        let made = prepare_view(connection, &view.quoted(), &consolidated_select(dataset, &tables)).await;
+        if made.is_err() {
+            // A table that drifted is a plainer reason than what the server says of the view over it.
+            for (_, table) in &tables {
+                check_columns(connection, table, &dataset.columns).await?;
+            }
+        }
+        made?;
     }
     Ok(())
 }
@@ -94,13 +101,27 @@ async fn prepare_view(connection: &mut PgConnection, view: &str, select: &str) -
     if comment.as_deref() == Some(&mark) {
         return Ok(());
     }
-    let statement =
-        format!("drop view if exists {view}; create view {view} as {select}; comment on view {view} is '{mark}'");
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(connection)
-        .await
-        .with_context(|| format!("make the view {view}"))?;
-    Ok(())
+    let created = replace_view(connection, &format!("create or replace view {view} as {select}")).await;
+    if created.as_ref().is_err_and(changes_columns) {
+        // Columns that go or move need a new view; where somebody's own view hangs on it, the server says which.
+        replace_view(connection, &format!("drop view {view}; create view {view} as {select}"))
+            .await
+            .with_context(|| format!("make the view {view} anew"))?;
+    } else {
+        created.with_context(|| format!("make the view {view}"))?;
+    }
+    replace_view(connection, &format!("comment on view {view} is '{mark}'")).await.context("mark the view")
+}
+
+async fn replace_view(connection: &mut PgConnection, statement: &str) -> sqlx::Result<()> {
+    let mut attempt = connection.begin().await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *attempt).await?;
+    attempt.commit().await
+}
+
+/// SQLSTATE 42P16, `invalid_table_definition`: a view can be replaced only by one that has all its columns.
+fn changes_columns(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P16"))
 }
 
 /// Refuses a table whose columns are not the dataset's.

@@ -31,6 +31,7 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
         partial: if context.task.after_any_outcome { Partial::Write } else { Partial::Wait },
         output: &deps.settings.file.paths.output,
         now: deps.clock.now(),
+        cancel: &context.cancel,
     };
     let written = write_report(&deps.pool, &request)
         .await

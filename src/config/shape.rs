@@ -1,0 +1,224 @@
+//! The shape of a configuration file: its JSON Schema, and what is said of values that do not fit it.
+
+use super::problem::{At, Step, suggest};
+use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::paths::LocationSegment;
+use jsonschema::{JsonType, ValidationError};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+
+/// How serde hands on a date or time that stands in TOML without quotes.
+const DATETIME: &str = "$__toml_private_datetime";
+
+/// The JSON Schema of a file that is read as `T`. TOML knows no null, so the schema has none.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(drop_null));
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+fn drop_null(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|t| t != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if schema.get("default") == Some(&Value::Null) {
+        schema.remove("default");
+    }
+    let is_null = |alternative: &Value| alternative["type"] == "null";
+    let Some(Value::Array(alternatives)) = schema.get_mut("anyOf") else { return };
+    alternatives.retain(|alternative| !is_null(alternative));
+    if let [Value::Object(only)] = &alternatives[..] {
+        let only = only.clone();
+        schema.remove("anyOf");
+        only.into_iter().for_each(|(key, value)| {
+            schema.ensure_object().entry(key).or_insert(value);
+        });
+    }
+}
+
+/// A value that does not fit.
+pub(super) struct Misfit {
+    /// Where it is.
+    pub(super) at: At,
+    /// What was found and what would fit.
+    pub(super) message: String,
+}
+
+/// Everything that does not fit.
+pub(super) fn misfits(schema: &Schema, value: &Value) -> Vec<Misfit> {
+    let mut found = Vec::new();
+    match jsonschema::validator_for(schema.as_value()) {
+        Ok(validator) => validator.iter_errors(value).for_each(|error| explain(schema, &error, &mut found)),
+        Err(error) => found.push(Misfit { at: At::file(), message: format!("its schema is broken: {error}") }),
+    }
+    found
+}
+
+/// Takes away the keys that do not fit, so that the rest can be looked at. Elements of a list stay: without
+/// one of them the others would be found in the wrong place.
+pub(super) fn without(mut value: Value, misfits: &[Misfit]) -> Value {
+    for misfit in misfits {
+        let Some((Step::Key(name), way)) = misfit.at.0.split_last() else { continue };
+        if let Some(Value::Object(table)) = way.iter().try_fold(&mut value, child) {
+            table.remove(name);
+        }
+    }
+    value
+}
+
+fn child<'v>(value: &'v mut Value, step: &Step) -> Option<&'v mut Value> {
+    match step {
+        Step::Key(name) => value.get_mut(name),
+        Step::Index(index) => value.get_mut(index),
+    }
+}
+
+fn explain(schema: &Schema, error: &ValidationError<'_>, found: &mut Vec<Misfit>) {
+    let at = location(error);
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => {
+            let known = known_keys(schema, error);
+            found.extend(unexpected.iter().map(|name| Misfit {
+                at: at.clone().then(name),
+                message: format!("unknown key{}", suggest(name, known.clone())),
+            }));
+        }
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => match closest(error, context) {
+            Some(inner) => inner.iter().for_each(|error| explain(schema, error, found)),
+            None => found.push(Misfit { at, message: none_of(error, context) }),
+        },
+        Kind::Pattern { .. } => found.push(Misfit { at, message: unlike(schema, error) }),
+        _ => found.push(Misfit { at, message: message(error) }),
+    }
+}
+
+/// The keys that the table, in which an unknown one was found, can have.
+fn known_keys<'s>(schema: &'s Schema, error: &ValidationError<'_>) -> impl Iterator<Item = &'s str> + Clone {
+    let path = error.schema_path().as_str();
+    let table = path.rsplit_once('/').map_or("", |(table, _)| table);
+    let properties = schema.as_value().pointer(&format!("{table}/properties")).and_then(Value::as_object);
+    properties.into_iter().flat_map(|keys| keys.keys().map(String::as_str))
+}
+
+/// The alternative that the value was meant to be, when it is of its type and wrong only within.
+fn closest<'e>(error: &ValidationError<'_>, alternatives: &'e [Vec<ValidationError<'static>>]) -> Option<&'e [ValidationError<'static>]> {
+    let is_within = |inner: &ValidationError<'_>| {
+        let is_other = matches!(inner.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. });
+        !is_other || inner.instance_path() != error.instance_path()
+    };
+    alternatives.iter().map(Vec::as_slice).find(|inner| inner.iter().all(is_within))
+}
+
+fn none_of(error: &ValidationError<'_>, alternatives: &[Vec<ValidationError<'static>>]) -> String {
+    let inner = || alternatives.iter().flatten();
+    let words: Vec<&str> = inner().flat_map(words_of).collect();
+    if !words.is_empty() {
+        return unknown_word(error.instance(), words);
+    }
+    let types: Vec<JsonType> = inner().flat_map(types_of).collect();
+    if types.is_empty() { error.to_string() } else { wrong_type(error.instance(), &types) }
+}
+
+fn message(error: &ValidationError<'_>) -> String {
+    let found = error.instance();
+    match error.kind() {
+        Kind::Required { property } => format!("the key {property} is missing"),
+        Kind::Enum { .. } | Kind::Constant { .. } => unknown_word(found, words_of(error)),
+        Kind::Type { .. } => wrong_type(found, &types_of(error)),
+        Kind::Minimum { limit } => format!("must be at least {limit}, found {}", shown(found)),
+        Kind::Maximum { limit } => format!("must be at most {limit}, found {}", shown(found)),
+        Kind::MinItems { limit: 1 } => "must have at least one entry".to_owned(),
+        Kind::MinLength { limit: 1 } => "must not be empty".to_owned(),
+        Kind::MaxLength { limit: 1 } => format!("must be a single character, found {}", shown(found)),
+        _ => error.to_string(),
+    }
+}
+
+/// What a value that has a form of its own should look like: its default.
+fn unlike(schema: &Schema, error: &ValidationError<'_>) -> String {
+    let path = error.schema_path().as_str();
+    let value = path.rsplit_once('/').map_or("", |(value, _)| value);
+    match schema.as_value().pointer(&format!("{value}/default")) {
+        Some(default) => format!("must be written like {default}, found {}", shown(error.instance())),
+        None => error.to_string(),
+    }
+}
+
+fn words_of<'e>(error: &'e ValidationError<'_>) -> Vec<&'e str> {
+    match error.kind() {
+        Kind::Constant { expected_value } => expected_value.as_str().into_iter().collect(),
+        Kind::Enum { options } => options.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn types_of(error: &ValidationError<'_>) -> Vec<JsonType> {
+    match error.kind() {
+        Kind::Type { kind: TypeKind::Single(one) } => vec![*one],
+        Kind::Type { kind: TypeKind::Multiple(several) } => several.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn unknown_word<'a>(found: &Value, known: impl IntoIterator<Item = &'a str>) -> String {
+    match found.as_str() {
+        Some(text) => format!("{text:?} is not known here{}", suggest(text, known)),
+        None => format!("{} is not known here{}", shown(found), suggest("", known)),
+    }
+}
+
+fn wrong_type(found: &Value, expected: &[JsonType]) -> String {
+    let names: Vec<&str> = expected.iter().map(|t| type_name(*t)).collect();
+    let is_text = found.is_string();
+    let hint = if expected.contains(&JsonType::String) && !is_text && written(found).is_some() {
+        "; put it in quotes"
+    } else if is_text && !expected.iter().any(|t| matches!(t, JsonType::Array | JsonType::Object)) {
+        "; write it without quotes"
+    } else {
+        ""
+    };
+    format!("must be {}, found {}{hint}", names.join(" or "), shown(found))
+}
+
+const fn type_name(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::String => "a text",
+        JsonType::Integer => "a whole number",
+        JsonType::Number => "a number",
+        JsonType::Boolean => "true or false",
+        JsonType::Array => "a list",
+        JsonType::Object => "a table",
+        JsonType::Null => "nothing",
+    }
+}
+
+/// A single value as it is written in TOML; none for lists and tables.
+fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(map) => map.get(DATETIME).and_then(Value::as_str).map(str::to_owned),
+        Value::Array(_) => None,
+        Value::Null => Some("no number".to_owned()),
+        single => Some(single.to_string()),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    written(value).unwrap_or_else(|| if value.is_array() { "a list".to_owned() } else { "a table".to_owned() })
+}
+
+fn location(error: &ValidationError<'_>) -> At {
+    At(error
+        .instance_path()
+        .segments()
+        .map(|segment| match segment {
+            LocationSegment::Property(name) => Step::Key(name.into_owned()),
+            LocationSegment::Index(index) => Step::Index(index),
+        })
+        .collect())
+}
