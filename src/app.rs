@@ -51,7 +51,7 @@ impl App {
         let catalog = Arc::new(compile(&settings)?);
         report::write::check_output(&settings.file.paths.output)?;
         let database = Database::open(&settings).await?;
-        let prepared = prepare(&database, &catalog).await;
+        let prepared = prepare(&database, &catalog, settings.file.database.lock_timeout_s).await;
         let settings = Arc::new(settings);
         let deps = Deps {
             pool: database.pool.clone(),
@@ -216,10 +216,15 @@ impl Runs<'_> {
 }
 
 /// Bursar's own tables, the customers' tables and the views over them. One process at a time.
-async fn prepare(database: &Database, catalog: &Catalog) -> anyhow::Result<()> {
+async fn prepare(database: &Database, catalog: &Catalog, lock_timeout_s: u64) -> anyhow::Result<()> {
     database.migrate().await?;
     let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
     let mut transaction = database.pool.begin().await.context("make the customers' tables")?;
+    sqlx::query("select set_config('lock_timeout', $1, true)")
+        .bind(format!("{lock_timeout_s}s"))
+        .execute(&mut *transaction)
+        .await
+        .context("make the customers' tables")?;
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar prepare', 0))")
         .execute(&mut *transaction)
         .await

@@ -10,8 +10,11 @@ use crate::fault;
 use crate::report::compile::{LooseReport, Report, compile_report};
 use crate::report::names::Known;
 use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
+use crate::rows::column::TYPES;
 use crate::rows::inbox::check_pattern;
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +47,10 @@ impl Catalog {
         }
         let (source, customers) = customers(dir, &mut problems);
         let datasets = datasets(dir, schema, &customers, &mut problems);
+        check_relations(&datasets, &customers, &mut problems);
+        let datasets: Vec<Dataset> = datasets.into_iter().map(|(_, dataset)| dataset).collect();
         let reports = reports(dir, &datasets, &mut problems);
+        check_outputs(&reports, &mut problems);
         let words = Vocabulary {
             kinds: kinds.to_vec(),
             subjects: HashMap::from([("dataset", stems(dir, "datasets")), ("report", stems(dir, "reports"))]),
@@ -52,12 +58,11 @@ impl Catalog {
         };
         let jobs = jobs(dir, &words, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
-        check_relations(dir, &datasets, &customers, &mut problems);
         let catalog = Self {
             customers: customers.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
             datasets: datasets.into_iter().map(|d| (d.name.to_string(), Arc::new(d))).collect(),
-            reports: reports.into_iter().map(|r| (r.name.to_string(), Arc::new(r))).collect(),
-            jobs: jobs.into_iter().map(|j| (j.name.clone(), Arc::new(j))).collect(),
+            reports: reports.into_iter().map(|(_, r)| (r.name.to_string(), Arc::new(r))).collect(),
+            jobs: jobs.into_iter().map(|(_, j)| (j.name.clone(), Arc::new(j))).collect(),
         };
         (catalog, problems)
     }
@@ -105,16 +110,37 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) 
     fault::config(format!("there is no {what} {name:?}{}", suggest(name, known.map(String::as_str))))
 }
 
-/// The JSON Schema of each kind of file, by the name of the file it is kept in.
+/// The JSON Schema of each kind of file, by the name of the file it is kept in. Editors are also told the words
+/// that the program compiles by rules of its own.
 #[must_use]
-pub fn schemas() -> Vec<(&'static str, Schema)> {
-    vec![
-        ("bursar.schema.json", schema_of::<SettingsFile>()),
-        ("customers.schema.json", schema_of::<CustomersFile>()),
-        ("dataset.schema.json", schema_of::<LooseDataset>()),
-        ("job.schema.json", schema_of::<LooseJob>()),
-        ("report.schema.json", schema_of::<LooseReport>()),
-    ]
+pub fn schemas(kinds: &[KindSpec]) -> Vec<(&'static str, Schema)> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let (plain, with_arguments): (Vec<&str>, Vec<&str>) = TYPES.iter().partition(|name| !name.contains('('));
+    let pattern = with_arguments.iter().map(|name| name.split('(').next().unwrap_or_default()).collect::<Vec<_>>().join("|");
+    let types = json!([{"enum": plain}, {"pattern": format!(r"^({pattern})\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\)$")}]);
+    let mut dataset = schema_of::<LooseDataset>();
+    rule(&mut dataset, "/$defs/LooseColumn/properties/type", "anyOf", types);
+    let mut job = schema_of::<LooseJob>();
+    rule(&mut job, "/$defs/LooseTask/properties/kind", "enum", json!(kinds));
+    rule(&mut job, "/$defs/LooseTask/properties/for_each", "enum", json!(FOR_EACH));
+    let mut schemas = vec![
+        ("bursar.schema.json", "Bursar: the settings of an installation", schema_of::<SettingsFile>()),
+        ("customers.schema.json", "Bursar: the customers", schema_of::<CustomersFile>()),
+        ("dataset.schema.json", "Bursar: a dataset", dataset),
+        ("job.schema.json", "Bursar: a job", job),
+        ("report.schema.json", "Bursar: a report", schema_of::<LooseReport>()),
+    ];
+    for (_, title, schema) in &mut schemas {
+        schema.insert("title".to_owned(), json!(title));
+    }
+    schemas.into_iter().map(|(name, _, schema)| (name, schema)).collect()
+}
+
+/// Adds a rule for the value at `place`.
+fn rule(schema: &mut Schema, place: &str, rule: &str, value: Value) {
+    if let Some(Value::Object(part)) = schema.pointer_mut(place) {
+        part.insert(rule.to_owned(), value);
+    }
 }
 
 /// The files `DIR/FOLDER/*.ENDING`, in the order of their names.
@@ -130,28 +156,43 @@ fn stems(dir: &Path, folder: &str) -> Vec<String> {
     files(dir, folder, "toml").iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect()
 }
 
+/// Of customers in a file with a problem nobody can say whether they fit a pattern: then there are none.
 fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
     let path = dir.join("customers.toml");
     let before = problems.len();
     let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));
     let loose: Option<CustomersFile> = source.typed(problems);
-    let is_whole = problems.len() == before;
+    let known = problems.len();
     let customers = loose.map(|loose| compile_customers(&source, loose, problems)).unwrap_or_default();
-    // Of customers whose fields were refused nobody can say whether they fit a pattern.
-    (source, if is_whole { customers } else { Vec::new() })
+    problems.drop_echoes(before, known);
+    (source, if known == before { customers } else { Vec::new() })
 }
 
-fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<Dataset> {
+/// Reads and compiles a file. It counts only where nothing is wrong with it; each problem is named once.
+fn compiled<L: DeserializeOwned + JsonSchema, T>(
+    path: &Path,
+    problems: &mut Problems,
+    compile: impl FnOnce(&Source, Option<L>, &mut Problems) -> Option<T>,
+) -> Option<(Source, T)> {
+    let before = problems.len();
+    let source = Source::read(path, problems)?;
+    let loose = source.typed(problems);
+    let known = problems.len();
+    let compiled = compile(&source, loose, problems);
+    problems.drop_echoes(before, known);
+    compiled.filter(|_| problems.len() == before).map(|compiled| (source, compiled))
+}
+
+fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<(Source, Dataset)> {
     let mut compile = |path: PathBuf| {
-        let before = problems.len();
-        let source = Source::read(&path, problems)?;
-        let loose: LooseDataset = source.typed(problems)?;
-        compile_dataset(&source, loose, schema, customers, problems).filter(|_| problems.len() == before)
+        compiled(&path, problems, |source, loose: Option<LooseDataset>, problems| {
+            compile_dataset(source, loose?, schema, customers, problems)
+        })
     };
     files(dir, "datasets", "toml").into_iter().filter_map(&mut compile).collect()
 }
 
-fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<Report> {
+fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<(Source, Report)> {
     let paths = files(dir, "reports", "toml");
     for sql in files(dir, "reports", "sql").into_iter().filter(|sql| !paths.contains(&sql.with_extension("toml"))) {
         let message = "has no .toml beside it, which names the report's file and columns";
@@ -162,15 +203,16 @@ fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<Rep
     broken.retain(|name| !datasets.iter().any(|d| d.name.as_str() == name));
     let known = Known { datasets, broken: &broken };
     let mut compile = |path: PathBuf| {
-        let before = problems.len();
-        let source = Source::read(&path, problems)?;
-        let loose: Option<LooseReport> = source.typed(problems);
-        let report = compile_report(&source, loose, known, problems)?;
-        (problems.len() == before).then_some((source, report))
+        compiled(&path, problems, |source, loose: Option<LooseReport>, problems| compile_report(source, loose, known, problems))
     };
-    let compiled: Vec<(Source, Report)> = paths.into_iter().filter_map(&mut compile).collect();
-    check_outputs(&compiled, problems);
-    compiled.into_iter().map(|(_, report)| report).collect()
+    paths.into_iter().filter_map(&mut compile).collect()
+}
+
+fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<(Source, Job)> {
+    let mut compile = |path: PathBuf| {
+        compiled(&path, problems, |source, loose: Option<LooseJob>, problems| compile_job(source, &loose?, words, problems))
+    };
+    files(dir, "jobs", "toml").into_iter().filter_map(&mut compile).collect()
 }
 
 /// No two reports may write the same file.
@@ -180,16 +222,6 @@ fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
             problems.push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
         }
     }
-}
-
-fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<Job> {
-    let mut compile = |path: PathBuf| {
-        let before = problems.len();
-        let source = Source::read(&path, problems)?;
-        let loose: LooseJob = source.typed(problems)?;
-        compile_job(&source, &loose, words, problems).filter(|_| problems.len() == before)
-    };
-    files(dir, "jobs", "toml").into_iter().filter_map(&mut compile).collect()
 }
 
 /// A customer's own file patterns must be for datasets that exist, and be patterns.
@@ -207,9 +239,9 @@ fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[Str
 }
 
 /// No two things may be the same relation.
-fn check_relations(dir: &Path, datasets: &[Dataset], customers: &[Customer], problems: &mut Problems) {
+fn check_relations(datasets: &[(Source, Dataset)], customers: &[Customer], problems: &mut Problems) {
     let mut taken: HashMap<String, String> = HashMap::new();
-    for dataset in datasets {
+    for (source, dataset) in datasets {
         let tables = customers.iter().filter_map(|c| Some(("table", dataset.table_of(c).ok()?.name.to_string())));
         let view = dataset.consolidated.iter().map(|name| ("consolidated", name.to_string()));
         let mut clashes: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
@@ -221,15 +253,10 @@ fn check_relations(dir: &Path, datasets: &[Dataset], customers: &[Customer], pro
                 }
             }
         }
-        let Some(source) = (!clashes.is_empty())
-            .then(|| Source::read(&dir.join("datasets").join(format!("{}.toml", dataset.name)), problems))
-            .flatten()
-        else {
-            continue;
-        };
         for ((key, owner), names) in clashes {
             let more = if names.len() > 1 { format!(" (and {} more)", names.len() - 1) } else { String::new() };
-            problems.push(source.problem(&At::key(key), format!("the relation {}{more} is already the {owner}", names[0])));
+            let message = format!("the relation {}{more} is already the {owner}", names[0]);
+            problems.push(source.problem(&At::key(key), message));
         }
     }
 }

@@ -25,14 +25,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if arguments.json {
         show::json(&json!({"problems": problems}))?;
     } else if problems.is_empty() {
-        show::line(&format!(
-            "{}: {} customers, {} datasets, {} reports, {} jobs; no problems",
-            context.config.display(),
-            catalog.customers.len(),
-            catalog.datasets.len(),
-            catalog.reports.len(),
-            catalog.jobs.len()
-        ))?;
+        let declared = [
+            counted(catalog.customers.len(), "customer"),
+            counted(catalog.datasets.len(), "dataset"),
+            counted(catalog.reports.len(), "report"),
+            counted(catalog.jobs.len(), "job"),
+        ];
+        show::line(&format!("{}: {}; no problems", context.config.display(), declared.join(", ")))?;
     }
     if problems.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -41,12 +40,11 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         for problem in &problems {
             eprintln!("{problem}");
         }
-        eprintln!(
-            "error: {} problem{} in {}",
-            problems.len(),
-            if problems.len() == 1 { "" } else { "s" },
-            context.config.display()
-        );
+        eprintln!("error: {} in {}", counted(problems.len(), "problem"), context.config.display());
     }
     Ok(ExitCode::from(Fault::Config.exit_code()))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

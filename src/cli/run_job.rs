@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         eprintln!("error: {message}");
         return Ok(ExitCode::from(USAGE));
     }
-    let app = App::build(settings, Clock::system()).await?;
+    let app = signals::unless_stopped(&cancel, App::build(settings, Clock::system())).await?;
     let summary = match request(&app, &arguments) {
         Ok(request) => app.run_job(&request, Arc::clone(&context.bars) as _, &cancel).await,
         Err(error) => Err(error),

@@ -3,6 +3,7 @@
 use super::show;
 use crate::catalog;
 use crate::fault;
+use crate::systems;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let dir = &arguments.dir;
     let unwritable = |error: std::io::Error| fault::config(format!("can't write to {}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(unwritable)?;
-    for (name, schema) in catalog::schemas() {
+    for (name, schema) in catalog::schemas(&systems::kind_specs()) {
         let text = serde_json::to_string_pretty(&schema)? + "\n";
         std::fs::write(dir.join(name), text).map_err(unwritable)?;
         show::line(&dir.join(name).display())?;

@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM as a token that is cancelled.
 
+use crate::fault;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,16 @@ pub(super) fn stop_token() -> anyhow::Result<CancellationToken> {
         tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
         stop.cancel();
         tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
-        std::process::exit(i32::from(crate::fault::Fault::Transient.exit_code()));
+        std::process::exit(i32::from(fault::Fault::Transient.exit_code()));
     });
     Ok(token)
+}
+
+/// What `starting` gives; a transient fault when the program is told to stop before it is done.
+pub(super) async fn unless_stopped<T>(
+    stop: &CancellationToken,
+    starting: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let started = stop.run_until_cancelled(starting).await;
+    started.unwrap_or_else(|| Err(fault::transient("the program was told to stop before it began; nothing was done")))
 }

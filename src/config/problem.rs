@@ -68,6 +68,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether another concerns the same key, or one in it.
+    fn holds(&self, other: &Self) -> bool {
+        let rest = other.key.strip_prefix(self.key.as_str());
+        !self.key.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// A problem of a variable that the program was started with.
     pub fn of_environment(variable: &str, message: impl Into<String>) -> Self {
         Self { file: "environment".into(), line: 0, key: variable.to_owned(), message: message.into() }
@@ -100,6 +106,16 @@ impl Problems {
     /// Adds all of another list.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Drops those after the first `known` that concern a key (or what is in it) which one of these, from
+    /// `first` on, has named already.
+    pub fn drop_echoes(&mut self, first: usize, known: usize) {
+        let (named, found) = self.0.split_at(known);
+        let is_echo = |problem: &Problem| named[first..].iter().any(|named| named.file == problem.file && named.holds(problem));
+        let kept: Vec<Problem> = found.iter().filter(|problem| !is_echo(problem)).cloned().collect();
+        self.0.truncate(known);
+        self.0.extend(kept);
     }
 
     /// Whether nothing is wrong.
@@ -140,15 +156,18 @@ impl Problems {
     }
 }
 
+/// How many known names a message lists.
+const LONGEST_LIST: usize = 20;
+
 /// `; did you mean "x"?` when one of the known names is close to `found`, else the list of them.
 pub fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let closest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(found, a).total_cmp(&strsim::jaro_winkler(found, b))
-    });
+    let closest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(found, a).total_cmp(&strsim::jaro_winkler(found, b)));
+    let more = if known.len() > LONGEST_LIST { format!(" and {} more", known.len() - LONGEST_LIST) } else { String::new() };
     match closest {
         Some(name) if strsim::jaro_winkler(found, name) > 0.8 => format!("; did you mean {name:?}?"),
-        Some(_) => format!("; known are {}", known.join(", ")),
+        Some(_) => format!("; known are {}{more}", known[..known.len().min(LONGEST_LIST)].join(", ")),
         None => String::new(),
     }
 }

@@ -48,6 +48,18 @@ pub(super) struct Misfit {
     pub(super) at: At,
     /// What was found and what would fit.
     pub(super) message: String,
+    /// How to go on without it.
+    remedy: Remedy,
+}
+
+/// How a table can be looked at in which a key does not fit.
+enum Remedy {
+    /// Without the key.
+    Drop,
+    /// With this in its place: the key must be there.
+    Put(Value),
+    /// Not at all.
+    DropTable,
 }
 
 /// Everything that does not fit.
@@ -55,19 +67,25 @@ pub(super) fn misfits(schema: &Schema, value: &Value) -> Vec<Misfit> {
     let mut found = Vec::new();
     match jsonschema::validator_for(schema.as_value()) {
         Ok(validator) => validator.iter_errors(value).for_each(|error| explain(schema, &error, &mut found)),
-        Err(error) => found.push(Misfit { at: At::file(), message: format!("its schema is broken: {error}") }),
+        Err(error) => {
+            found.push(Misfit { at: At::file(), message: format!("its schema is broken: {error}"), remedy: Remedy::Drop });
+        }
     }
     found
 }
 
-/// Takes away the keys that do not fit, so that the rest can be looked at. Elements of a list stay: without
-/// one of them the others would be found in the wrong place.
-pub(super) fn without(mut value: Value, misfits: &[Misfit]) -> Value {
-    for misfit in misfits {
-        let Some((Step::Key(name), way)) = misfit.at.0.split_last() else { continue };
-        if let Some(Value::Object(table)) = way.iter().try_fold(&mut value, child) {
-            table.remove(name);
-        }
+/// Takes away the keys that do not fit, and puts something in the place of those that must be there, so that
+/// the rest can be looked at. What is then said of one of these keys says nothing new: [`super::Problems::drop_echoes`].
+pub(super) fn mended(mut value: Value, misfits: Vec<Misfit>) -> Value {
+    for Misfit { at, remedy, .. } in misfits {
+        let keys = at.0.iter().enumerate().rev().filter(|(_, step)| matches!(step, Step::Key(_)));
+        let mut keys = keys.skip(usize::from(matches!(remedy, Remedy::DropTable)));
+        let Some((last, Step::Key(name))) = keys.next() else { continue };
+        let Some(Value::Object(table)) = at.0[..last].iter().try_fold(&mut value, child) else { continue };
+        match remedy {
+            Remedy::Put(other) => table.insert(name.clone(), other),
+            Remedy::Drop | Remedy::DropTable => table.remove(name),
+        };
     }
     value
 }
@@ -81,21 +99,55 @@ fn child<'v>(value: &'v mut Value, step: &Step) -> Option<&'v mut Value> {
 
 fn explain(schema: &Schema, error: &ValidationError<'_>, found: &mut Vec<Misfit>) {
     let at = location(error);
-    match error.kind() {
+    let message = match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             let known = known_keys(schema, error);
             found.extend(unexpected.iter().map(|name| Misfit {
                 at: at.clone().then(name),
                 message: format!("unknown key{}", suggest(name, known.clone())),
+                remedy: Remedy::Drop,
             }));
+            return;
         }
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => match closest(error, context) {
-            Some(inner) => inner.iter().for_each(|error| explain(schema, error, found)),
-            None => found.push(Misfit { at, message: none_of(error, context) }),
+            Some(inner) => return inner.iter().for_each(|error| explain(schema, error, found)),
+            None => none_of(error, context),
         },
-        Kind::Pattern { .. } => found.push(Misfit { at, message: unlike(schema, error) }),
-        _ => found.push(Misfit { at, message: message(error) }),
+        Kind::Required { property } => {
+            let at = at.then(property.as_str().unwrap_or_default());
+            let remedy = remedy(schema, &at, error);
+            return found.push(Misfit { at, message: "is missing".to_owned(), remedy });
+        }
+        Kind::Pattern { .. } => unlike(schema, error),
+        _ => message(error),
+    };
+    let remedy = remedy(schema, &at, error);
+    found.push(Misfit { at, message, remedy });
+}
+
+fn remedy(schema: &Schema, at: &At, error: &ValidationError<'_>) -> Remedy {
+    let path = error.evaluation_path().as_str();
+    let table = path.strip_suffix("/required").or_else(|| path.rfind("/properties/").map(|end| &path[..end]));
+    let key = at.0.iter().rev().find_map(|step| if let Step::Key(name) = step { Some(name.as_str()) } else { None });
+    let (Some(table), Some(key)) = (table.and_then(|path| followed(schema, path)), key) else { return Remedy::Drop };
+    if !table["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key)) {
+        return Remedy::Drop;
     }
+    match table["properties"][key]["type"].as_str() {
+        Some("string") => Remedy::Put(Value::String(String::new())),
+        Some("array") => Remedy::Put(Value::Array(Vec::new())),
+        _ => Remedy::DropTable,
+    }
+}
+
+/// The part of a schema that a path leads to, its references followed.
+fn followed<'s>(schema: &'s Schema, path: &str) -> Option<&'s Value> {
+    let root = schema.as_value();
+    path.split('/').skip(1).try_fold(root, |node, step| match (step, node) {
+        ("$ref", _) => root.pointer(node["$ref"].as_str()?.trim_start_matches('#')),
+        (index, Value::Array(alternatives)) => alternatives.get(index.parse::<usize>().ok()?),
+        (key, _) => node.get(key),
+    })
 }
 
 /// The keys that the table, in which an unknown one was found, can have.
@@ -128,7 +180,6 @@ fn none_of(error: &ValidationError<'_>, alternatives: &[Vec<ValidationError<'sta
 fn message(error: &ValidationError<'_>) -> String {
     let found = error.instance();
     match error.kind() {
-        Kind::Required { property } => format!("the key {property} is missing"),
         Kind::Enum { .. } | Kind::Constant { .. } => unknown_word(found, words_of(error)),
         Kind::Type { .. } => wrong_type(found, &types_of(error)),
         Kind::Minimum { limit } => format!("must be at least {limit}, found {}", shown(found)),

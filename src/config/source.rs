@@ -1,7 +1,7 @@
 //! One TOML file: its values checked against the JSON Schema of their shape, and where each key stands.
 
 use super::problem::{At, Problem, Problems, Step};
-use super::shape::{misfits, schema_of, without};
+use super::shape::{mended, misfits, schema_of};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,19 +52,34 @@ impl Source {
     }
 
     /// The values in the shape `T`; every syntax error, unknown key, missing key and wrong value is a problem.
-    /// Where some do not fit and the others are enough for a `T`, it is of those, so that they can be checked too.
+    /// Where some do not fit it is of the others, so that they can be checked too; what is then found of those
+    /// that do not fit is to be dropped ([`Problems::drop_echoes`]).
     pub fn typed<T: DeserializeOwned + JsonSchema>(&self, problems: &mut Problems) -> Option<T> {
-        let (_, syntax) = DeTable::parse_recoverable(&self.text);
-        for error in &syntax {
-            problems.push(self.problem_at(error.span().map_or(0, |s| s.start), error.message()));
-        }
-        syntax.is_empty().then_some(())?;
+        self.check_syntax(problems)?;
         let value: Value = self.deserialized(problems)?;
         let misfits = misfits(&schema_of::<T>(), &value);
         for misfit in &misfits {
             problems.push(self.problem(&misfit.at, &misfit.message));
         }
-        if misfits.is_empty() { self.deserialized(problems) } else { serde_json::from_value(without(value, &misfits)).ok() }
+        if misfits.is_empty() { self.deserialized(problems) } else { serde_json::from_value(mended(value, misfits)).ok() }
+    }
+
+    /// One problem for each line: what follows on it is mostly a consequence.
+    fn check_syntax(&self, problems: &mut Problems) -> Option<()> {
+        let (_, errors) = DeTable::parse_recoverable(&self.text);
+        let (mut last, mut is_broken) = (0, false);
+        for error in &errors {
+            let span = error.span().unwrap_or(0..0);
+            let is_repeated = error.message() == "duplicate key";
+            let message = if is_repeated { format!("the key {} is there twice", &self.text[span.clone()]) } else { error.message().to_owned() };
+            let problem = self.problem_at(span.start, message);
+            // After a broken header the keys below it seem to be those of the table before.
+            if problem.line != last && !(is_broken && is_repeated) {
+                (last, is_broken) = (problem.line, is_broken || !is_repeated);
+                problems.push(problem);
+            }
+        }
+        errors.is_empty().then_some(())
     }
 
     fn deserialized<T: DeserializeOwned>(&self, problems: &mut Problems) -> Option<T> {
@@ -72,9 +87,19 @@ impl Source {
             Ok(value) => Some(value),
             Err(error) => {
                 let offset = error.span().map_or(0, |s| s.start);
-                problems.push(Problem { key: self.key_at(offset).to_string(), ..self.problem_at(offset, error.message()) });
+                let message = if error.message() == "JSON number out of range" { "is a number beyond 64 bits" } else { error.message() };
+                problems.push(Problem { key: self.key_at(offset).to_string(), ..self.problem_at(offset, message) });
                 None
             }
+        }
+    }
+
+    /// A file must be called as what is in it.
+    pub fn check_name(&self, name: &str, problems: &mut Problems) {
+        if self.path.file_stem().is_some_and(|stem| stem != name) {
+            let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("is {name:?}, but the file is called {file}: the two must be the same");
+            problems.push(self.problem(&At::key("name"), message));
         }
     }
 

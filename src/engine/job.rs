@@ -160,12 +160,9 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
 }
 
 fn check_name(source: &Source, name: &str, problems: &mut Problems) {
-    if let Some(why) = why_no_name(name) {
-        problems.push(source.problem(&At::key("name"), why));
-    }
-    if source.path().file_stem().is_some_and(|stem| stem != name) {
-        problems
-            .push(source.problem(&At::key("name"), format!("the file of the job {name} must be called {name}.toml")));
+    match why_no_name(name) {
+        Some(why) => problems.push(source.problem(&At::key("name"), why)),
+        None => source.check_name(name, problems),
     }
 }
 
@@ -306,7 +303,10 @@ fn check_cycles(source: &Source, all: &[LooseTask], problems: &mut Problems) {
         if is_cycle {
             let mut names: Vec<&str> = group.iter().map(|n| all[graph[*n]].name.as_str()).collect();
             names.sort_unstable();
-            let message = format!("tasks wait for each other in a cycle: {}", names.join(", "));
+            let message = match &names[..] {
+                [_] => "the task waits for itself".to_owned(),
+                _ => format!("tasks wait for each other in a cycle: {}", names.join(", ")),
+            };
             problems.push(source.problem(&At::key("task").index(first).then("after"), message));
         }
     }

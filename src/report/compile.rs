@@ -69,9 +69,8 @@ pub fn compile_report(
     let name = Ident::parse(&loose.name)
         .map_err(|error| problems.push(source.problem(&At::key("name"), error.to_string())))
         .ok();
-    if source.path().file_stem().is_some_and(|stem| stem != loose.name.as_str()) {
-        let message = format!("the file of the report {0} must be called {0}.toml", loose.name);
-        problems.push(source.problem(&At::key("name"), message));
+    if name.is_some() {
+        source.check_name(&loose.name, problems);
     }
     check_file_name(source, &loose.file, problems);
     check_columns(source, &loose.columns, problems);
@@ -102,15 +101,15 @@ fn compile_query(source: &Source, known: Known<'_>, problems: &mut Problems) -> 
 }
 
 fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {
-    let mut problem = |message: &str| problems.push(source.problem(&At::key("file"), message));
+    let mut problem = |message: String| problems.push(source.problem(&At::key("file"), message));
     let (Some(name), Some(another)) = (on(file, NaiveDate::default()), on(file, NaiveDate::MAX)) else {
-        return problem("has a specifier that is none of a date; write %% for a percent sign");
+        return problem(format!("{file:?} has a specifier that is none of a date; write %% for a percent sign"));
     };
     let is_plain = !name.contains(|c: char| c == '/' || c == '\\' || c.is_control()) && !name.starts_with('.');
     if name.is_empty() || !is_plain {
-        problem("is the name of a file in the output folder, without a path");
+        problem(format!("{name:?} is no name for a file in the output folder: no path, no leading dot"));
     } else if name == another {
-        problem("must hold the run date (as %Y%m%d), or each day would overwrite the one before");
+        problem("must hold the run date (as %Y%m%d), or each day would overwrite the one before".to_owned());
     }
 }
 

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashSet;
+use std::fmt::Display;
 
 /// One `[[column]]` of a dataset.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -141,7 +142,8 @@ impl Kind {
     }
 }
 
-const TYPES: [&str; 9] = ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+/// The types there are, as they are written.
+pub const TYPES: [&str; 9] = ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
 
 /// Columns that every table of PostgreSQL has (manual, section 5.6).
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
@@ -288,7 +290,9 @@ impl<'a> Compiler<'a> {
         match rule.max_length {
             Some(0) => self.problem("max_length", "must be at least 1"),
             Some(n) if n > 10_485_760 => self.problem("max_length", "PostgreSQL's varchar ends at 10485760"),
-            Some(n) if n < rule.min_length => self.problem("max_length", "is less than min_length"),
+            Some(n) if n < rule.min_length => {
+                self.problem("max_length", format!("{n} is less than min_length = {}", rule.min_length));
+            }
             _ => return Some(rule),
         }
         None
@@ -300,21 +304,22 @@ impl<'a> Compiler<'a> {
         match Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$"))) {
             Ok(regex) => Some(regex),
             Err(error) => {
-                let last = error.to_string().lines().last().unwrap_or("").to_owned();
-                self.problem("pattern", format!("is not a regular expression: {last}"));
+                let all = error.to_string();
+                let why = all.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                self.problem("pattern", format!("is not a regular expression: {why}"));
                 None
             }
         }
     }
 
-    fn range<T: PartialOrd + Copy>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Range<T> {
+    fn range<T: PartialOrd + Copy + Display>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Range<T> {
         let loose = self.loose;
         let min = self.bound("min", loose.min.as_ref(), what, &parse);
         let max = self.bound("max", loose.max.as_ref(), what, &parse);
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            self.problem("min", "is greater than max");
+            self.problem("min", format!("{min} is greater than max = {max}"));
         }
         Range { min, max }
     }

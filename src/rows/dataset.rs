@@ -6,7 +6,7 @@ use super::header::{ExtraColumns, folded};
 use super::inbox;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::split::Marks;
-use crate::config::{At, Customer, Ident, Problems, Source, Table};
+use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -137,14 +137,13 @@ pub fn compile_dataset(
 ) -> Option<Dataset> {
     let before = problems.len();
     let name = ident(source, "name", &loose.name, problems);
-    if source.path().file_stem().is_some_and(|stem| stem != loose.name.as_str()) {
-        problems.push(
-            source
-                .problem(&At::key("name"), format!("the file of the dataset {0} must be called {0}.toml", loose.name)),
-        );
+    if name.is_some() {
+        source.check_name(&loose.name, problems);
     }
     if loose.name.len() > LONGEST_NAME {
-        problems.push(source.problem(&At::key("name"), format!("at most {LONGEST_NAME} characters leave room for the view of its measures")));
+        let length = loose.name.len();
+        let message = format!("has {length} characters; its view load_measures_… leaves room for {LONGEST_NAME}");
+        problems.push(source.problem(&At::key("name"), message));
     }
     let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));
     check_dialect(source, &loose.dialect, problems);
@@ -192,15 +191,18 @@ fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems
     if !pattern.contains("{customer}") {
         return problems.push(source.problem(&at, "must hold {customer}: each customer has a table of its own"));
     }
-    let names: Vec<&str> = customers.iter().map(|c| c.name.as_str()).collect();
-    let names = if names.is_empty() { vec!["customer"] } else { names };
-    let mut wrong = names.iter().filter_map(|name| Some((name, Ident::parse(&pattern.replace("{customer}", name)).err()?)));
+    let table = |name: &str| Ident::parse(&pattern.replace("{customer}", name));
+    if let Err(IdentError::Character(_, wrong)) = table("c") {
+        let error = IdentError::Character(pattern.to_owned(), wrong);
+        return problems.push(source.problem(&at, error.to_string()));
+    }
+    let mut wrong = customers.iter().filter_map(|c| Some((&c.name, table(c.name.as_str()).err()?)));
     if let Some((name, error)) = wrong.next() {
         let more = match wrong.count() {
             0 => String::new(),
-            n => format!("; {n} more customers have the same problem"),
+            n => format!(" (and {n} more)"),
         };
-        problems.push(source.problem(&at, format!("for the customer {name}: {error}{more}")));
+        problems.push(source.problem(&at, format!("for the customer {name}{more}: {error}")));
     }
 }
 

@@ -27,8 +27,9 @@ impl Gate {
         for (key, percent) in
             [("max_reject_percent", self.max_reject_percent), ("max_drop_percent", self.max_drop_percent)]
         {
-            if percent.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
-                problems.push(source.problem(&At::key("gate").then(key), "is a percentage: 0 to 100"));
+            if let Some(percent) = percent.filter(|p| !(0.0..=100.0).contains(p)) {
+                let message = format!("is a percentage: between 0 and 100, found {percent}");
+                problems.push(source.problem(&At::key("gate").then(key), message));
             }
         }
     }

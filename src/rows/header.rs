@@ -4,6 +4,9 @@ use super::column::Column;
 use super::reject::shown;
 use crate::fault;
 
+/// So many of the names found are shown: a file without lines is one long header.
+const SHOWN: usize = 20;
+
 /// Where each column of the dataset stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -50,7 +53,10 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     let unknown: Vec<String> =
         names.iter().zip(&found).filter(|(_, f)| !expected.contains(f)).map(|(n, _)| n.clone()).collect();
     if extra == ExtraColumns::Reject {
-        faults.extend(unknown.iter().map(|n| format!("the column {} is not expected", shown(n.as_bytes()))));
+        faults.extend(unknown.iter().take(SHOWN).map(|n| format!("the column {} is not expected", shown(n.as_bytes()))));
+        if let Some(more) = unknown.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            faults.push(format!("nor are {more} more"));
+        }
     }
     if !faults.is_empty() {
         return Err(wrong_header(&faults, columns, &names));
@@ -61,7 +67,7 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {
     let expected: Vec<&str> = columns.iter().map(|c| c.header.as_str()).collect();
-    let mut found: Vec<String> = names.iter().take(20).map(|n| shown(n.as_bytes())).collect();
+    let mut found: Vec<String> = names.iter().take(SHOWN).map(|n| shown(n.as_bytes())).collect();
     if names.len() > found.len() {
         found.push(format!("… ({} in all)", names.len()));
     }

@@ -100,7 +100,7 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
     }
     let mut dated = String::new();
     if write!(dated, "{}", NaiveDate::default().format(pattern)).is_err() {
-        return problem(format!("{pattern:?} has a specifier that is none of a date; write %% for a percent sign"));
+        problem(format!("{pattern:?} has a specifier that is none of a date; write %% for a percent sign"));
     }
     if let Err(error) = Pattern::new(pattern) {
         problem(format!("{pattern:?}: {error}"));
@@ -116,7 +116,8 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
                     let known = first.fields.keys().map(String::as_str).chain(["name"]);
                     let names: Vec<&str> = lacking.iter().take(5).map(|c| c.name.as_str()).collect();
                     let more = if lacking.len() > 5 { format!(" and {} more", lacking.len() - 5) } else { String::new() };
-                    problem(format!("{}{more} lack the field {name:?}{}", names.join(", "), suggest(name, known)));
+                    let hint = suggest(name, known);
+                    problem(format!("{{customer.{name}}} has no value for {}{more}{hint}", names.join(", ")));
                 }
             }
         }

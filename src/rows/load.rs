@@ -269,12 +269,17 @@ impl Loading<'_> {
             Ok::<_, anyhow::Error>((reading, sink.finish()?))
         });
         let statement = table::copy_statement(&target.table.quoted(), &self.request.dataset.columns);
-        let copied = copy_in(connection, &statement, receiver, cancel).await;
+        let copied = copy_in(connection, &statement, receiver, cancel)
+            .await
+            .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
+        if let Copied::Cancelled = copied {
+            // Without waiting for the reading thread: its disk may hang.
+            return Err(cancelled(&self.table));
+        }
         let read = reading.await.context("the reading thread broke off")?;
-        match copied.with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))? {
+        match copied {
             Copied::All(count) => read.map(|(reading, rejects)| (reading, rejects, count)),
-            Copied::Cancelled => Err(cancelled(&self.table)),
-            Copied::SourceFailed => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
+            _ => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
         }
     }
 
