@@ -142,10 +142,12 @@ comment on column bursar.task_runs.outcome is 'What it came to: a load''s or a r
 
 create table bursar.schedules (
     job           text primary key,
-    first_seen_at timestamptz not null
+    schedule      text not null,
+    watched_since timestamptz not null
 );
 
-comment on table bursar.schedules is 'When a daemon first saw a job with a schedule: nothing before that counts as missed.';
+comment on table bursar.schedules is 'Since when daemons watch a job with its present schedule: nothing before that counts as missed.';
+comment on column bursar.schedules.schedule is 'The cron expression and the time zone; when they change, watching begins anew.';
 
 create table bursar.occurrences (
     job         text not null,

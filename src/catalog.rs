@@ -3,15 +3,17 @@
 //! Each room compiles its own files; here they are found, put together, and what only shows between them is
 //! checked. Nothing is asked of a database.
 
-use crate::config::{At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, schema_of, suggest};
+use crate::config::{
+    At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, schema_of, suggest,
+};
 use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
 use crate::engine::task::KindSpec;
 use crate::fault;
 use crate::report::compile::{LooseReport, Report, compile_report};
 use crate::report::names::Known;
-use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
 use crate::rows::column::TYPES;
-use crate::rows::inbox::check_pattern;
+use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
+use crate::rows::inbox::{check_pattern, names_customer, sample};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,6 +50,7 @@ impl Catalog {
         let (source, customers) = customers(dir, &mut problems);
         let datasets = datasets(dir, schema, &customers, &mut problems);
         check_relations(&datasets, &customers, &mut problems);
+        check_deliveries(&source, &datasets, &customers, &mut problems);
         let datasets: Vec<Dataset> = datasets.into_iter().map(|(_, dataset)| dataset).collect();
         let reports = reports(dir, &datasets, &mut problems);
         check_outputs(&reports, &mut problems);
@@ -116,7 +119,8 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) 
 pub fn schemas(kinds: &[KindSpec]) -> Vec<(&'static str, Schema)> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
     let (plain, with_arguments): (Vec<&str>, Vec<&str>) = TYPES.iter().partition(|name| !name.contains('('));
-    let pattern = with_arguments.iter().map(|name| name.split('(').next().unwrap_or_default()).collect::<Vec<_>>().join("|");
+    let pattern =
+        with_arguments.iter().map(|name| name.split('(').next().unwrap_or_default()).collect::<Vec<_>>().join("|");
     let types = json!([{"enum": plain}, {"pattern": format!(r"^({pattern})\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\)$")}]);
     let mut dataset = schema_of::<LooseDataset>();
     rule(&mut dataset, "/$defs/LooseColumn/properties/type", "anyOf", types);
@@ -143,17 +147,39 @@ fn rule(schema: &mut Schema, place: &str, rule: &str, value: Value) {
     }
 }
 
-/// The files `DIR/FOLDER/*.ENDING`, in the order of their names.
-fn files(dir: &Path, folder: &str, ending: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> =
-        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == ending)).collect();
+/// The files `DIR/FOLDER/*.ENDING`, in the order of their names; a folder that is not there has none.
+fn files(dir: &Path, folder: &str, ending: &str, problems: &mut Problems) -> Vec<PathBuf> {
+    let folder = dir.join(folder);
+    let paths = std::fs::read_dir(&folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<std::io::Result<Vec<PathBuf>>>());
+    let mut files = match paths {
+        Ok(paths) => paths,
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                problems.push(Source::of(folder, "").problem(&At::file(), format!("can't be read: {error}")));
+            }
+            Vec::new()
+        }
+    };
+    files.retain(|path| path.extension().is_some_and(|e| e == ending));
     files.sort();
     files
 }
 
+/// The files `DIR/FOLDER/*.toml`, of which there must be one: without it there would be nothing to do.
+fn some_files(dir: &Path, folder: &str, what: &str, problems: &mut Problems) -> Vec<PathBuf> {
+    let before = problems.len();
+    let files = files(dir, folder, "toml", problems);
+    if files.is_empty() && problems.len() == before {
+        let pattern = Source::of(dir.join(folder).join("*.toml"), "");
+        problems.push(pattern.problem(&At::file(), format!("there is no {what}")));
+    }
+    files
+}
+
+/// What the files are called; those that look for them otherwise name the problems of the folder.
 fn stems(dir: &Path, folder: &str) -> Vec<String> {
-    files(dir, folder, "toml").iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect()
+    files(dir, folder, "toml", &mut Problems::default()).iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect()
 }
 
 /// Of customers in a file with a problem nobody can say whether they fit a pattern: then there are none.
@@ -162,6 +188,9 @@ fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
     let before = problems.len();
     let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));
     let loose: Option<CustomersFile> = source.typed(problems);
+    if problems.len() == before && loose.as_ref().is_some_and(|loose| loose.customer.is_empty()) {
+        problems.push(source.problem(&At::file(), "there is no customer; each is a [[customer]]"));
+    }
     let known = problems.len();
     let customers = loose.map(|loose| compile_customers(&source, loose, problems)).unwrap_or_default();
     problems.drop_echoes(before, known);
@@ -184,17 +213,19 @@ fn compiled<L: DeserializeOwned + JsonSchema, T>(
 }
 
 fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<(Source, Dataset)> {
+    let paths = some_files(dir, "datasets", "dataset", problems);
     let mut compile = |path: PathBuf| {
         compiled(&path, problems, |source, loose: Option<LooseDataset>, problems| {
             compile_dataset(source, loose?, schema, customers, problems)
         })
     };
-    files(dir, "datasets", "toml").into_iter().filter_map(&mut compile).collect()
+    paths.into_iter().filter_map(&mut compile).collect()
 }
 
 fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<(Source, Report)> {
-    let paths = files(dir, "reports", "toml");
-    for sql in files(dir, "reports", "sql").into_iter().filter(|sql| !paths.contains(&sql.with_extension("toml"))) {
+    let paths = files(dir, "reports", "toml", problems);
+    let queries = files(dir, "reports", "sql", &mut Problems::default());
+    for sql in queries.into_iter().filter(|sql| !paths.contains(&sql.with_extension("toml"))) {
         let message = "has no .toml beside it, which names the report's file and columns";
         problems.push(Source::of(sql, "").problem(&At::file(), message));
     }
@@ -203,23 +234,29 @@ fn reports(dir: &Path, datasets: &[Dataset], problems: &mut Problems) -> Vec<(So
     broken.retain(|name| !datasets.iter().any(|d| d.name.as_str() == name));
     let known = Known { datasets, broken: &broken };
     let mut compile = |path: PathBuf| {
-        compiled(&path, problems, |source, loose: Option<LooseReport>, problems| compile_report(source, loose, known, problems))
+        compiled(&path, problems, |source, loose: Option<LooseReport>, problems| {
+            compile_report(source, loose, known, problems)
+        })
     };
     paths.into_iter().filter_map(&mut compile).collect()
 }
 
 fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<(Source, Job)> {
+    let paths = some_files(dir, "jobs", "job", problems);
     let mut compile = |path: PathBuf| {
-        compiled(&path, problems, |source, loose: Option<LooseJob>, problems| compile_job(source, &loose?, words, problems))
+        compiled(&path, problems, |source, loose: Option<LooseJob>, problems| {
+            compile_job(source, &loose?, words, problems)
+        })
     };
-    files(dir, "jobs", "toml").into_iter().filter_map(&mut compile).collect()
+    paths.into_iter().filter_map(&mut compile).collect()
 }
 
 /// No two reports may write the same file.
 fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
     for (i, (source, report)) in reports.iter().enumerate() {
         if let Some((_, other)) = reports[..i].iter().find(|(_, other)| other.file == report.file) {
-            problems.push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
+            problems
+                .push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
         }
     }
 }
@@ -234,6 +271,37 @@ fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[Str
                 problems.push(source.problem(&at, format!("there is no dataset {dataset:?}{hint}")));
             }
             check_pattern(source, &at, pattern, &[customer], problems);
+        }
+    }
+}
+
+/// No two customers may read the same file: the rows of one would be taken for those of the other.
+fn check_deliveries(
+    source: &Source,
+    datasets: &[(Source, Dataset)],
+    customers: &[Customer],
+    problems: &mut Problems,
+) {
+    for (of_dataset, dataset) in datasets {
+        let has_own = |customer: &&Customer| customer.files.contains_key(dataset.name.as_str());
+        let others = customers.iter().filter(|customer| !has_own(customer)).count();
+        let is_shared = others > 1 && !names_customer(&dataset.file);
+        if is_shared {
+            let message = format!("all {others} customers would read the same file; write {{customer}} in it");
+            problems.push(of_dataset.problem(&At::key("file"), message));
+        }
+        let mut delivering: Vec<&Customer> = customers.iter().filter(|c| has_own(c) || !is_shared).collect();
+        delivering.sort_by_key(|customer| customer.position);
+        let mut taken: HashMap<String, &Ident> = HashMap::new();
+        for customer in delivering {
+            let Some(file) = sample(dataset.pattern_of(customer), customer) else { continue };
+            let other = *taken.entry(file).or_insert(&customer.name);
+            if *other != customer.name {
+                let at = At::key("customer").index(customer.position);
+                let name = &customer.name;
+                let message = format!("{name} and {other} would read the same file of the dataset {}", dataset.name);
+                problems.push(source.problem(&at, message));
+            }
         }
     }
 }

@@ -131,7 +131,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,
-            Command::Schema(arguments) => schema::run(&arguments),
+            Command::Schema(arguments) => schema::run(context, &arguments),
             Command::Migrate => migrate::run(context).await,
             Command::Health => health::run(context).await,
             Command::Psql(arguments) => psql::run(context, &arguments).await,

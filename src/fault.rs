@@ -154,11 +154,11 @@ fn judge_sqlx(error: &sqlx::Error) -> Fault {
 
 /// Classes of SQLSTATE (PostgreSQL manual, appendix A): 08 connection, 25P03 idle too long, 40 rolled back,
 /// 53 resources, 55 object in use, 57 operator intervention, 58 system; 28 and 3D who and where,
-/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong.
+/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong, 25006 a query that would write.
 fn judge_sqlstate(code: &str) -> Fault {
     match (code.get(..2).unwrap_or(""), code) {
         ("08" | "40" | "53" | "55" | "57" | "58", _) | (_, "25P03") => Fault::Transient,
-        ("28" | "3D" | "3F" | "0A" | "42", _) => Fault::Config,
+        ("28" | "3D" | "3F" | "0A" | "42", _) | (_, "25006") => Fault::Config,
         ("22" | "23", _) => Fault::Data,
         _ => Fault::Bug,
     }

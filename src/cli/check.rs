@@ -19,7 +19,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let mut problems = Problems::default();
     let settings = Settings::compile(&context.config, &context.environment, &mut problems);
     let file = settings.map(|settings| settings.file).unwrap_or_default();
-    let (catalog, others) = Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::kind_specs());
+    let (catalog, others) =
+        Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::kind_specs());
     problems.extend(others);
     let problems = problems.sorted();
     if arguments.json {

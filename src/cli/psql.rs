@@ -3,8 +3,10 @@
 use super::Context;
 use crate::db::{DATABASE, Database};
 use crate::fault;
+use anyhow::Context as _;
 use std::process::ExitCode;
 use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -19,6 +21,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         return Err(fault::config("DATABASE_URL is set: there is no embedded PostgreSQL; run psql \"$DATABASE_URL\""));
     };
     let psql = embedded.binaries().join("psql");
+    // Ctrl-C is psql's to answer; this process waits for it and then stops the server.
+    let _interrupts = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let _quits = signal(SignalKind::quit()).context("listen for SIGQUIT")?;
     let status = Command::new(&psql)
         .arg("--host")
         .arg(embedded.socket_dir())

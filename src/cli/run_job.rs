@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         eprintln!("error: {message}");
         return Ok(ExitCode::from(USAGE));
     }
-    let app = signals::unless_stopped(&cancel, App::build(settings, Clock::system())).await?;
+    let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
     let summary = match request(&app, &arguments) {
         Ok(request) => app.run_job(&request, Arc::clone(&context.bars) as _, &cancel).await,
         Err(error) => Err(error),
@@ -93,6 +93,9 @@ pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
         for missing in show::missing(task) {
             eprintln!("note: {}: {missing} has no load for {}", task.label(), summary.run.run_date);
         }
+    }
+    if let Some(why) = &summary.unrecorded {
+        eprintln!("error: the end of the run could not be recorded: {why}");
     }
     match summary.fault {
         Some(fault) => ExitCode::from(fault.exit_code()),

@@ -1,6 +1,6 @@
 //! `bursar schema`
 
-use super::show;
+use super::{Context, show};
 use crate::catalog;
 use crate::fault;
 use crate::systems;
@@ -9,13 +9,13 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The folder to write them to.
-    #[arg(long, value_name = "DIR", default_value = "config/schema")]
-    dir: PathBuf,
+    /// The folder to write them to, where it is not `schema` in the folder of configuration files.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let dir = &arguments.dir;
+pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let dir = &arguments.dir.clone().unwrap_or_else(|| context.config.join("schema"));
     let unwritable = |error: std::io::Error| fault::config(format!("can't write to {}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(unwritable)?;
     for (name, schema) in catalog::schemas(&systems::kind_specs()) {

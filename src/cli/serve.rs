@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     context.log(LevelFilter::INFO);
     let stop = signals::stop_token()?;
-    let building = App::build(context.settings()?, Clock::system());
+    let building = Box::pin(App::build(context.settings()?, Clock::system()));
     let Some(app) = stop.run_until_cancelled(building).await.transpose()? else { return Ok(ExitCode::SUCCESS) };
     let served = app.serve(stop, |_| ()).await;
     app.close().await?;

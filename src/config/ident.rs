@@ -16,7 +16,9 @@ pub enum IdentError {
     #[error("the name {0:?} has {1} bytes; PostgreSQL's limit is 63")]
     TooLong(String, usize),
     /// A character that would need quotes, or worse.
-    #[error("{0:?} is not an identifier: {1:?} may not stand there (a lower-case letter first, then letters, digits, `_`)")]
+    #[error(
+        "{0:?} is not an identifier: {1:?} may not stand there (a lower-case letter first, then letters, digits, `_`)"
+    )]
     Character(String, char),
 }
 

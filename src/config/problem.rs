@@ -112,7 +112,8 @@ impl Problems {
     /// `first` on, has named already.
     pub fn drop_echoes(&mut self, first: usize, known: usize) {
         let (named, found) = self.0.split_at(known);
-        let is_echo = |problem: &Problem| named[first..].iter().any(|named| named.file == problem.file && named.holds(problem));
+        let is_echo =
+            |problem: &Problem| named[first..].iter().any(|named| named.file == problem.file && named.holds(problem));
         let kept: Vec<Problem> = found.iter().filter(|problem| !is_echo(problem)).cloned().collect();
         self.0.truncate(known);
         self.0.extend(kept);
@@ -162,9 +163,9 @@ const LONGEST_LIST: usize = 20;
 /// `; did you mean "x"?` when one of the known names is close to `found`, else the list of them.
 pub fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    let closest =
-        known.iter().max_by(|a, b| strsim::jaro_winkler(found, a).total_cmp(&strsim::jaro_winkler(found, b)));
-    let more = if known.len() > LONGEST_LIST { format!(" and {} more", known.len() - LONGEST_LIST) } else { String::new() };
+    let closest = known.iter().max_by(|a, b| strsim::jaro_winkler(found, a).total_cmp(&strsim::jaro_winkler(found, b)));
+    let more =
+        if known.len() > LONGEST_LIST { format!(" and {} more", known.len() - LONGEST_LIST) } else { String::new() };
     match closest {
         Some(name) if strsim::jaro_winkler(found, name) > 0.8 => format!("; did you mean {name:?}?"),
         Some(_) => format!("; known are {}{more}", known[..known.len().min(LONGEST_LIST)].join(", ")),

@@ -3,11 +3,13 @@
 use super::environment::Environment;
 use super::ident::Ident;
 use super::problem::{At, Problem, Problems};
+use super::shape::{self, followed, schema_of};
 use super::source::Source;
 use crate::fault;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -143,10 +145,13 @@ impl Settings {
     /// Reads them; every problem of the file and of the variables is named.
     pub fn compile(config_dir: &Path, environment: &Environment, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
+        for variable in environment.unreadable().filter(|variable| is_ours(variable)) {
+            problems.push(Problem::of_environment(variable, "is not Unicode text"));
+        }
         let text = file_text(&config_dir.join("bursar.toml"), problems);
         let variables = variables(environment);
         for (variable, (key, value)) in &variables {
-            if let Err(message) = layered("", [(key, value)]) {
+            if let Some(message) = why_not(key, value) {
                 problems.push(Problem::of_environment(variable, message));
             }
         }
@@ -156,7 +161,9 @@ impl Settings {
             .ok();
         (problems.len() == before).then_some(())?;
         let file = layered(&text, variables.values().map(|(key, value)| (key, value)))
-            .map_err(|message| problems.push(Source::of(config_dir.join("bursar.toml"), text).problem(&At::file(), message)))
+            .map_err(|message| {
+                problems.push(Source::of(config_dir.join("bursar.toml"), text).problem(&At::file(), message));
+            })
             .ok()?;
         Some(Self {
             config_dir: config_dir.to_owned(),
@@ -166,6 +173,27 @@ impl Settings {
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
         })
     }
+
+    /// The address that a daemon with these settings answers on, whatever else is wrong with them.
+    ///
+    /// # Errors
+    /// A configuration fault when the variable that sets it holds no address.
+    pub fn bind(config_dir: &Path, environment: &Environment) -> anyhow::Result<SocketAddr> {
+        let variables = variables(environment);
+        if let Some((variable, (_, value))) = variables.iter().find(|(_, (key, _))| key == "http.bind") {
+            return value.parse().map_err(|_| fault::config(format!("{variable} is no address: {value:?}")));
+        }
+        let text = std::fs::read_to_string(config_dir.join("bursar.toml")).unwrap_or_default();
+        let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+        let http = table.get_ref().get("http").and_then(|http| http.get_ref().as_table());
+        let bind = http.and_then(|http| http.get("bind")).and_then(|bind| bind.get_ref().as_str()?.parse().ok());
+        Ok(bind.unwrap_or_else(|| Http::default().bind))
+    }
+}
+
+/// Whether a variable is one that the settings are made of. The configuration folder's name may be any bytes.
+fn is_ours(variable: &str) -> bool {
+    (variable.starts_with("BURSAR_") || variable.starts_with("DATABASE_URL")) && variable != "BURSAR_CONFIG_DIR"
 }
 
 /// The text of a file that has no problem, else nothing.
@@ -196,13 +224,26 @@ fn variables(environment: &Environment) -> BTreeMap<String, (String, String)> {
     variables
 }
 
+/// Why a variable can't set this key to this text.
+fn why_not(key: &String, text: &String) -> Option<String> {
+    let schema = schema_of::<SettingsFile>();
+    let place = format!("/properties/{}/type", key.replace('.', "/$ref/properties/"));
+    let is_number = followed(&schema, &place).is_some_and(|kind| kind == "integer");
+    let number = text.parse::<i64>().ok().filter(|_| is_number);
+    let value = number.map_or_else(|| json!(text), |number| json!(number));
+    let value = key.rsplit('.').fold(value, |inner, name| json!({name: inner}));
+    let misfit = shape::misfits(&schema, &value).into_iter().next();
+    misfit.map(|misfit| misfit.message).or_else(|| layered("", [(key, text)]).err())
+}
+
 /// The settings of a file's text with these keys laid over it, or why they can't be used.
 fn layered<'a>(text: &str, keys: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<SettingsFile, String> {
     let mut builder = config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
     for (key, value) in keys {
         builder = builder.set_override(key, value.as_str()).map_err(|error| error.to_string())?;
     }
-    let file: SettingsFile = builder.build().and_then(config::Config::try_deserialize).map_err(|error| error.to_string())?;
+    let file: SettingsFile =
+        builder.build().and_then(config::Config::try_deserialize).map_err(|error| error.to_string())?;
     let misfits = misfits(&file);
     if misfits.is_empty() {
         return Ok(file);
@@ -219,7 +260,8 @@ fn misfits(file: &SettingsFile) -> Vec<(At, String)> {
     let schema = At::key("database").then("schema");
     match Ident::parse(&file.database.schema) {
         Ok(name) if name.as_str() == "bursar" || name.as_str().starts_with("pg_") => {
-            found.push((schema, format!("{name} is not for the customers' tables: it is Bursar's own or PostgreSQL's")));
+            found
+                .push((schema, format!("{name} is not for the customers' tables: it is Bursar's own or PostgreSQL's")));
         }
         Ok(_) => {}
         Err(error) => found.push((schema, error.to_string())),
@@ -236,7 +278,10 @@ fn bounds(at: &At, errors: &ValidationErrors, found: &mut Vec<(At, String)>) {
             ValidationErrorsKind::Field(errors) => {
                 found.extend(errors.iter().map(|error| {
                     let bound = |name: &str| error.params.get(name).map_or_else(String::new, ToString::to_string);
-                    (at.clone(), format!("must be between {} and {}, found {}", bound("min"), bound("max"), bound("value")))
+                    (
+                        at.clone(),
+                        format!("must be between {} and {}, found {}", bound("min"), bound("max"), bound("value")),
+                    )
                 }));
             }
         }

@@ -68,7 +68,11 @@ pub(super) fn misfits(schema: &Schema, value: &Value) -> Vec<Misfit> {
     match jsonschema::validator_for(schema.as_value()) {
         Ok(validator) => validator.iter_errors(value).for_each(|error| explain(schema, &error, &mut found)),
         Err(error) => {
-            found.push(Misfit { at: At::file(), message: format!("its schema is broken: {error}"), remedy: Remedy::Drop });
+            found.push(Misfit {
+                at: At::file(),
+                message: format!("its schema is broken: {error}"),
+                remedy: Remedy::Drop,
+            });
         }
     }
     found
@@ -141,7 +145,7 @@ fn remedy(schema: &Schema, at: &At, error: &ValidationError<'_>) -> Remedy {
 }
 
 /// The part of a schema that a path leads to, its references followed.
-fn followed<'s>(schema: &'s Schema, path: &str) -> Option<&'s Value> {
+pub(super) fn followed<'s>(schema: &'s Schema, path: &str) -> Option<&'s Value> {
     let root = schema.as_value();
     path.split('/').skip(1).try_fold(root, |node, step| match (step, node) {
         ("$ref", _) => root.pointer(node["$ref"].as_str()?.trim_start_matches('#')),
@@ -159,7 +163,10 @@ fn known_keys<'s>(schema: &'s Schema, error: &ValidationError<'_>) -> impl Itera
 }
 
 /// The alternative that the value was meant to be, when it is of its type and wrong only within.
-fn closest<'e>(error: &ValidationError<'_>, alternatives: &'e [Vec<ValidationError<'static>>]) -> Option<&'e [ValidationError<'static>]> {
+fn closest<'e>(
+    error: &ValidationError<'_>,
+    alternatives: &'e [Vec<ValidationError<'static>>],
+) -> Option<&'e [ValidationError<'static>]> {
     let is_within = |inner: &ValidationError<'_>| {
         let is_other = matches!(inner.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. });
         !is_other || inner.instance_path() != error.instance_path()
@@ -226,10 +233,16 @@ fn unknown_word<'a>(found: &Value, known: impl IntoIterator<Item = &'a str>) -> 
 
 fn wrong_type(found: &Value, expected: &[JsonType]) -> String {
     let names: Vec<&str> = expected.iter().map(|t| type_name(*t)).collect();
-    let is_text = found.is_string();
-    let hint = if expected.contains(&JsonType::String) && !is_text && written(found).is_some() {
+    let text = found.as_str().unwrap_or_default();
+    let is_other_in_quotes = expected.iter().any(|kind| match kind {
+        JsonType::Integer => text.parse::<i64>().is_ok(),
+        JsonType::Number => text.parse::<f64>().is_ok(),
+        JsonType::Boolean => text.parse::<bool>().is_ok(),
+        _ => false,
+    });
+    let hint = if expected.contains(&JsonType::String) && written(found).is_some() {
         "; put it in quotes"
-    } else if is_text && !expected.iter().any(|t| matches!(t, JsonType::Array | JsonType::Object)) {
+    } else if is_other_in_quotes {
         "; write it without quotes"
     } else {
         ""

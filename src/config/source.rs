@@ -61,7 +61,11 @@ impl Source {
         for misfit in &misfits {
             problems.push(self.problem(&misfit.at, &misfit.message));
         }
-        if misfits.is_empty() { self.deserialized(problems) } else { serde_json::from_value(mended(value, misfits)).ok() }
+        if misfits.is_empty() {
+            self.deserialized(problems)
+        } else {
+            serde_json::from_value(mended(value, misfits)).ok()
+        }
     }
 
     /// One problem for each line: what follows on it is mostly a consequence.
@@ -71,7 +75,11 @@ impl Source {
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
             let is_repeated = error.message() == "duplicate key";
-            let message = if is_repeated { format!("the key {} is there twice", &self.text[span.clone()]) } else { error.message().to_owned() };
+            let message = if is_repeated {
+                format!("the key {} is there twice", &self.text[span.clone()])
+            } else {
+                error.message().to_owned()
+            };
             let problem = self.problem_at(span.start, message);
             // After a broken header the keys below it seem to be those of the table before.
             if problem.line != last && !(is_broken && is_repeated) {
@@ -87,7 +95,11 @@ impl Source {
             Ok(value) => Some(value),
             Err(error) => {
                 let offset = error.span().map_or(0, |s| s.start);
-                let message = if error.message() == "JSON number out of range" { "is a number beyond 64 bits" } else { error.message() };
+                let message = if error.message() == "JSON number out of range" {
+                    "is a number beyond 64 bits"
+                } else {
+                    error.message()
+                };
                 problems.push(Problem { key: self.key_at(offset).to_string(), ..self.problem_at(offset, message) });
                 None
             }
@@ -105,22 +117,12 @@ impl Source {
 
     /// A problem of the key at `at`.
     pub fn problem(&self, at: &At, message: impl Into<String>) -> Problem {
-        Problem {
-            file: self.path.clone(),
-            line: self.line_of(at),
-            key: at.to_string(),
-            message: message.into(),
-        }
+        Problem { file: self.path.clone(), line: self.line_of(at), key: at.to_string(), message: message.into() }
     }
 
     /// A problem of the text at byte `offset`.
     pub fn problem_at(&self, offset: usize, message: impl Into<String>) -> Problem {
-        Problem {
-            file: self.path.clone(),
-            line: self.line_at(offset),
-            key: String::new(),
-            message: message.into(),
-        }
+        Problem { file: self.path.clone(), line: self.line_at(offset), key: String::new(), message: message.into() }
     }
 
     fn line_at(&self, offset: usize) -> usize {
@@ -174,7 +176,9 @@ fn way_to(node: &Spanned<DeValue<'_>>, offset: usize) -> Option<Vec<Step>> {
         Some(steps)
     };
     match node.get_ref() {
-        DeValue::Table(table) => table.iter().find_map(|(key, child)| further(Step::Key(key.get_ref().to_string()), child)),
+        DeValue::Table(table) => {
+            table.iter().find_map(|(key, child)| further(Step::Key(key.get_ref().to_string()), child))
+        }
         DeValue::Array(array) => array.iter().enumerate().find_map(|(index, child)| further(Step::Index(index), child)),
         _ => node.span().contains(&offset).then(Vec::new),
     }

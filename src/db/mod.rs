@@ -1,6 +1,7 @@
 //! The database: where it is, its pool of connections, its migrations.
 
 pub mod embedded;
+pub mod fence;
 pub mod interrupt;
 
 use crate::config::Settings;

@@ -56,7 +56,7 @@ async fn dispatch_job(
     items: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Option<Opened>> {
-    let since = occurrences::watermark(pool, &job.name, now).await?;
+    let since = occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
     let due = judge_due(schedule, job.catchup, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;
@@ -76,7 +76,7 @@ pub fn judge_due(schedule: &Schedule, catchup: Catchup, since: DateTime<Utc>, no
             let missed = now - due_at > ON_TIME;
             let passed_over = match catchup {
                 Catchup::None if missed => {
-                    Some(("skipped", "missed while no daemon was up (catchup = none)".to_owned()))
+                    Some(("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned()))
                 }
                 Catchup::Latest if Some(due_at) != last => {
                     let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
@@ -97,13 +97,14 @@ async fn open_next(
     items: &HashMap<String, Vec<String>>,
 ) -> anyhow::Result<Option<Opened>> {
     let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(None) };
-    if let Some(running) = store::find_open_run(pool, &job.name).await? {
+    if let Some(running) = store::find_open_run(pool, &job.name, run_date).await? {
         // A run whose process died holds no lock; its own occurrence comes first at the next beat.
         let is_alive = store::recover(pool, Some(&job.name)).await? == 0;
         if is_alive && job.overlap == Overlap::Skip {
             let reason = format!("run {running} was still going on (overlap = skip)");
-            occurrences::skip(pool, &job.name, due_at, &reason).await?;
-            warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
+            if occurrences::skip(pool, &job.name, due_at, &reason).await? {
+                warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
+            }
         }
         return Ok(None);
     }

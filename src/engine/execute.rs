@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -60,6 +60,8 @@ pub struct RunSummary {
     pub fault: Option<Fault>,
     /// How each task ended, in the order they did.
     pub tasks: Vec<TaskResult>,
+    /// Why its end could not be recorded; the next run of the same date closes it as abandoned.
+    pub unrecorded: Option<String>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: i64,
 }
@@ -101,12 +103,15 @@ impl Engine {
         let results = round.results;
         let (state, fault) = store::verdict(&results);
         let first_error = results.iter().filter(|r| r.fault == fault && fault.is_some()).find_map(|r| r.error.clone());
-        if let Err(error) = store::close_run(&self.pool, open, state, fault, first_error.as_deref()).await {
-            warn!(run.id = %info.id, "the end of run {} could not be recorded: {}", info.id, fault::told(&error));
+        let closed = store::close_run(&self.pool, open, state, fault, first_error.as_deref()).await;
+        let unrecorded = closed.err().map(|error| fault::told(&error));
+        if let Some(why) = &unrecorded {
+            warn!(run.id = %info.id, "the end of run {} could not be recorded: {why}", info.id);
         }
+        let fault = fault.or(unrecorded.is_some().then_some(Fault::Transient));
         let elapsed_ms = stopwatch.elapsed_ms();
         info!(run.id = %info.id, job.name = %info.job, run.date = %info.run_date, elapsed_ms, "run of {} for {} ended: {state:?}", info.job, info.run_date);
-        RunSummary { run: info, state, fault, tasks: results, elapsed_ms }
+        RunSummary { run: info, state, fault, tasks: results, unrecorded, elapsed_ms }
     }
 }
 
@@ -131,8 +136,19 @@ impl Round<'_> {
                 Next::Wait => match self.running.join_next().await {
                     Some(Ok((node, result))) => self.end(node, result).await,
                     Some(Err(error)) => warn!("a task could not be joined: {error}"),
-                    None => return,
+                    None => return self.give_up(),
                 },
+            }
+        }
+    }
+
+    /// Nothing runs and nothing can start: what is left was lost on the way, and must not pass for done.
+    fn give_up(&mut self) {
+        let ended: HashSet<Label> = self.results.iter().map(TaskResult::label).collect();
+        for (index, node) in self.board.nodes().iter().enumerate() {
+            let label = Label { task: self.board.task(index).name.clone(), item: node.item.clone() };
+            if !ended.contains(&label) {
+                self.results.push(judge(&label, Err(fault::bug("the task was lost"))));
             }
         }
     }

@@ -168,10 +168,13 @@ fn check_name(source: &Source, name: &str, problems: &mut Problems) {
 
 /// Names of jobs and tasks are never part of SQL, so that hyphens may stand in them.
 fn why_no_name(name: &str) -> Option<String> {
-    let is_allowed = |(i, c): (usize, char)| c.is_ascii_lowercase() || i > 0 && (c.is_ascii_digit() || matches!(c, '-' | '_'));
+    let is_allowed =
+        |(i, c): (usize, char)| c.is_ascii_lowercase() || i > 0 && (c.is_ascii_digit() || matches!(c, '-' | '_'));
     let wrong = name.char_indices().find(|at| !is_allowed(*at));
     match wrong {
-        Some((_, c)) => Some(format!("{name:?}: {c:?} may not stand there (a lower-case letter first, then letters, digits, hyphens)")),
+        Some((_, c)) => Some(format!(
+            "{name:?}: {c:?} may not stand there (a lower-case letter first, then letters, digits, hyphens)"
+        )),
         None if name.is_empty() => Some("the name is empty".to_owned()),
         None => (name.len() > 63).then(|| format!("the name has {} characters; at most 63 fit", name.len())),
     }

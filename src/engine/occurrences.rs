@@ -18,23 +18,41 @@ pub struct Occurrence {
     pub passed_over: Option<(&'static str, String)>,
 }
 
-/// The last instant of a job that was recorded, or when it was first seen; recorded now if never before.
+/// The instant since which a job's occurrences are not recorded yet: that of the last one, or when a daemon first
+/// saw the job with this schedule. What an earlier schedule missed, or what this one would have had before it was
+/// there, is nobody's to run.
 ///
 /// # Errors
 /// What the server says.
-pub async fn watermark(pool: &PgPool, job: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
-    sqlx::query_scalar(
-        "with seen as (
-            insert into bursar.schedules (job, first_seen_at) values ($1, $2)
-            on conflict (job) do update set job = excluded.job returning first_seen_at
-         )
-         select coalesce((select max(due_at) from bursar.occurrences where job = $1), first_seen_at) from seen",
+pub async fn watermark(
+    pool: &PgPool,
+    job: &str,
+    schedule: &str,
+    now: DateTime<Utc>,
+) -> anyhow::Result<DateTime<Utc>> {
+    let known: Option<(String, DateTime<Utc>)> = sqlx::query_as(
+        "select schedule, greatest(watched_since, (select max(due_at) from bursar.occurrences where job = $1))
+           from bursar.schedules where job = $1",
     )
     .bind(job)
-    .bind(now)
-    .fetch_one(pool)
+    .fetch_optional(pool)
     .await
-    .context("look for the occurrence recorded last")
+    .context("look for the occurrence recorded last")?;
+    if let Some((_, since)) = known.filter(|(known, _)| known == schedule) {
+        return Ok(since);
+    }
+    sqlx::query(
+        "insert into bursar.schedules (job, schedule, watched_since) values ($1, $2, $3)
+         on conflict (job) do update set schedule = excluded.schedule, watched_since = excluded.watched_since
+          where schedules.schedule <> excluded.schedule",
+    )
+    .bind(job)
+    .bind(schedule)
+    .bind(now)
+    .execute(pool)
+    .await
+    .context("remember the job's schedule")?;
+    Ok(now)
 }
 
 /// Records occurrences; those another daemon recorded already stay as they are.
@@ -97,12 +115,12 @@ pub(super) async fn settle_as_run(
     Ok(changed.rows_affected() == 1)
 }
 
-/// A queued occurrence is not run; nothing changes when another daemon has settled it.
+/// A queued occurrence is not run; false when another daemon has settled it.
 ///
 /// # Errors
 /// What the server says.
-pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str) -> anyhow::Result<()> {
-    sqlx::query(
+pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str) -> anyhow::Result<bool> {
+    let changed = sqlx::query(
         "update bursar.occurrences set state = 'skipped', reason = $3
           where job = $1 and due_at = $2 and state = 'queued'",
     )
@@ -112,7 +130,7 @@ pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str)
     .execute(pool)
     .await
     .context("skip the occurrence")?;
-    Ok(())
+    Ok(changed.rows_affected() == 1)
 }
 
 /// The runs were not worked on to their end: what they were for is to be run once more.

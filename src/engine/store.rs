@@ -91,12 +91,17 @@ pub async fn open_run(
         .fetch_one(&mut lock)
         .await
         .context("lock the run")?;
+    if !is_free && occurrence.is_some() {
+        return Ok(None);
+    }
     if !is_free {
         return Err(already_running(pool, &job.name, run_date).await);
     }
     let id = Uuid::now_v7();
     let trigger = if occurrence.is_some() { Trigger::Schedule } else { Trigger::Operator };
     let mut transaction = pool.begin().await.context("open the run")?;
+    // What is taken for dead may be about to commit: its work is let to its end, within bounds.
+    sqlx::query("set local lock_timeout = '10s'").execute(&mut *transaction).await.context("open the run")?;
     abandon(&mut transaction, &job.name, run_date).await?;
     insert_run(&mut transaction, id, job, run_date, trigger, board).await?;
     if let Some(due_at) = occurrence
@@ -308,13 +313,15 @@ pub async fn close_run(
     Ok(())
 }
 
-/// Whether a run of the job is open.
+/// A run that keeps the job from being run for `run_date` by schedule: another scheduled one, or one for the same
+/// date. An operator's backfill of another date does not.
 ///
 /// # Errors
 /// What the server says.
-pub async fn find_open_run(pool: &PgPool, job: &str) -> anyhow::Result<Option<Uuid>> {
-    sqlx::query_scalar("select id from bursar.runs where job = $1 and state = 'running' limit 1")
+pub async fn find_open_run(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<Uuid>> {
+    sqlx::query_scalar("select id from bursar.runs where job = $1 and state = 'running' and (trigger = 'schedule' or run_date = $2) limit 1")
         .bind(job)
+        .bind(run_date)
         .fetch_optional(pool)
         .await
         .context("look for an open run")

@@ -91,7 +91,8 @@ fn compile_query(source: &Source, known: Known<'_>, problems: &mut Problems) -> 
     let path = source.path().with_extension("sql");
     if !path.exists() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        problems.push(source.problem(&At::file(), format!("there is no {name} beside it, which holds the report's SQL")));
+        problems
+            .push(source.problem(&At::file(), format!("there is no {name} beside it, which holds the report's SQL")));
         return None;
     }
     let sql = Source::read(&path, problems)?;
@@ -167,7 +168,8 @@ fn check_statement(sql: &Source, pieces: &[Piece<'_>], problems: &mut Problems) 
         return problems.push(sql.problem(&At::file(), "the file holds no SQL"));
     };
     if !QUERIES.iter().any(|word| first.text.eq_ignore_ascii_case(word)) {
-        problems.push(sql.problem_at(first.start, format!("a report is a query; it can't begin with {:?}", first.text)));
+        problems
+            .push(sql.problem_at(first.start, format!("a report is a query; it can't begin with {:?}", first.text)));
     }
     if !pieces.iter().any(|piece| piece.token == Token::Parameter) {
         problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));

@@ -103,8 +103,13 @@ fn views<'a>(sql: &Source, words: &[Word], known: Known<'a>, problems: &mut Prob
             Some(dataset) => found.push(dataset),
             None if known.broken.iter().any(|broken| broken == name) => {}
             None => {
-                let names = known.datasets.iter().map(|d| d.name.as_str()).chain(known.broken.iter().map(String::as_str));
-                let message = format!("there is no dataset {name:?} whose measures {} would be{}", view.text, suggest(name, names));
+                let names =
+                    known.datasets.iter().map(|d| d.name.as_str()).chain(known.broken.iter().map(String::as_str));
+                let message = format!(
+                    "there is no dataset {name:?} whose measures {} would be{}",
+                    view.text,
+                    suggest(name, names)
+                );
                 problems.push(sql.problem_at(view.start, message));
             }
         }
@@ -116,7 +121,8 @@ fn views<'a>(sql: &Source, words: &[Word], known: Known<'a>, problems: &mut Prob
 fn relations(words: &[Word]) -> Vec<usize> {
     let mut found = Vec::new();
     for i in 0..words.len() {
-        let is_part_of_function = i > 0 && words[i - 1].is("distinct") || i > 2 && words[i - 2].is("(") && words[i - 3].is("extract");
+        let is_part_of_function =
+            i > 0 && words[i - 1].is("distinct") || i > 2 && words[i - 2].is("(") && words[i - 3].is("extract");
         if !(words[i].is("from") && !is_part_of_function || words[i].is("join")) {
             continue;
         }
@@ -154,7 +160,12 @@ fn check_columns(sql: &Source, words: &[Word], relations: &[usize], views: &[&Da
     for (i, word) in words.iter().enumerate() {
         let is_candidate = word.token == Token::Word && word.is_name() && !word.is_view() && !relations.contains(&i);
         let text = word.text.as_str();
-        if !is_candidate || is_no_column(words, i) || known.contains(&text) || is_made(words, text) || reported.contains(&text) {
+        if !is_candidate
+            || is_no_column(words, i)
+            || known.contains(&text)
+            || is_made(words, text)
+            || reported.contains(&text)
+        {
             continue;
         }
         reported.push(text);
@@ -169,7 +180,8 @@ fn is_no_column(words: &[Word], i: usize) -> bool {
     let before = i.checked_sub(1).map(|at| &words[at]);
     let is_typed_literal = |next: &Word| next.token == Token::Other && next.text.starts_with('\'');
     let is_followed = words.get(i + 1).is_some_and(|next| next.is("(") || next.is(".") || is_typed_literal(next));
-    is_followed || before.is_some_and(|word| word.is("::") || word.ends_expression())
+    let is_part_of_time = i > 1 && words[i - 1].is("(") && words[i - 2].is("extract");
+    is_followed || is_part_of_time || before.is_some_and(|word| word.is("::") || word.ends_expression())
 }
 
 /// Names the SQL gives itself: after `as`, behind an expression, or defined with `NAME as (`.
@@ -209,7 +221,8 @@ mod tests {
 
     /// The datasets read, and the messages.
     fn checked(sql: &str) -> (Vec<String>, Vec<String>) {
-        let datasets = [dataset("sale", "total = \"sum(a)\"\nitems = \"count(a)\""), dataset("visit", "visits = \"count(*)\"")];
+        let datasets =
+            [dataset("sale", "total = \"sum(a)\"\nitems = \"count(a)\""), dataset("visit", "visits = \"count(*)\"")];
         let broken = ["lost".to_owned()];
         let mut problems = Problems::default();
         let used = check(&Source::of("x.sql", sql), Known { datasets: &datasets, broken: &broken }, &mut problems);

@@ -143,7 +143,8 @@ impl Kind {
 }
 
 /// The types there are, as they are written.
-pub const TYPES: [&str; 9] = ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+pub const TYPES: [&str; 9] =
+    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
 
 /// Columns that every table of PostgreSQL has (manual, section 5.6).
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
@@ -175,14 +176,16 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-
     fn problem(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(self.source.problem(&self.at.clone().then(key), message));
     }
 
     fn check_names(&mut self) {
         if SYSTEM_COLUMNS.contains(&self.loose.name.as_str()) {
-            self.problem("name", format!("{} is a column that PostgreSQL gives every table; call it something else", self.loose.name));
+            self.problem(
+                "name",
+                format!("{} is a column that PostgreSQL gives every table; call it something else", self.loose.name),
+            );
         }
         if self.loose.header.as_ref().is_some_and(|header| header.trim().is_empty()) {
             self.problem("header", "must not be blank");
@@ -256,7 +259,11 @@ impl<'a> Compiler<'a> {
                 self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
             }
         }
-        IntegerRule { min: range.min.unwrap_or(least), max: range.max.unwrap_or(greatest), allowed: self.allowed_numbers(parse) }
+        IntegerRule {
+            min: range.min.unwrap_or(least),
+            max: range.max.unwrap_or(greatest),
+            allowed: self.allowed_numbers(parse),
+        }
     }
 
     fn allowed_numbers(&mut self, parse: impl Fn(&[u8]) -> Option<i64>) -> Option<Vec<i64>> {

@@ -220,7 +220,8 @@ fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Proble
         if loose[..i].iter().any(|other| other.name == column.name) {
             problems.push(source.problem(&at.then("name"), format!("the column {} is there twice", column.name)));
         } else if let Some(other) = loose[..i].iter().find(|other| header_of(other) == header_of(column)) {
-            let message = format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
+            let message =
+                format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
             problems.push(source.problem(&at.then("header"), message));
         }
     }

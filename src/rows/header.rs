@@ -4,8 +4,8 @@ use super::column::Column;
 use super::reject::shown;
 use crate::fault;
 
-/// So many of the names found are shown: a file without lines is one long header.
-const SHOWN: usize = 20;
+/// So many faults and names are told: a file without lines is one long header.
+const SHOWN: usize = 10;
 
 /// Where each column of the dataset stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,7 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     let unknown: Vec<String> =
         names.iter().zip(&found).filter(|(_, f)| !expected.contains(f)).map(|(n, _)| n.clone()).collect();
     if extra == ExtraColumns::Reject {
-        faults.extend(unknown.iter().take(SHOWN).map(|n| format!("the column {} is not expected", shown(n.as_bytes()))));
-        if let Some(more) = unknown.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            faults.push(format!("nor are {more} more"));
-        }
+        faults.extend(unknown.iter().map(|n| format!("the column {} is not expected", shown(n.as_bytes()))));
     }
     if !faults.is_empty() {
         return Err(wrong_header(&faults, columns, &names));
@@ -66,15 +63,22 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
 }
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {
-    let expected: Vec<&str> = columns.iter().map(|c| c.header.as_str()).collect();
-    let mut found: Vec<String> = names.iter().take(SHOWN).map(|n| shown(n.as_bytes())).collect();
-    if names.len() > found.len() {
-        found.push(format!("… ({} in all)", names.len()));
-    }
+    let expected = columns.iter().map(|c| c.header.clone());
+    let found = names.iter().map(|n| shown(n.as_bytes()));
     fault::data(format!(
         "the header does not fit: {}; expected {} (in any order), found {}",
-        faults.join("; "),
-        expected.join(", "),
-        found.join(", ")
+        first(faults.iter().cloned(), "; "),
+        first(expected, ", "),
+        first(found, ", ")
     ))
+}
+
+/// The first of them, and how many more there are.
+fn first(all: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+    let more = all.len().saturating_sub(SHOWN);
+    let mut told: Vec<String> = all.take(SHOWN).collect();
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    told.join(separator)
 }

@@ -6,23 +6,23 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use glob::{MatchOptions, Pattern};
 use std::fmt::Write;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+/// Names with a leading dot are left out by [`is_meant`]: glob would panic at one that is no UTF-8.
 const MATCH: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// The one file that matches `pattern` for this customer and run date.
 ///
 /// # Errors
-/// A data fault when there is none, or more than one: which of them counts is not ours to guess.
+/// A data fault when there is none, or more than one: which of them counts is not ours to guess. A configuration
+/// fault when the inbox is not there or can't be searched: that says nothing of what was delivered.
 pub fn find(inbox: &Path, pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<PathBuf> {
     let wanted = render(pattern, customer, run_date)?;
-    let full = format!("{}/{wanted}", Pattern::escape(&inbox.to_string_lossy()));
     let shown = inbox.join(&wanted);
-    let mut found: Vec<PathBuf> = glob::glob_with(&full, MATCH)
-        .map_err(|error| fault::config(format!("the file pattern {pattern:?}: {error}")))?
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("can't search {}", shown.display()))?;
+    let mut found = matches(inbox, &wanted)?;
     match found.len() {
         1 => Ok(found.remove(0)),
         0 => Err(fault::data(format!(
@@ -40,6 +40,42 @@ pub fn find(inbox: &Path, pattern: &str, customer: &Customer, run_date: NaiveDat
             )))
         }
     }
+}
+
+/// The paths within the inbox that match a rendered pattern.
+fn matches(inbox: &Path, wanted: &str) -> anyhow::Result<Vec<PathBuf>> {
+    std::fs::read_dir(inbox).and_then(|_| std::fs::metadata(inbox.join("."))).map_err(|error| {
+        fault::config(format!("the inbox {} can't be searched: {error} (set BURSAR_INBOX_DIR)", inbox.display()))
+    })?;
+    let full = format!("{}/{wanted}", Pattern::escape(&inbox.to_string_lossy()));
+    let entries = glob::glob_with(&full, MATCH)
+        .map_err(|error| fault::config(format!("the file pattern {wanted:?}: {error}")))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| {
+            let context = format!("can't search {}", error.path().display());
+            anyhow::Error::new(error.into_error()).context(context)
+        })?;
+        if is_meant(path.strip_prefix(inbox).unwrap_or(&path), wanted) {
+            found.push(path);
+        }
+    }
+    // A folder on the way that can't be entered looks to glob as if it were not there.
+    match std::fs::metadata(inbox.join(wanted)) {
+        Err(error) if found.is_empty() && error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't look for {}", inbox.join(wanted).display()))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Whether each name with a leading dot is matched by a part of the pattern that has one too, as in a shell.
+fn is_meant(path: &Path, wanted: &str) -> bool {
+    let is_named = |name: &str| {
+        let mut parts = wanted.split('/').filter(|part| part.starts_with('.'));
+        parts.any(|part| Pattern::new(part).is_ok_and(|part| part.matches_with(name, MATCH)))
+    };
+    path.iter().all(|name| !name.as_bytes().starts_with(b".") || name.to_str().is_some_and(is_named))
 }
 
 /// The pattern with run date and customer filled in; what they bring is taken literally.
@@ -63,6 +99,19 @@ fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Re
         }
     }
     Ok(text)
+}
+
+/// Where a customer's file arrives on some day, to tell whether two customers read the same one; none where the
+/// pattern can't be filled in.
+#[must_use]
+pub fn sample(pattern: &str, customer: &Customer) -> Option<String> {
+    render(pattern, customer, NaiveDate::default()).ok()
+}
+
+/// Whether a pattern tells customers apart at all.
+#[must_use]
+pub fn names_customer(pattern: &str) -> bool {
+    parts(pattern).iter().any(|part| matches!(part, Part::Field(_)))
 }
 
 enum Part<'a> {
@@ -115,16 +164,21 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
                 if let Some(first) = lacking.first() {
                     let known = first.fields.keys().map(String::as_str).chain(["name"]);
                     let names: Vec<&str> = lacking.iter().take(5).map(|c| c.name.as_str()).collect();
-                    let more = if lacking.len() > 5 { format!(" and {} more", lacking.len() - 5) } else { String::new() };
+                    let more =
+                        if lacking.len() > 5 { format!(" and {} more", lacking.len() - 5) } else { String::new() };
                     let hint = suggest(name, known);
                     problem(format!("{{customer.{name}}} has no value for {}{more}{hint}", names.join(", ")));
                 }
             }
         }
     }
-    let rendered = |customer: &Customer| render(pattern, customer, NaiveDate::default()).ok();
-    if let Some(customer) = customers.iter().find(|c| is_within(pattern) && rendered(c).is_some_and(|path| !is_within(&path))) {
-        problem(format!("{pattern:?} leaves the inbox for the customer {}: its fields must not hold `..`", customer.name));
+    if let Some(customer) =
+        customers.iter().find(|c| is_within(pattern) && sample(pattern, c).is_some_and(|path| !is_within(&path)))
+    {
+        problem(format!(
+            "{pattern:?} leaves the inbox for the customer {}: its fields must not hold `..`",
+            customer.name
+        ));
     }
 }
 
@@ -140,7 +194,7 @@ mod tests {
     fn customer(code: &str) -> Customer {
         Customer {
             name: Ident::parse("agency_a").unwrap(),
-            files: Default::default(),
+            files: std::collections::BTreeMap::new(),
             fields: [("code".to_owned(), code.to_owned())].into(),
             position: 0,
         }
@@ -156,8 +210,28 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_name_is_meant_only_by_a_pattern_with_a_dot() {
+        let meant = |path: &str, wanted: &str| is_meant(Path::new(path), wanted);
+        assert!(meant("in/a.csv", "*/*.csv"));
+        assert!(!meant("in/.a.csv", "in/*.csv"));
+        assert!(!meant(".in/a.csv", "*/a.csv"));
+        assert!(meant("in/.a.csv", "in/.*.csv"));
+        assert!(!meant("in/.b.csv", "in/.a*.csv"));
+        assert!(!is_meant(Path::new(std::ffi::OsStr::from_bytes(b".\xFF")), "*"));
+    }
+
+    #[test]
     fn a_pattern_that_leaves_the_inbox_is_a_problem() {
-        for bad in ["../x.csv", "/etc/passwd", "", "a/%Q.csv", "{customer.town}.csv", "{client}.csv", "%H.csv", "{customer.csv"] {
+        for bad in [
+            "../x.csv",
+            "/etc/passwd",
+            "",
+            "a/%Q.csv",
+            "{customer.town}.csv",
+            "{client}.csv",
+            "%H.csv",
+            "{customer.csv",
+        ] {
             let mut problems = Problems::default();
             check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[&customer("A")], &mut problems);
             assert!(!problems.is_empty(), "{bad}");

@@ -43,15 +43,6 @@ pub struct Entry<'a> {
     pub elapsed_ms: i64,
 }
 
-/// What the ledger says of a customer's dataset before a load.
-#[derive(Clone, Copy, Debug, Default, sqlx::FromRow)]
-pub struct LastPublished {
-    /// The newest run date whose rows readers have seen.
-    pub run_date: Option<NaiveDate>,
-    /// The number of its rows.
-    pub loaded: Option<i64>,
-}
-
 /// Reserves a load's id.
 ///
 /// # Errors
@@ -63,25 +54,50 @@ pub async fn next_id(connection: &mut PgConnection) -> anyhow::Result<i64> {
         .context("reserve a load's id")
 }
 
-/// The newest load of a customer's dataset that was published.
+/// The run date whose rows readers of `table` see; none where nothing was published into it yet. Ids are reserved
+/// under the table's lock, so that the greatest one was the last.
 ///
 /// # Errors
 /// What the server says.
-pub async fn last_published(
+pub async fn published_date(
     connection: &mut PgConnection,
     dataset: &str,
     customer: &str,
-) -> anyhow::Result<LastPublished> {
-    let found = sqlx::query_as(
-        "select run_date, loaded from bursar.loads
-          where dataset = $1 and customer = $2 and state = 'published' order by run_date desc, id desc limit 1",
+    table: &Table,
+) -> anyhow::Result<Option<NaiveDate>> {
+    sqlx::query_scalar(
+        "select run_date from bursar.loads
+          where dataset = $1 and customer = $2 and table_name = $3 and state = 'published' order by id desc limit 1",
     )
     .bind(dataset)
     .bind(customer)
+    .bind(table.to_string())
     .fetch_optional(connection)
     .await
-    .context("look for the load published last")?;
-    Ok(found.unwrap_or_default())
+    .context("look for the load published last")
+}
+
+/// The good rows of the run date before this one, as far as there is any: what a drop is measured against.
+///
+/// # Errors
+/// What the server says.
+pub async fn rows_before(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+    run_date: NaiveDate,
+) -> anyhow::Result<Option<u64>> {
+    let loaded: Option<i64> = sqlx::query_scalar(
+        "select loaded from bursar.loads
+          where dataset = $1 and customer = $2 and run_date < $3 and is_current order by run_date desc limit 1",
+    )
+    .bind(dataset)
+    .bind(customer)
+    .bind(run_date)
+    .fetch_optional(connection)
+    .await
+    .context("look for the load of the day before")?;
+    Ok(loaded.and_then(|n| u64::try_from(n).ok()))
 }
 
 /// Enters a load. One that counts (published or measured) takes the place of the one that counted before for

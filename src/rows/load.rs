@@ -3,20 +3,21 @@
 use super::certificate::Certificate;
 use super::copy::{Copied, CopySink, copy_in, feed};
 use super::dataset::Dataset;
-use super::ledger::{self, LastPublished};
+use super::ledger;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Ident, Table};
+use crate::db::fence;
 use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -138,18 +139,24 @@ pub async fn load(
         request.run_date,
     )?;
     let source = SourceFile::open(&path)?;
-    let mut transaction = pool.begin().await.context("begin the load's transaction")?;
+    let mut connection = pool.acquire().await.context("take a connection for the load")?;
+    let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let mut loading = Loading {
         request,
         table: request.dataset.table_of(&request.customer)?,
         path,
-        load_id: ledger::next_id(&mut transaction).await?,
+        load_id: 0,
         stopwatch,
     };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, progress, cancel);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
-        Err(_) if cancel.is_cancelled() => return Err(cancelled(&loading.table)),
+        Err(_) if cancel.is_cancelled() => {
+            drop(transaction);
+            // A word to break off may still be on its way to this server process: nobody else may get it.
+            connection.close_on_drop();
+            return Err(cancelled(&loading.table));
+        }
         loaded => loaded?,
     };
     transaction.commit().await.context("commit the load")?;
@@ -180,11 +187,13 @@ impl Loading<'_> {
         cancel: &CancellationToken,
     ) -> anyhow::Result<Loaded> {
         self.lock(connection).await?;
+        fence::hold_open(connection, self.request.run_id).await?;
+        self.load_id = ledger::next_id(connection).await?;
         table::check_columns(connection, &self.table, &self.request.dataset.columns).await?;
-        let last =
-            ledger::last_published(connection, self.request.dataset.name.as_str(), self.request.customer.name.as_str())
-                .await?;
-        let mut target = self.target(last)?;
+        let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
+        let published = ledger::published_date(connection, dataset, customer, &self.table).await?;
+        let rows_before = ledger::rows_before(connection, dataset, customer, self.request.run_date).await?;
+        let mut target = self.target(published)?;
         execute(connection, "savepoint before_rows".to_owned()).await?;
         self.empty(connection, &target).await?;
         let before_rows_ms = self.stopwatch.elapsed_ms();
@@ -192,7 +201,7 @@ impl Loading<'_> {
         let rows_ms = self.stopwatch.elapsed_ms();
         let measures = measure::take(connection, &target.table, &self.request.dataset.measures).await?;
         let measures_ms = self.stopwatch.elapsed_ms();
-        self.pass_gates(connection, &mut target, &reading, last).await?;
+        self.pass_gates(connection, &mut target, &reading, rows_before).await?;
         let mut certificate = Certificate {
             bytes: reading.identity.bytes,
             sha256: reading.identity.sha256.clone(),
@@ -200,7 +209,10 @@ impl Loading<'_> {
             copied_rows: Some(copied_rows),
             copied_rejects: None,
         };
-        certificate.copied_rejects = Some(copy_rejects(connection, rejects, cancel).await?);
+        certificate.copied_rejects = Some(match reading.tally.rejected {
+            0 => 0,
+            _ => copy_rejects(connection, rejects, cancel).await?,
+        });
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
         self.enter(connection, &target, &reading, &certificate, &measures).await?;
@@ -220,12 +232,23 @@ impl Loading<'_> {
             .bind(format!("bursar load {}", self.table))
             .execute(connection)
             .await
-            .with_context(|| format!("{} is being loaded by somebody else; waited {seconds} s", self.table))?;
+            .map_err(|error| self.waited(error, "being loaded by somebody else"))?;
         Ok(())
     }
 
-    fn target(&self, last: LastPublished) -> anyhow::Result<Target> {
-        let newer = last.run_date.filter(|date| *date > self.request.run_date && self.request.older == Older::Measure);
+    /// What it means that a lock was not to be had in time (SQLSTATE 55P03).
+    fn waited(&self, error: sqlx::Error, why: &str) -> anyhow::Error {
+        let timed_out = error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"));
+        if timed_out {
+            let seconds = self.request.lock_timeout_s;
+            let waited = format!("{} was {why} for {seconds} s (database.lock_timeout_s)", self.table);
+            return fault::transient(format!("{waited}; nothing was changed, try again"));
+        }
+        anyhow::Error::new(error).context(format!("lock {}", self.table))
+    }
+
+    fn target(&self, published: Option<NaiveDate>) -> anyhow::Result<Target> {
+        let newer = published.filter(|date| *date > self.request.run_date && self.request.older == Older::Measure);
         let Some(date) = newer else {
             return Ok(Target { table: self.table.clone(), state: State::Published, reasons: Vec::new() });
         };
@@ -237,7 +260,9 @@ impl Loading<'_> {
 
     async fn empty(&self, connection: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
         if target.state == State::Published {
-            return execute(connection, format!("truncate {}", target.table.quoted())).await;
+            let truncate = AssertSqlSafe(format!("truncate {}", target.table.quoted()));
+            let truncated = sqlx::raw_sql(truncate).execute(connection).await;
+            return truncated.map(drop).map_err(|error| self.waited(error, "in use by others"));
         }
         let statement = format!(
             "create temporary table {} (like {}) on commit drop",
@@ -288,10 +313,9 @@ impl Loading<'_> {
         connection: &mut PgConnection,
         target: &mut Target,
         reading: &Reading,
-        last: LastPublished,
+        rows_before: Option<u64>,
     ) -> anyhow::Result<()> {
-        let before = last.loaded.and_then(|n| u64::try_from(n).ok());
-        let reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, before);
+        let reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, rows_before);
         if reasons.is_empty() {
             return Ok(());
         }

@@ -1,8 +1,8 @@
 //! Measures: SQL aggregates over a load, taken in its transaction and kept in the load ledger.
 
 use crate::config::{At, Ident, Problems, Source, Table};
+use crate::fault;
 use crate::sql::{Token, tokens};
-use anyhow::Context;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -105,7 +105,9 @@ fn why_not_an_expression(sql: &str) -> Option<&'static str> {
             "(" | "[" => depth += 1,
             ")" | "]" => depth -= 1,
             ";" => return Some("an aggregate can't hold a semicolon"),
-            "," if depth == 0 => return Some("a comma outside parentheses makes two aggregates; give each a name of its own"),
+            "," if depth == 0 => {
+                return Some("a comma outside parentheses makes two aggregates; give each a name of its own");
+            }
             _ => {}
         }
         if depth < 0 {
@@ -119,7 +121,8 @@ fn why_not_an_expression(sql: &str) -> Option<&'static str> {
     }
 }
 
-/// Takes the measures over `table`, in one pass, within the load's transaction.
+/// Takes the measures over `table`, in one pass, within the load's transaction. Each is kept as text: JSON's
+/// numbers would pass through floating point on their way, and sums of money must not.
 ///
 /// # Errors
 /// A configuration fault when the server refuses an aggregate.
@@ -127,25 +130,38 @@ pub async fn take(connection: &mut PgConnection, table: &Table, measures: &[Meas
     if measures.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    let aggregates: Vec<String> = measures.iter().map(|m| format!("({}\n) as {}", m.sql, m.name.quoted())).collect();
+    let aggregates: Vec<String> = measures
+        .iter()
+        .map(|m| format!("(({}\n)::{})::text as {}", m.sql, m.kind.sql_type(), m.name.quoted()))
+        .collect();
     let query = format!("select to_jsonb(m) from (select {} from {}) as m", aggregates.join(", "), table.quoted());
-    sqlx::query_scalar(AssertSqlSafe(query))
-        .fetch_one(connection)
-        .await
-        .with_context(|| format!("take the measures of {table}"))
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(|error| refused(table, error))
+}
+
+/// Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the rows
+/// themselves have passed every check.
+fn refused(table: &Table, error: sqlx::Error) -> anyhow::Error {
+    let code = error.as_database_error().and_then(|e| e.code().map(|c| c.starts_with("22")));
+    let error = anyhow::Error::new(error).context(format!("take the measures of {table} (is a measure's type right?)"));
+    if code == Some(true) { fault::config(fault::told(&error)) } else { error }
+}
+
+impl MeasureType {
+    const fn sql_type(self) -> &'static str {
+        match self {
+            Self::Numeric => "numeric",
+            Self::Text => "text",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::Boolean => "boolean",
+        }
+    }
 }
 
 impl Measure {
     /// The measure as a column of the view over the ledger.
     #[must_use]
     pub fn view_column(&self) -> String {
-        let kind = match self.kind {
-            MeasureType::Numeric => "numeric",
-            MeasureType::Text => "text",
-            MeasureType::Date => "date",
-            MeasureType::Timestamp => "timestamp",
-            MeasureType::Boolean => "boolean",
-        };
-        format!("(measures ->> '{}')::{kind} as {}", self.name, self.name.quoted())
+        format!("(measures ->> '{}')::{} as {}", self.name, self.kind.sql_type(), self.name.quoted())
     }
 }

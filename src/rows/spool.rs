@@ -56,7 +56,7 @@ impl RejectSpool {
     /// # Errors
     /// When the spool's disk is full.
     pub fn push(&mut self, reject: &Reject<'_>) -> anyhow::Result<()> {
-        self.encode(reject).map_err(|error| anyhow::anyhow!("encode a reject: {error}"))?;
+        self.encode(reject).map_err(anyhow::Error::from_boxed).context("encode a reject")?;
         if self.buffer.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 

@@ -129,3 +129,25 @@ async fn the_sidecar_says_where_each_number_comes_from() {
     assert_eq!(sidecar["missing"], Value::Array(Vec::new()));
     assert_eq!(sidecar["program"]["version"], env!("CARGO_PKG_VERSION"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_older_date_was_published_the_table_holds_that_date() {
+    let world = World::new().await;
+    world.deliver_all();
+    world.run_job("2025-05-20", &[]).code(0);
+    world.run_job("2025-05-10", &["--publish"]).code(0);
+    let run = world.run_job("2025-05-15", &["--json"]).code(0).json();
+    assert_eq!(run["tasks"][0]["outcome"]["state"], "published");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_of_money_keeps_every_digit_on_its_way_to_the_report() {
+    let world = World::new().await;
+    world.deliver_all();
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("name = \"customer_rating\"\ntype = \"integer\"", "name = \"customer_rating\"\ntype = \"numeric(20,2)\"")
+    });
+    world.deliver("A", ratings(&["1,123456789012345678.91,3,low-value", "2,0.59,3,low-value"]));
+    world.run_job("2025-05-13", &[]).code(0);
+    assert!(world.report("20250513").expect("a report").contains("\nagency_a,2,123456789012345679.50,0,0,0.00\n"));
+}

@@ -82,7 +82,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -206,6 +206,17 @@ impl World {
         PgPoolOptions::new().max_connections(4).connect_with(options).await.expect("connect to the test's database")
     }
 
+    /// One connection to the test's database.
+    pub async fn connect(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.database_url()).expect("the test's database");
+        PgConnection::connect_with(&options).await.expect("connect to the test's database")
+    }
+
+    /// A connection to another database of the same server.
+    pub async fn admin(&self) -> PgConnection {
+        PgConnection::connect_with(&self.server.admin()).await.expect("connect to the server")
+    }
+
     /// A single value from the database.
     pub async fn scalar<T>(&self, query: &str) -> T
     where
@@ -250,7 +261,7 @@ fn blocking<F: Future<Output = ()>>(make: impl FnOnce() -> F + Send) {
     });
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("the shipped configuration").map(|e| e.expect("an entry")) {
         let target = to.join(entry.file_name());

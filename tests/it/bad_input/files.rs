@@ -1,0 +1,217 @@
+//! Files that are refused as a whole, or found where nobody would look.
+
+use super::{HEADER, Today};
+use crate::support::ratings;
+use std::os::unix::net::UnixListener;
+
+/// UTF-16 with a byte order mark.
+fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    "\u{FEFF}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes_of).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_file_is_named_with_the_pattern_that_nothing_matches() {
+    let today = Today::new().await;
+    std::fs::remove_file(today.world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("remove it");
+    today.is_refused(&["no file of agency_a for 2025-05-14", "inbox/ratings/Customer Rating Agency A Inc*.csv"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_inbox_is_a_missing_file() {
+    let today = Today::new().await;
+    std::fs::remove_dir_all(today.world.path("inbox")).expect("remove it");
+    today.is_refused(&["no file of agency_a for 2025-05-14"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_is_refused() {
+    let today = Today::new().await;
+    today.world.deliver("A", "");
+    today.is_refused(&["Customer Rating Agency A Inc.csv is empty (0 bytes)"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_blank_lines_or_of_a_mark_alone_has_no_header() {
+    let today = Today::new().await;
+    for nothing in ["\r\n\r\n", "\n", "\u{FEFF}", "\u{FEFF}\r\r"] {
+        today.world.deliver("A", nothing);
+        today.is_refused(&["Customer Rating Agency A Inc.csv holds no header"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_header_names_each_column_that_is_missing_double_or_unknown() {
+    let today = Today::new().await;
+    let header = "customer_number,customer_number,customer_rating,town";
+    today.world.deliver("A", format!("{header}\r\n1,2,3,Rome\r\n"));
+    today
+        .is_refused(&[
+            "Customer Rating Agency A Inc.csv: line 1",
+            "the column \"customer_number\" is there 2 times",
+            "the column \"customer_rating_limit\" is missing",
+            "the column \"customer_status\" is missing",
+            "the column \"town\" is not expected",
+            "found \"customer_number\", \"customer_number\", \"customer_rating\", \"town\"",
+        ])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_header_is_refused_and_its_first_row_not_taken_for_one() {
+    let today = Today::new().await;
+    today.world.deliver("A", "1,2,3,low-value\r\n2,2,3,low-value\r\n");
+    today.is_refused(&["the column \"customer_number\" is missing", "found \"1\", \"2\", \"3\", \"low-value\""]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_with_an_unclosed_quote_is_refused() {
+    let today = Today::new().await;
+    today.world.deliver("A", format!("\"{HEADER}\r\n1,2,3,low-value\r\n"));
+    today.is_refused(&["line 1: the header's quotes are broken"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_in_another_order_case_and_with_blanks_are_found() {
+    let today = Today::new().await;
+    let file =
+        "\r\n CUSTOMER STATUS ,\"Customer_Rating_Limit\",customer_number\t,Customer  Rating\r\nlow-value,3,1,2\r\n";
+    today.loads(file, &["(1,2,3,low-value)"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_place_of_a_file_is_refused() {
+    let today = Today::new().await;
+    let file = today.world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
+    std::fs::remove_file(&file).expect("remove it");
+    std::fs::create_dir(&file).expect("a folder");
+    today.is_refused(&["Customer Rating Agency A Inc.csv is a directory"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_or_a_socket_in_place_of_a_file_is_refused_and_not_waited_for() {
+    let today = Today::new().await;
+    let file = today.world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
+    std::fs::remove_file(&file).expect("remove it");
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    today.is_refused(&["Customer Rating Agency A Inc.csv is not a regular file"]).await;
+    std::fs::remove_file(&file).expect("remove it");
+    let _socket = UnixListener::bind(&file).expect("a socket");
+    today.is_refused(&["Customer Rating Agency A Inc.csv is not a regular file"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_nothing_is_a_data_fault() {
+    let today = Today::new().await;
+    let file = today.world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
+    std::fs::remove_file(&file).expect("remove it");
+    std::os::unix::fs::symlink("nowhere.csv", &file).expect("a link");
+    today.is_refused(&["Customer Rating Agency A Inc"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn binary_rubbish_is_refused() {
+    let today = Today::new().await;
+    let mut seed = fastrand::Rng::with_seed(7);
+    let noise: Vec<u8> = std::iter::repeat_with(|| seed.u8(..)).take(100_000).collect();
+    today.world.deliver("A", &noise);
+    today.is_refused(&["Customer Rating Agency A Inc.csv: line"]).await;
+    let no_line_end: Vec<u8> =
+        noise.iter().copied().filter(|b| !matches!(b, b'\n' | b'\r' | b'"')).cycle().take(3_000_000).collect();
+    today.world.deliver("A", no_line_end);
+    today.is_refused(&["no line end within 1048576 bytes: this is no header"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_file_or_a_spreadsheet_is_called_what_it_is() {
+    let today = Today::new().await;
+    for (bytes, form) in [(&b"\x1F\x8B\x08\x00rest"[..], "compressed with gzip"), (b"PK\x03\x04rest", "a spreadsheet")]
+    {
+        today.world.deliver("A", bytes);
+        today.is_refused(&[form, "UTF-8 text was expected"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn utf_16_is_called_what_it_is_in_both_byte_orders() {
+    let today = Today::new().await;
+    let text = ratings(&["1,2,3,low-value"]);
+    today.world.deliver("A", utf16(&text, u16::to_le_bytes));
+    today.is_refused(&["the file is UTF-16 text (little endian)"]).await;
+    today.world.deliver("A", utf16(&text, u16::to_be_bytes));
+    today.is_refused(&["the file is UTF-16 text (big endian)"]).await;
+    today.world.deliver("A", &utf16(&text, u16::to_le_bytes)[2..]);
+    today.is_refused(&["the header does not fit"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_of_100_mb_is_refused() {
+    let today = Today::new().await;
+    let path = today.world.deliver("A", HEADER);
+    std::fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(100 << 20)).expect("a long line");
+    today.is_refused(&["no line end within 1048576 bytes: this is no header"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_of_half_a_million_columns_is_refused_in_one_short_message() {
+    let today = Today::new().await;
+    today.world.deliver("A", format!("{HEADER}{}\n1,2,3,low-value\n", ",x".repeat(500_000)));
+    let ran = today.run().code(65);
+    assert!(ran.messages().len() < 5_000, "{} bytes", ran.messages().len());
+    today.is_refused(&["the column \"x\" is not expected", "(500004 in all)"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nul_bytes_in_the_header_are_shown_and_refused() {
+    let today = Today::new().await;
+    today.world.deliver("A", format!("{}\n1,2,3,low-value\n", HEADER.replace("_number", "_num\0ber")));
+    today
+        .is_refused(&["the column \"customer_number\" is missing", "\"customer_num\u{FFFD}ber\" is not expected"])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_files_that_match_one_pattern_are_both_named() {
+    let today = Today::new().await;
+    today.world.write("inbox/ratings/Customer Rating Agency A Inc (1).csv", ratings(&["9,9,9,low-value"]));
+    today
+        .is_refused(&[
+            "2 files of agency_a for 2025-05-14",
+            "Customer Rating Agency A Inc (1).csv",
+            "Customer Rating Agency A Inc.csv",
+        ])
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pattern_with_a_date_serves_only_that_date() {
+    let today = Today::new().await;
+    today.world.edit("datasets/customer_rating.toml", |text| text.replace("Inc*.csv", "Inc %Y%m%d.csv"));
+    today.world.write("inbox/ratings/Customer Rating Agency A Inc 20250515.csv", ratings(&["9,9,9,low-value"]));
+    today.is_refused(&["nothing matches", "Customer Rating Agency A Inc 20250514.csv"]).await;
+    today.world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+    assert_eq!(today.world.rows("agency_a").await, ["(9,9,9,low-value)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_whose_name_looks_like_a_pattern_is_taken_literally() {
+    let today = Today::new().await;
+    std::fs::rename(today.world.path("inbox"), today.world.path("in[b]ox*")).expect("rename it");
+    let mut command = today.world.command(&["run-job", "customer-ratings", "--date", "2025-05-14"]);
+    let output = command.env("BURSAR_INBOX_DIR", today.world.path("in[b]ox*")).output().expect("start bursar");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parse_refuses_what_a_load_refuses() {
+    let today = Today::new().await;
+    let file = today.world.deliver("A", "");
+    let file = file.to_str().expect("a path");
+    let message = today.world.bursar(&["parse", "customer_rating", file]).code(65).messages();
+    assert!(message.contains("is empty (0 bytes)"), "{message}");
+    let message = today.world.bursar(&["parse", "customer_rating", "nowhere.csv"]).code(65).messages();
+    assert!(message.contains("can't open nowhere.csv"), "{message}");
+    today.world.deliver("A", utf16(&ratings(&["1,2,3,low-value"]), u16::to_le_bytes));
+    let message = today.world.bursar(&["parse", "customer_rating", file]).code(65).messages();
+    assert!(message.contains("UTF-16"), "{message}");
+    today.world.bursar(&["parse", "customer_ratings", file]).code(64);
+}

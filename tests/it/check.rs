@@ -1,0 +1,275 @@
+//! `bursar check`: everything that is wrong with the configuration, at once, with file, key and line.
+
+use crate::offline::{Offline, project};
+use crate::support::Ran;
+use bursar::config::{Environment, Settings, SettingsFile, schema_of};
+use serde_json::Value;
+
+/// Checks `tests/it/check/wrong`, in which nearly everything is wrong.
+fn check_wrong(more: &[&str]) -> Ran {
+    let mut command = Offline::new().command(&[&["check", "--config", "wrong"], more].concat());
+    Ran::of(command.current_dir(project("tests/it/check")).output().expect("start bursar"))
+}
+
+#[test]
+fn every_problem_of_the_configuration_is_named_at_once() {
+    let run = check_wrong(&[]).code(78);
+    assert_eq!(run.stdout, "");
+    insta::assert_snapshot!("wrong_configuration", run.stderr);
+}
+
+#[test]
+fn no_problem_is_named_twice_and_none_without_its_line() {
+    let run = check_wrong(&[]);
+    let mut lines: Vec<&str> = run.stderr.lines().collect();
+    let count = lines.pop().expect("a count").to_owned();
+    assert_eq!(count, format!("error: {} problems in wrong", lines.len()));
+    let mut unique = lines.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), lines.len());
+    let without_line: Vec<&&str> =
+        lines.iter().filter(|line| line.split(':').nth(1).is_none_or(|n| n.parse::<u32>().is_err())).collect();
+    // These concern a file as a whole.
+    assert_eq!(
+        without_line,
+        [
+            &"wrong/datasets/bare.toml: file: is missing",
+            &"wrong/datasets/bare.toml: table: is missing",
+            &"wrong/reports/alone.toml: there is no alone.sql beside it, which holds the report's SQL",
+            &"wrong/reports/blank.sql: the file holds no SQL",
+            &"wrong/reports/delete.sql: the SQL does not name :run_date; a report is of one run date",
+            &"wrong/reports/orphan.sql: has no .toml beside it, which names the report's file and columns",
+        ]
+    );
+}
+
+#[test]
+fn the_problems_as_json_are_those_for_people() {
+    let run = check_wrong(&["--json"]).code(78);
+    assert_eq!(run.stderr, "");
+    let found = run.json();
+    let lines = found["problems"].as_array().expect("problems").iter().map(|problem| {
+        let text = |key: &str| problem[key].as_str().expect("a text").to_owned();
+        let line = problem["line"].as_u64().filter(|n| *n > 0).map_or_else(String::new, |n| format!(":{n}"));
+        let key = Some(text("key")).filter(|k| !k.is_empty()).map_or_else(String::new, |k| format!("{k}: "));
+        format!("{}{line}: {key}{}\n", text("file"), text("message"))
+    });
+    let people = check_wrong(&[]).stderr;
+    assert_eq!(lines.collect::<String>(), people[..people.rfind("error:").expect("a count")]);
+}
+
+#[test]
+fn the_shipped_configuration_has_no_problem() {
+    let run = Offline::configured().bursar(&["check"]).code(0);
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.as_str()),
+        ("config: 4 customers, 1 dataset, 1 report, 1 job; no problems\n", "")
+    );
+    let run = Offline::configured().bursar(&["check", "--json"]).code(0);
+    assert_eq!(run.json(), serde_json::json!({"problems": []}));
+}
+
+/// What is said of the shipped configuration with one of its files changed.
+fn said_of(file: &str, change: impl FnOnce(String) -> String) -> String {
+    let folder = Offline::configured();
+    let text = change(folder.read(&format!("config/{file}")));
+    folder.write(&format!("config/{file}"), text);
+    folder.bursar(&["check"]).code(78).stderr
+}
+
+#[test]
+fn a_report_that_names_no_known_measure_is_named_with_its_line() {
+    let said = said_of("reports/customer_rating_aggregate.sql", |text| {
+        text.replace("    sum_customer_rating", "    sum_of_customer_rating")
+    });
+    let hint = "load_measures_customer_rating has no measure \"sum_of_customer_rating\"; did you mean \"sum_customer_rating\"?";
+    assert_eq!(said, format!("config/reports/customer_rating_aggregate.sql:6: {hint}\nerror: 1 problem in config\n"));
+}
+
+#[test]
+fn a_customer_without_the_field_that_a_pattern_needs_is_named() {
+    let said = said_of("customers.toml", |text| text + "\n[[customer]]\nname = \"agency_e\"\n");
+    let hint = "file: {customer.code} has no value for agency_e; known are name";
+    assert_eq!(said, format!("config/datasets/customer_rating.toml:5: {hint}\nerror: 1 problem in config\n"));
+    let own = "\n[[customer]]\nname = \"agency_e\"\nfile = { customer_rating = \"e/*.csv\" }\n";
+    let folder = Offline::configured();
+    folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
+    folder.bursar(&["check"]).code(0);
+}
+
+#[test]
+fn a_dataset_with_a_problem_does_not_make_its_reports_wrong() {
+    let said = said_of("datasets/customer_rating.toml", |text| text.replace("max_length = 25", "max_length = 0"));
+    assert_eq!(
+        said,
+        "config/datasets/customer_rating.toml:27: column[3].max_length: must be at least 1\nerror: 1 problem in config\n"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_text_or_not_there_is_named() {
+    let folder = Offline::configured();
+    folder.write("config/jobs/customer-ratings.toml", b"name = \"\xFF\"");
+    std::fs::remove_file(folder.path("config/customers.toml")).expect("remove a file");
+    let run = folder.bursar(&["check"]).code(78);
+    insta::assert_snapshot!(run.stderr, @r#"
+    config/customers.toml: can't be read: No such file or directory (os error 2)
+    config/jobs/customer-ratings.toml: can't be read: stream did not contain valid UTF-8
+    error: 2 problems in config
+    "#);
+    let run = Offline::new().bursar(&["check", "--config", "nowhere"]).code(78);
+    assert_eq!(
+        run.stderr,
+        "nowhere: there is no such folder; name it with --config or BURSAR_CONFIG_DIR\nerror: 1 problem in nowhere\n"
+    );
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_named() {
+    let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
+    insta::assert_snapshot!(said, @r#"
+    config/bursar.toml:22: the key http is there twice
+    config/bursar.toml:24: the key paths is there twice
+    error: 2 problems in config
+    "#);
+}
+
+#[test]
+fn every_other_command_names_all_problems_too() {
+    let folder = Offline::configured();
+    folder.write(
+        "config/jobs/customer-ratings.toml",
+        "name = \"customer-ratings\"\nschedule = \"x\"\n[[task]]\nname = \"a\"\nkind = \"b\"\n",
+    );
+    for command in
+        [&["jobs"][..], &["run-job", "customer-ratings"], &["parse", "customer_rating", "x"], &["serve"], &["migrate"]]
+    {
+        let run = folder.bursar(command).code(78);
+        let said = run.messages();
+        assert!(
+            said.starts_with(
+                "error: the configuration has 2 problems:\n  config/jobs/customer-ratings.toml:2: schedule: "
+            ),
+            "{command:?}: {said}"
+        );
+    }
+}
+
+/// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
+const KEYS: [(&str, &str, &str); 9] = [
+    ("paths.inbox", "in", "inbox: \"in\""),
+    ("paths.output", "out", "output: \"out\""),
+    ("paths.data", "own", "data: \"own\""),
+    ("database.schema", "ratings", "schema: \"ratings\""),
+    ("database.connect_timeout_s", "7", "connect_timeout_s: 7"),
+    ("database.lock_timeout_s", "8", "lock_timeout_s: 8"),
+    ("http.bind", "127.0.0.9:99", "bind: 127.0.0.9:99"),
+    ("engine.parallel_tasks", "9", "parallel_tasks: 9"),
+    ("engine.grace_s", "0", "grace_s: 0"),
+];
+
+fn settings(environment: &[(String, String)]) -> String {
+    let environment = Environment::of(environment.iter().cloned());
+    format!("{:?}", Settings::load(&project("config"), &environment).expect("settings").file)
+}
+
+#[test]
+fn every_key_of_the_settings_can_be_set_by_its_variable() {
+    let schema = schema_of::<SettingsFile>();
+    let leaves = schema.as_value()["properties"].as_object().expect("sections").iter().flat_map(|(section, value)| {
+        let shape = schema
+            .as_value()
+            .pointer(value["$ref"].as_str().expect("a reference").trim_start_matches('#'))
+            .expect("a section");
+        let keys: Vec<String> =
+            shape["properties"].as_object().expect("keys").keys().map(|key| format!("{section}.{key}")).collect();
+        keys
+    });
+    assert_eq!(leaves.collect::<Vec<_>>(), KEYS.map(|(key, _, _)| key), "the table above has every key");
+    for (key, value, shown) in KEYS {
+        let variable = format!("BURSAR__{}", key.to_uppercase().replace('.', "__"));
+        assert!(!settings(&[]).contains(shown), "{key}: {value} is not the default");
+        assert!(settings(&[(variable.clone(), value.to_owned())]).contains(shown), "{variable}");
+        assert_eq!(settings(&[(variable, String::new())]), settings(&[]), "an empty variable is none");
+    }
+}
+
+#[test]
+fn a_short_name_wins_over_the_long_one_and_both_over_the_file() {
+    for (short, key) in
+        [("BURSAR_INBOX_DIR", 0), ("BURSAR_OUTPUT_DIR", 1), ("BURSAR_DATA_DIR", 2), ("BURSAR_HTTP_BIND", 6)]
+    {
+        let (key, value, shown) = KEYS[key];
+        let long = format!("BURSAR__{}", key.to_uppercase().replace('.', "__"));
+        let found = settings(&[(long, "127.0.0.1:1".to_owned()), (short.to_owned(), value.to_owned())]);
+        assert!(found.contains(shown), "{short}: {found}");
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_is_named_with_all_others() {
+    let folder = Offline::configured();
+    let mut command = folder.command(&["check"]);
+    for (name, value) in [
+        ("BURSAR__ENGINE__PARALLEL_TASKS", "many"),
+        ("BURSAR__ENGINE__GRACE_S", "-1"),
+        ("BURSAR__DATABASE__LOCK_TIMEOUT_S", "0"),
+        ("BURSAR__DATABASE__SCHEMA", "bursar"),
+        ("BURSAR__HTTP__BINT", "127.0.0.1:1"),
+        ("BURSAR__TELEMETRY", "on"),
+        ("BURSAR_HTTP_BIND", "localhost"),
+        ("DATABASE_URL_FILE", "/none"),
+    ] {
+        command.env(name, value);
+    }
+    let run = Ran::of(command.output().expect("start bursar")).code(78);
+    insta::assert_snapshot!(run.stderr, @r#"
+    environment: BURSAR_HTTP_BIND: must be written like "127.0.0.1:8080", found "localhost"
+    environment: BURSAR__DATABASE__LOCK_TIMEOUT_S: must be at least 1, found 0
+    environment: BURSAR__DATABASE__SCHEMA: bursar is not for the customers' tables: it is Bursar's own or PostgreSQL's
+    environment: BURSAR__ENGINE__GRACE_S: must be at least 0, found -1
+    environment: BURSAR__ENGINE__PARALLEL_TASKS: must be a whole number, found "many"
+    environment: BURSAR__HTTP__BINT: unknown key; did you mean "bind"?
+    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine
+    environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
+    error: 8 problems in config
+    "#);
+}
+
+#[test]
+fn a_secret_never_shows_in_a_message() {
+    let folder = Offline::configured();
+    let mut command = folder.command(&["check"]);
+    command.env("DATABASE_URL", "postgres://me:hush@there/db").env("DATABASE_URL_FILE", "/none");
+    let run = Ran::of(command.output().expect("start bursar")).code(78);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains("hush"), "{}", run.stderr);
+}
+
+/// The problem of `key` in `text`, read as the settings.
+fn problem_of(text: &str, key: &str) -> Value {
+    let folder = Offline::configured();
+    folder.write("config/bursar.toml", text);
+    let problems = folder.bursar(&["check", "--json"]).code(78).json();
+    problems["problems"]
+        .as_array()
+        .expect("problems")
+        .iter()
+        .find(|p| p["key"] == key)
+        .cloned()
+        .unwrap_or_else(|| panic!("{problems:#}"))
+}
+
+#[test]
+fn a_problem_is_found_on_its_line_however_the_key_is_written() {
+    for (text, line) in [
+        ("[engine]\nparallel_tasks = 0\n", 2),
+        ("engine = { grace_s = 1,\n  parallel_tasks = 0 }\n", 2),
+        ("# first\n\nengine.parallel_tasks = 0\n", 3),
+        ("[engine]\r\ngrace_s = 1\r\n\r\n\"parallel_tasks\" = 0\r\n", 4),
+    ] {
+        assert_eq!(problem_of(text, "engine.parallel_tasks")["line"], line, "{text:?}");
+    }
+    let wrong = problem_of("[http]\n# é\nbind = \"999.1.1.1:80\"\n", "http.bind");
+    assert_eq!((wrong["line"].as_u64(), wrong["message"].as_str()), (Some(3), Some("invalid socket address syntax")));
+}

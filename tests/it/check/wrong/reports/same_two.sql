@@ -1,0 +1,1 @@
+select customer from load_measures_fine where run_date = :run_date
