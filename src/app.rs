@@ -63,11 +63,32 @@ impl App {
         let engine = Engine::new(database.pool.clone(), systems::build_kinds(&deps), parallel);
         let app = Self { settings, catalog, database, engine, clock };
         match prepared {
-            Ok(()) => Ok(app),
+            Ok(left) => {
+                for error in &left {
+                    warn!("{}", fault::told(error));
+                }
+                Ok(app)
+            }
             Err(error) => {
                 app.close().await?;
                 Err(error)
             }
+        }
+    }
+
+    /// Makes what the database lacks, and says where it is not what the configuration describes; gives the
+    /// compiled configuration.
+    ///
+    /// # Errors
+    /// As [`App::build`]; also for what loads can do without: a table that differs, a view that is in use.
+    pub async fn migrate(settings: &Settings) -> anyhow::Result<Catalog> {
+        let catalog = compile(settings)?;
+        let database = Database::open(settings).await?;
+        let prepared = prepare(&database, &catalog, settings.file.database.lock_timeout_s).await;
+        database.close().await?;
+        match prepared?.into_iter().next() {
+            None => Ok(catalog),
+            Some(left) => Err(left),
         }
     }
 
@@ -215,22 +236,11 @@ impl Runs<'_> {
     }
 }
 
-/// Bursar's own tables, the customers' tables and the views over them. One process at a time.
-async fn prepare(database: &Database, catalog: &Catalog, lock_timeout_s: u64) -> anyhow::Result<()> {
+/// Bursar's own tables, the customers' tables and the views over them; gives what is left undone and no load needs.
+async fn prepare(database: &Database, catalog: &Catalog, lock_timeout_s: u64) -> anyhow::Result<Vec<anyhow::Error>> {
     database.migrate().await?;
     let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
-    let mut transaction = database.pool.begin().await.context("make the customers' tables")?;
-    sqlx::query("select set_config('lock_timeout', $1, true)")
-        .bind(format!("{lock_timeout_s}s"))
-        .execute(&mut *transaction)
-        .await
-        .context("make the customers' tables")?;
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar prepare', 0))")
-        .execute(&mut *transaction)
-        .await
-        .context("make the customers' tables")?;
-    for dataset in catalog.datasets.values() {
-        table::prepare(&mut transaction, dataset, &customers).await?;
-    }
-    transaction.commit().await.context("make the customers' tables")
+    let datasets: Vec<_> = catalog.datasets.values().map(AsRef::as_ref).collect();
+    let mut connection = database.pool.acquire().await.context("make the customers' tables")?;
+    table::prepare(&mut connection, &datasets, &customers, lock_timeout_s).await
 }

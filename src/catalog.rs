@@ -179,7 +179,10 @@ fn some_files(dir: &Path, folder: &str, what: &str, problems: &mut Problems) -> 
 
 /// What the files are called; those that look for them otherwise name the problems of the folder.
 fn stems(dir: &Path, folder: &str) -> Vec<String> {
-    files(dir, folder, "toml", &mut Problems::default()).iter().filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())).collect()
+    files(dir, folder, "toml", &mut Problems::default())
+        .iter()
+        .filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned()))
+        .collect()
 }
 
 /// Of customers in a file with a problem nobody can say whether they fit a pattern: then there are none.
@@ -276,12 +279,7 @@ fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[Str
 }
 
 /// No two customers may read the same file: the rows of one would be taken for those of the other.
-fn check_deliveries(
-    source: &Source,
-    datasets: &[(Source, Dataset)],
-    customers: &[Customer],
-    problems: &mut Problems,
-) {
+fn check_deliveries(source: &Source, datasets: &[(Source, Dataset)], customers: &[Customer], problems: &mut Problems) {
     for (of_dataset, dataset) in datasets {
         let has_own = |customer: &&Customer| customer.files.contains_key(dataset.name.as_str());
         let others = customers.iter().filter(|customer| !has_own(customer)).count();

@@ -20,6 +20,7 @@ use crate::fault;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use progress::Bars;
+use serde_json::json;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,28 @@ enum Command {
     Bench(bench::Arguments),
 }
 
+impl Command {
+    /// Whether the result is for a program.
+    const fn is_json(&self) -> bool {
+        match self {
+            Self::RunJob(arguments) => arguments.json,
+            Self::Jobs(arguments) => arguments.json,
+            Self::Check(arguments) => arguments.json,
+            Self::Parse(arguments) => arguments.json,
+            _ => false,
+        }
+    }
+}
+
+/// Arguments that name something there isn't.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
+fn usage(message: String) -> anyhow::Error {
+    WrongUsage(message).into()
+}
+
 /// What every command is given.
 struct Context {
     config: PathBuf,
@@ -110,13 +133,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
         }
     };
     let context = Context { config: arguments.config, environment: environment.clone(), bars: Arc::new(Bars::new()) };
-    match run(&context, arguments.command) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {}", fault::told(&error));
-            ExitCode::from(fault::judge(&error).exit_code())
-        }
+    let is_json = arguments.command.is_json();
+    run(&context, arguments.command).unwrap_or_else(|error| fail(&error, is_json))
+}
+
+/// Says what went wrong: to people on stderr, and to a program in place of the result it waits for.
+fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
+    let message = fault::told(error);
+    eprintln!("error: {message}");
+    let (fault, code) = match fault::judge(error) {
+        _ if error.is::<WrongUsage>() => ("usage", USAGE),
+        fault => (fault.as_str(), fault.exit_code()),
+    };
+    if is_json {
+        // Nobody is left to tell when stdout is gone too.
+        let _ = show::json(&json!({"error": {"fault": fault, "message": message}}));
     }
+    ExitCode::from(code)
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,7 @@
 //! Our own errors are tagged where they are born ([`config`], [`data`], [`transient`], [`bug`]);
 //! foreign ones are judged in one table, [`judge`]. Knows nothing of what failed.
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use std::fmt::{self, Display};
 
@@ -102,7 +103,9 @@ pub fn told(error: &anyhow::Error) -> String {
 }
 
 fn server_message(error: &dyn sqlx::error::DatabaseError) -> String {
-    let more = error.try_downcast_ref::<PgDatabaseError>().map(|e| [e.detail(), e.hint()]);
+    // On what others stand on the server advises DROP … CASCADE, and that would take theirs away.
+    let advisable = error.code().is_none_or(|code| !code.starts_with("2B"));
+    let more = error.try_downcast_ref::<PgDatabaseError>().map(|e| [e.detail(), e.hint().filter(|_| advisable)]);
     let parts = [Some(error.message())].into_iter().chain(more.into_iter().flatten()).flatten();
     parts.collect::<Vec<_>>().join("; ")
 }
@@ -120,10 +123,10 @@ fn judge_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Fault> {
     if let Some(error) = cause.downcast_ref::<sqlx::Error>() {
         return Some(judge_sqlx(error));
     }
-    if let Some(sqlx::migrate::MigrateError::Execute(error)) = cause.downcast_ref() {
+    if let Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = cause.downcast_ref() {
         return Some(judge_sqlx(error));
     }
-    if cause.is::<sqlx::migrate::MigrateError>() {
+    if cause.is::<MigrateError>() {
         return Some(Fault::Config);
     }
     cause.downcast_ref::<std::io::Error>().map(judge_io)
@@ -141,6 +144,8 @@ fn judge_io(error: &std::io::Error) -> Fault {
 fn judge_sqlx(error: &sqlx::Error) -> Fault {
     match error {
         sqlx::Error::Configuration(_) => Fault::Config,
+        // A socket that belongs to somebody else.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Fault::Config,
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
@@ -154,11 +159,12 @@ fn judge_sqlx(error: &sqlx::Error) -> Fault {
 
 /// Classes of SQLSTATE (PostgreSQL manual, appendix A): 08 connection, 25P03 idle too long, 40 rolled back,
 /// 53 resources, 55 object in use, 57 operator intervention, 58 system; 28 and 3D who and where,
-/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong, 25006 a query that would write.
+/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong, 25006 a query that would write,
+/// 2B what somebody else's view stands on.
 fn judge_sqlstate(code: &str) -> Fault {
     match (code.get(..2).unwrap_or(""), code) {
         ("08" | "40" | "53" | "55" | "57" | "58", _) | (_, "25P03") => Fault::Transient,
-        ("28" | "3D" | "3F" | "0A" | "42", _) | (_, "25006") => Fault::Config,
+        ("28" | "2B" | "3D" | "3F" | "0A" | "42", _) | (_, "25006") => Fault::Config,
         ("22" | "23", _) => Fault::Data,
         _ => Fault::Bug,
     }
@@ -193,5 +199,6 @@ mod tests {
     fn a_lost_connection_is_transient_and_a_missing_column_is_configuration() {
         assert_eq!(judge_sqlstate("57P01"), Fault::Transient);
         assert_eq!(judge_sqlstate("42703"), Fault::Config);
+        assert_eq!(judge_sqlstate("2BP01"), Fault::Config);
     }
 }

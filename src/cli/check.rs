@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub(super) struct Arguments {
     /// Print the problems as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -1,14 +1,16 @@
 //! `bursar parse`
 
-use super::{Context, USAGE, show};
+use super::{Context, show, usage};
 use crate::config::suggest;
 use crate::fault;
 use crate::rows::parse::{Parsed, parse_file};
 use crate::rows::source::SourceFile;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tempfile::NamedTempFile;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -24,24 +26,27 @@ pub(super) struct Arguments {
     rejects: Option<PathBuf>,
     /// Print the summary as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let catalog = crate::app::compile(&context.settings()?)?;
     let Some(dataset) = catalog.datasets.get(&arguments.dataset) else {
         let known = catalog.datasets.keys().map(String::as_str);
-        eprintln!("error: there is no dataset {:?}{}", arguments.dataset, suggest(&arguments.dataset, known));
-        return Ok(ExitCode::from(USAGE));
+        let hint = suggest(&arguments.dataset, known);
+        return Err(usage(format!("there is no dataset {:?}{hint}", arguments.dataset)));
     };
     if let Some(message) = usage_error(arguments) {
-        eprintln!("error: {message}");
-        return Ok(ExitCode::from(USAGE));
+        return Err(usage(message));
     }
-    // What can't be read must not cost what an earlier call has written.
     SourceFile::open(&arguments.file)?;
-    let open = |path: &Option<PathBuf>| path.as_deref().map(create).transpose();
-    let parsed = parse_file(&arguments.file, dataset, open(&arguments.valid)?, open(&arguments.rejects)?)?;
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+    let (valid, rejects) = (open(&arguments.valid)?, open(&arguments.rejects)?);
+    let writer = |output: &Option<Output>| output.as_ref().map(Output::writer).transpose();
+    let parsed = parse_file(&arguments.file, dataset, writer(&valid)?, writer(&rejects)?)?;
+    for output in [valid, rejects].into_iter().flatten() {
+        output.put_in_place()?;
+    }
     if arguments.json {
         show::json(&parsed)?;
     } else {
@@ -72,9 +77,61 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {
-    let file = File::create(path).map_err(|error| fault::config(format!("can't write {}: {error}", path.display())))?;
-    Ok(Box::new(BufWriter::new(file)))
+/// A file to write. What an earlier call has written stays until this one is through.
+enum Output {
+    /// Written beside its place, and put there when it is whole.
+    Beside(NamedTempFile, PathBuf),
+    /// A pipe or a device: nothing can take its place.
+    Stream(File, PathBuf),
+}
+
+impl Output {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let opened = if is_stream(path) {
+            File::create(path).map(|file| Self::Stream(file, path.to_owned()))
+        } else {
+            // A link keeps its place; the file it names is replaced.
+            beside(&path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+        };
+        opened.map_err(|error| unwritable(path, &error))
+    }
+
+    fn writer(&self) -> anyhow::Result<Box<dyn Write>> {
+        let (file, path) = match self {
+            Self::Beside(draft, path) => (draft.as_file(), path),
+            Self::Stream(file, path) => (file, path),
+        };
+        let file = file.try_clone().map_err(|error| unwritable(path, &error))?;
+        Ok(Box::new(BufWriter::new(file)))
+    }
+
+    fn put_in_place(self) -> anyhow::Result<()> {
+        match self {
+            Self::Beside(draft, path) => {
+                draft.persist(&path).map(drop).map_err(|error| unwritable(&path, &error.error))
+            }
+            Self::Stream(..) => Ok(()),
+        }
+    }
+}
+
+/// Whether a path can only be written to as it is. Below these folders lie the names of open files, such as
+/// `/dev/stdout`, also where they are regular ones.
+fn is_stream(path: &Path) -> bool {
+    ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) || path.metadata().is_ok_and(|m| !m.is_file())
+}
+
+fn beside(path: &Path) -> std::io::Result<Output> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.metadata()?;
+    let permissions = path.metadata().map_or_else(|_| Permissions::from_mode(0o666), |m| m.permissions());
+    let mut builder = tempfile::Builder::new();
+    let draft = builder.prefix(".bursar-").suffix(".part").permissions(permissions).tempfile_in(folder)?;
+    Ok(Output::Beside(draft, path.to_owned()))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    fault::config(format!("can't write {}: {error}", path.display()))
 }
 
 fn print(parsed: &Parsed) -> anyhow::Result<()> {

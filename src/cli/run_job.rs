@@ -1,6 +1,6 @@
 //! `bursar run-job`
 
-use super::{Context, USAGE, show, signals};
+use super::{Context, show, signals, usage};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::suggest;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     publish: bool,
     /// Print the run as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -34,8 +34,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let settings = context.settings()?;
     let catalog = crate::app::compile(&settings)?;
     if let Some(message) = usage_error(&catalog, &arguments) {
-        eprintln!("error: {message}");
-        return Ok(ExitCode::from(USAGE));
+        return Err(usage(message));
     }
     let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
     let summary = match request(&app, &arguments) {
@@ -85,7 +84,7 @@ pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
     for task in &summary.tasks {
         match (&task.error, task.fault) {
             (Some(error), Some(fault)) => {
-                eprintln!("error: {} {} ({fault}): {error}", task.label(), task.state.as_str())
+                eprintln!("error: {} {} ({fault}): {error}", task.label(), task.state.as_str());
             }
             (Some(reason), None) => eprintln!("note: {} {}: {reason}", task.label(), task.state.as_str()),
             (None, _) => {}

@@ -9,8 +9,9 @@ use crate::fault;
 use anyhow::Context;
 use embedded::{Embedded, Options};
 use secrecy::ExposeSecret;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ pub struct Database {
     /// Its connections; `search_path` is `bursar` and the customers' schema.
     pub pool: PgPool,
     embedded: Option<Embedded>,
+    lock_timeout_s: u64,
 }
 
 impl Database {
@@ -40,13 +42,11 @@ impl Database {
             (embedded.connect_options(), Some(embedded))
         };
         let pool = connect(settings, options).await?;
-        if embedded.as_ref().is_some_and(|e| e.origin() == embedded::Origin::Created) {
-            sqlx::raw_sql("alter database \"CustomerRatingData\" set search_path = public, bursar")
-                .execute(&pool)
-                .await
-                .context("set the database's search path")?;
+        check_encoding(&pool).await?;
+        if embedded.is_some() {
+            set_search_path(&pool, &settings.file.database.schema).await?;
         }
-        Ok(Self { pool, embedded })
+        Ok(Self { pool, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
     }
 
     /// The embedded server, when there is one.
@@ -55,7 +55,7 @@ impl Database {
         self.embedded.as_ref()
     }
 
-    /// Makes or updates Bursar's own tables.
+    /// Makes or updates Bursar's own tables; where they are as they should be, it only looks.
     ///
     /// # Errors
     /// A configuration fault when the role may not, or the database was made by a newer version.
@@ -63,7 +63,31 @@ impl Database {
         let mut migrator = sqlx::migrate!("./ddl");
         migrator.create_schema("bursar");
         migrator.dangerous_set_table_name("bursar.migrations");
-        migrator.run(&self.pool).await.context("make Bursar's own tables (schema bursar)")
+        let context = "make Bursar's own tables (schema bursar)";
+        if self.is_migrated(&migrator).await.context(context)? {
+            return Ok(());
+        }
+        // A connection of its own: what is set for it ends with it.
+        let mut connection = self.pool.acquire().await.context(context)?.detach();
+        sqlx::query("select set_config('lock_timeout', $1, false)")
+            .bind(format!("{}s", self.lock_timeout_s))
+            .execute(&mut connection)
+            .await
+            .context(context)?;
+        migrator.run(&mut connection).await.context(context)?;
+        connection.close().await.context(context)
+    }
+
+    async fn is_migrated(&self, migrator: &Migrator) -> sqlx::Result<bool> {
+        let made = "select to_regclass('bursar.migrations') is not null";
+        if !sqlx::query_scalar(made).fetch_one(&self.pool).await? {
+            return Ok(false);
+        }
+        let applied: Vec<(i64, Vec<u8>, bool)> =
+            sqlx::query_as("select version, checksum, success from bursar.migrations order by version")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(applied.into_iter().eq(migrator.iter().map(|m| (m.version, m.checksum.to_vec(), true))))
     }
 
     /// Closes the connections and, where this process is its last user, stops the embedded server.
@@ -121,6 +145,50 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
         return Err(fault::transient(format!("connect to the database {place}: not within {patience_s} s: {why}")));
     }
     pool.with_context(|| format!("connect to the database {place}"))
+}
+
+/// Files are UTF-8, and so is what is kept of them: a database of another encoding can't take every character.
+async fn check_encoding(pool: &PgPool) -> anyhow::Result<()> {
+    let (database, encoding): (String, String) =
+        sqlx::query_as("select current_database()::text, current_setting('server_encoding')")
+            .fetch_one(pool)
+            .await
+            .context("look at the database's encoding")?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(fault::config(format!(
+        "the database {database} has the encoding {encoding}, and Bursar needs UTF8: \
+         create database … encoding 'UTF8' template template0"
+    )))
+}
+
+/// Lets people who open the embedded database find the customers' tables first, then the program's own.
+async fn set_search_path(pool: &PgPool, schema: &str) -> anyhow::Result<()> {
+    let context = "set the database's search path";
+    let path: Option<String> = sqlx::query_scalar(
+        "select quote_ident($1) || ', bursar' as path
+          where not exists (
+                select from pg_db_role_setting as s join pg_database as d on d.oid = s.setdatabase
+                 where d.datname = current_database() and s.setrole = 0
+                   and 'search_path=' || quote_ident($1) || ', bursar' = any (s.setconfig))",
+    )
+    .bind(schema)
+    .fetch_optional(pool)
+    .await
+    .context(context)?;
+    let Some(path) = path else { return Ok(()) };
+    let mut transaction = pool.begin().await.context(context)?;
+    sqlx::query("select set_config('search_path', $1, true)")
+        .bind(path)
+        .execute(&mut *transaction)
+        .await
+        .context(context)?;
+    sqlx::raw_sql("alter database \"CustomerRatingData\" set search_path from current")
+        .execute(&mut *transaction)
+        .await
+        .context(context)?;
+    transaction.commit().await.context(context)
 }
 
 /// Why there is no connection: the pool tries again and again, and in the end does not say what it met.

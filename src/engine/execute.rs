@@ -246,7 +246,7 @@ fn log(label: &Label, result: &TaskResult) {
     let elapsed_ms = result.elapsed_ms;
     match (&result.error, result.fault) {
         (Some(error), Some(fault)) => {
-            tracing::error!(fault = %fault, elapsed_ms, "{label} {}: {error}", result.state.as_str())
+            tracing::error!(fault = %fault, elapsed_ms, "{label} {}: {error}", result.state.as_str());
         }
         (Some(reason), None) => tracing::warn!(elapsed_ms, "{label} {}: {reason}", result.state.as_str()),
         (None, _) => info!(elapsed_ms, "{label} {}", result.state.as_str()),

@@ -100,8 +100,7 @@ pub async fn open_run(
     let id = Uuid::now_v7();
     let trigger = if occurrence.is_some() { Trigger::Schedule } else { Trigger::Operator };
     let mut transaction = pool.begin().await.context("open the run")?;
-    // What is taken for dead may be about to commit: its work is let to its end, within bounds.
-    sqlx::query("set local lock_timeout = '10s'").execute(&mut *transaction).await.context("open the run")?;
+    wait_for_late_work(&mut transaction, &job.name, run_date).await?;
     abandon(&mut transaction, &job.name, run_date).await?;
     insert_run(&mut transaction, id, job, run_date, trigger, board).await?;
     if let Some(due_at) = occurrence
@@ -111,6 +110,22 @@ pub async fn open_run(
     }
     transaction.commit().await.context("open the run")?;
     Ok(Some(OpenRun { id, lock }))
+}
+
+/// What is taken for dead may be about to commit: its work is let to its end, within bounds.
+async fn wait_for_late_work(
+    transaction: &mut Transaction<'_, Postgres>,
+    job: &str,
+    run_date: NaiveDate,
+) -> anyhow::Result<()> {
+    sqlx::query("set local lock_timeout = '10s'").execute(&mut **transaction).await.context("open the run")?;
+    sqlx::query("select id from bursar.runs where job = $1 and run_date = $2 and state = 'running' for update")
+        .bind(job)
+        .bind(run_date)
+        .execute(&mut **transaction)
+        .await
+        .with_context(|| format!("wait for the end of a run of {job} for {run_date} whose process is gone"))?;
+    Ok(())
 }
 
 fn lock_name(job: &str, run_date: NaiveDate) -> String {
@@ -166,7 +181,8 @@ async fn insert_run(
     Ok(())
 }
 
-/// Closes runs whose process is gone; returns their ids. The caller holds their lock.
+/// Closes runs whose process is gone; returns their ids. The caller holds their lock. One whose work is still
+/// about to commit (it holds the fence) is left alone: waiting for it would stop the heart.
 async fn abandon(
     transaction: &mut Transaction<'_, Postgres>,
     job: &str,
@@ -174,7 +190,9 @@ async fn abandon(
 ) -> anyhow::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "update bursar.runs set state = 'abandoned', closed_at = now(), error = 'the process died before the run was over'
-          where job = $1 and run_date = $2 and state = 'running' returning id",
+          where id in (select id from bursar.runs
+                        where job = $1 and run_date = $2 and state = 'running' for update skip locked)
+         returning id",
     )
     .bind(job)
     .bind(run_date)

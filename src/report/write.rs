@@ -2,6 +2,7 @@
 
 use super::compile::Report;
 use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SqlOrigin};
+use crate::db::fence;
 use crate::db::interrupt::Backend;
 use crate::fault;
 use crate::rows::source::hex;
@@ -13,11 +14,18 @@ use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Column, Executor, PgConnection, PgPool, Row, SqlSafeStr};
 use std::fs::{File, Permissions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
+
+/// What files without a name that anybody would read are called, until they are whole.
+const DRAFT: (&str, &str) = (".bursar-", ".part");
+
+/// A draft that nobody has written to for so long was left behind by a process that was killed.
+const STALE: Duration = Duration::from_hours(24);
 
 /// A report that is asked for.
 #[derive(Clone, Debug)]
@@ -69,7 +77,8 @@ pub enum Written {
     },
 }
 
-/// Writes a report and its sidecar, and records them. Numbers and inputs are of one snapshot.
+/// Writes a report and its sidecar, and records them. Numbers and inputs are of one snapshot, which the report's
+/// SQL can only read.
 ///
 /// # Errors
 /// A configuration fault when the SQL or the output folder can't be used; a transient one for `cancel`.
@@ -77,7 +86,7 @@ pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Resul
     let report = request.report;
     let mut transaction = pool.begin().await.context("begin the report's transaction")?;
     transaction
-        .execute("set transaction isolation level repeatable read")
+        .execute("set transaction isolation level repeatable read, read only")
         .await
         .context("begin the report's transaction")?;
     let (inputs, missing) =
@@ -87,39 +96,78 @@ pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Resul
     }
     let name = request.run_date.format(&report.file).to_string();
     let path = request.output.join(&name);
+    check_places(&path)?;
     let mut draft = draft(request.output)?;
     let backend = Backend::of(&mut transaction).await?;
     let filling = fill(&mut transaction, report, request.run_date, &mut draft, name);
     let file = backend.until_cancelled(pool, request.cancel, filling).await?;
+    transaction.rollback().await.context("end the report's snapshot")?;
     let provenance = provenance_of(request, file.clone(), inputs, missing.clone());
-    record(&mut transaction, &provenance, &path).await?;
-    let sidecar = draft_sidecar(request.output, &provenance)?;
-    put_in_place(draft, &path)?;
-    put_in_place(sidecar, &sidecar_path(&path))?;
-    transaction.commit().await.context("record the report")?;
+    publish(pool, &provenance, draft, &path).await?;
     Ok(Written::Written { path, file, missing })
 }
 
-/// Makes sure that files can be written to `output`, before anything else is done.
+/// Records the report and puts its files in place; the sidecar first, so that no report is ever seen without one.
+async fn publish(pool: &PgPool, provenance: &Provenance, draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
+    let mut transaction = pool.begin().await.context("record the report")?;
+    fence::hold_open(&mut transaction, provenance.run.id).await?;
+    record(&mut transaction, provenance, path).await?;
+    let sidecar = draft_sidecar(path.parent().unwrap_or(path), provenance)?;
+    put_in_place(sidecar, &sidecar_path(path))?;
+    put_in_place(draft, path)?;
+    transaction.commit().await.context("record the report")
+}
+
+/// Makes sure that files can be written to `output`, before anything else is done, and clears away what killed
+/// processes have left there.
 ///
 /// # Errors
-/// A configuration fault that names the folder.
+/// A configuration fault that names the folder; a transient one when its disk is full.
 pub fn check_output(output: &Path) -> anyhow::Result<()> {
-    draft(output).map(drop)
+    draft(output)?;
+    remove_stale(output);
+    Ok(())
+}
+
+/// Removes drafts of ours that nobody writes to any more; one that can't be removed harms nobody.
+fn remove_stale(output: &Path) {
+    for entry in std::fs::read_dir(output).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_stale = |written: SystemTime| written.elapsed().is_ok_and(|age| age > STALE);
+        let is_draft = name.starts_with(DRAFT.0) && name.ends_with(DRAFT.1);
+        let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file);
+        if is_draft && metadata.and_then(|m| m.modified().ok()).is_some_and(is_stale) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Neither the report's place nor its sidecar's may be taken by a folder.
+fn check_places(path: &Path) -> anyhow::Result<()> {
+    match [path.to_owned(), sidecar_path(path)].into_iter().find(|place| place.is_dir()) {
+        Some(taken) => Err(fault::config(format!("can't put {} in place: there is a folder", taken.display()))),
+        None => Ok(()),
+    }
 }
 
 /// A file in the output folder that has no name yet that anybody would read.
 fn draft(output: &Path) -> anyhow::Result<NamedTempFile> {
     let unwritable = |error: std::io::Error| {
-        fault::config(format!(
-            "the output folder {} can't be written to: {error} (set BURSAR_OUTPUT_DIR)",
-            output.display()
-        ))
+        let folder = output.display();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                fault::transient(format!("the output folder {folder} can't be written to: {error}"))
+            }
+            _ => fault::config(format!(
+                "the output folder {folder} can't be written to: {error} (set BURSAR_OUTPUT_DIR)"
+            )),
+        }
     };
     std::fs::create_dir_all(output).map_err(unwritable)?;
     tempfile::Builder::new()
-        .prefix(".bursar-")
-        .suffix(".part")
+        .prefix(DRAFT.0)
+        .suffix(DRAFT.1)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(output)
         .map_err(unwritable)
@@ -136,19 +184,27 @@ async fn fill(
     let columns: Vec<String> = report.columns.iter().map(|c| format!("\"{c}\"::text")).collect();
     let query = format!("select {} from ({}\n) as report", columns.join(", "), report.query);
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Tee::new(draft));
-    writer.write_record(&report.columns).context("write the report")?;
+    writer.write_record(&report.columns).map_err(of_disk)?;
     let mut rows = sqlx::query(AssertSqlSafe(query)).bind(run_date).fetch(connection);
     let mut count = 0;
     while let Some(row) = rows.try_next().await.with_context(|| format!("run {}", report.sql_file))? {
         for index in 0..report.columns.len() {
             let value: Option<String> = row.try_get(index).context("read the report's row")?;
-            writer.write_field(value.unwrap_or_default()).context("write the report")?;
+            writer.write_field(value.unwrap_or_default()).map_err(of_disk)?;
         }
-        writer.write_record(None::<&[u8]>).context("write the report")?;
+        writer.write_record(None::<&[u8]>).map_err(of_disk)?;
         count += 1;
     }
-    let tee = writer.into_inner().map_err(|error| anyhow::anyhow!("write the report: {error}"))?;
+    let tee = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(FileFacts { name, bytes: tee.bytes, sha256: hex(&tee.hash.finalize()), rows: count })
+}
+
+/// What the disk said, with the draft's path: an error of `csv` does not tell its source, by which a full disk is known.
+fn of_disk(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        kind => fault::bug(format!("the report is no CSV: {kind:?}")),
+    }
 }
 
 /// The SQL's columns must be those the report declares: a report's header never changes by accident.
@@ -170,19 +226,19 @@ async fn check_described(connection: &mut PgConnection, report: &Report) -> anyh
 }
 
 /// Writes through, counting and hashing.
-struct Tee<'a> {
-    file: &'a mut NamedTempFile,
+struct Tee<W> {
+    file: W,
     hash: Sha256,
     bytes: u64,
 }
 
-impl<'a> Tee<'a> {
-    fn new(file: &'a mut NamedTempFile) -> Self {
+impl<W: Write> Tee<W> {
+    fn new(file: W) -> Self {
         Self { file, hash: Sha256::new(), bytes: 0 }
     }
 }
 
-impl Write for Tee<'_> {
+impl<W: Write> Write for Tee<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.hash.update(&bytes[..count]);
@@ -210,18 +266,17 @@ fn provenance_of(request: &Request<'_>, file: FileFacts, inputs: Vec<Input>, mis
 }
 
 fn put_in_place(draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
-    draft.as_file().sync_all().context("write the report")?;
-    draft
-        .persist(path)
-        .map_err(|error| fault::config(format!("can't put {} in place: {}", path.display(), error.error)))?;
+    draft.as_file().sync_all().with_context(|| format!("write {}", path.display()))?;
+    draft.persist(path).map_err(|error| error.error).with_context(|| format!("put {} in place", path.display()))?;
     let folder = path.parent().unwrap_or(path);
     File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("sync {}", folder.display()))
 }
 
 fn draft_sidecar(output: &Path, provenance: &Provenance) -> anyhow::Result<NamedTempFile> {
     let mut sidecar = draft(output)?;
-    serde_json::to_writer_pretty(&mut sidecar, provenance).context("write the sidecar")?;
-    sidecar.write_all(b"\n").context("write the sidecar")?;
+    let mut text = serde_json::to_vec_pretty(provenance).context("describe the report")?;
+    text.push(b'\n');
+    sidecar.write_all(&text).context("write the sidecar")?;
     Ok(sidecar)
 }
 
@@ -249,4 +304,52 @@ async fn record(connection: &mut PgConnection, provenance: &Provenance, path: &P
     .await
     .context("record the report")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Fault, judge};
+
+    /// A disk with room for so many bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_transient_whenever_it_shows() {
+        let mut writer = csv::Writer::from_writer(Tee::new(Disk(0)));
+        writer.write_record(["a"]).unwrap();
+        let error = anyhow::Error::new(writer.into_inner().map_err(csv::IntoInnerError::into_error).err().unwrap());
+        assert_eq!(judge(&error), Fault::Transient);
+        let mut writer = csv::WriterBuilder::new().buffer_capacity(1).from_writer(Tee::new(Disk(4)));
+        let error = (0..10).find_map(|_| writer.write_record(["abc"]).err()).map(of_disk).unwrap();
+        assert_eq!(judge(&error), Fault::Transient);
+    }
+
+    #[test]
+    fn only_old_drafts_of_ours_are_cleared_away() {
+        let output = tempfile::tempdir().unwrap();
+        let place = |name: &str, age: Duration| {
+            let file = File::create(output.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        place(".bursar-old.part", STALE * 2);
+        place(".bursar-new.part", STALE / 2);
+        place("report.csv", STALE * 2);
+        place(".other-old.part", STALE * 2);
+        check_output(output.path()).unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(output.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".bursar-new.part", ".other-old.part", "report.csv"]);
+    }
 }

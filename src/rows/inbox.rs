@@ -54,7 +54,7 @@ fn matches(inbox: &Path, wanted: &str) -> anyhow::Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry.map_err(|error| {
             let context = format!("can't search {}", error.path().display());
-            anyhow::Error::new(error.into_error()).context(context)
+            anyhow::Error::new(std::io::Error::from(error)).context(context)
         })?;
         if is_meant(path.strip_prefix(inbox).unwrap_or(&path), wanted) {
             found.push(path);

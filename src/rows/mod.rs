@@ -23,3 +23,4 @@ pub mod source;
 pub mod split;
 pub mod spool;
 pub mod table;
+mod views;

@@ -1,56 +1,126 @@
 //! The customers' tables: made from a dataset's columns, compared with them before each load.
+//!
+//! A table that exists is never altered. Nothing is locked, and nothing changed, where nothing is lacking.
 
 use super::column::Column;
 use super::dataset::Dataset;
-use super::measure::LEDGER_COLUMNS;
-use super::source::hex;
+use super::views;
 use crate::config::{Customer, Table};
 use crate::fault;
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-/// Makes what the configuration names and the database lacks: tables of customers, views over them.
+/// Makes what the configuration names and the database lacks: tables of customers, then the views over them.
+///
+/// Gives what is left undone and no load needs: tables that differ from their dataset (their own loads fail), and
+/// consolidated views that somebody is reading just now.
 ///
 /// # Errors
-/// A configuration fault when the role may not, or a name is taken by something else.
-pub async fn prepare(connection: &mut PgConnection, dataset: &Dataset, customers: &[Customer]) -> anyhow::Result<()> {
-    let existing = existing_relations(connection, dataset).await?;
-    let mut tables = Vec::with_capacity(customers.len());
-    for customer in customers {
-        let table = dataset.table_of(customer)?;
-        if !existing.contains(table.name.as_str()) {
-            create(connection, &table, &dataset.columns).await?;
-        }
-        tables.push((customer, table));
+/// A configuration fault when the role may not, or a name is taken by something else; a transient one when a
+/// view that reports need is in use.
+pub async fn prepare(
+    connection: &mut PgConnection,
+    datasets: &[&Dataset],
+    customers: &[Customer],
+    lock_timeout_s: u64,
+) -> anyhow::Result<Vec<anyhow::Error>> {
+    let wanted = tables_of(datasets, customers)?;
+    let mut found = find(connection, wanted.iter().map(|(table, _)| table)).await?;
+    if wanted.iter().any(|(table, _)| !found.contains_key(table)) {
+        make(connection, &wanted, lock_timeout_s).await?;
+        found = find(connection, wanted.iter().map(|(table, _)| table)).await?;
     }
-    prepare_view(connection, &measures_view(dataset), &measures_select(dataset)).await?;
-    if let Some(name) = &dataset.consolidated
-        && !tables.is_empty()
-    {
-        let view = Table { schema: dataset.schema.clone(), name: name.clone() };
-        let made = prepare_view(connection, &view.quoted(), &consolidated_select(dataset, &tables)).await;
-        if made.is_err() {
-            // A table that drifted is a plainer reason than what the server says of the view over it.
-            for (_, table) in &tables {
-                check_columns(connection, table, &dataset.columns).await?;
-            }
-        }
-        made?;
+    let drifts: Vec<Drift> =
+        wanted.iter().filter_map(|(table, dataset)| Drift::of(table, found.get(table), &dataset.columns)).collect();
+    let mut left = Vec::new();
+    if !drifts.is_empty() {
+        left.push(drift_fault(connection, &drifts).await?);
     }
+    let readable = if drifts.is_empty() { views::Tables::AsDescribed } else { views::Tables::Drifted };
+    let views = views::of(datasets, customers)?;
+    left.extend(views::prepare(connection, &views, readable, lock_timeout_s).await?);
+    Ok(left)
+}
+
+fn tables_of<'a>(datasets: &[&'a Dataset], customers: &[Customer]) -> anyhow::Result<Vec<(Table, &'a Dataset)>> {
+    let all = datasets.iter().flat_map(|dataset| customers.iter().map(|customer| (*dataset, customer)));
+    all.map(|(dataset, customer)| Ok((dataset.table_of(customer)?, dataset))).collect()
+}
+
+/// What PostgreSQL's catalog says of a name: a table, a view, or something else that took it.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Relation {
+    /// Which of the wanted names it has, from 0.
+    place: i64,
+    /// `pg_class.relkind`: `r` for a table, `v` for a view.
+    pub(super) kind: String,
+    pub(super) comment: Option<String>,
+    columns: Vec<String>,
+    types: Vec<String>,
+}
+
+/// What the catalog says of these names. Reads the catalog alone: no reader and no load is in its way.
+pub(super) async fn find<'a>(
+    connection: &mut PgConnection,
+    wanted: impl Iterator<Item = &'a Table> + Clone,
+) -> anyhow::Result<HashMap<&'a Table, Relation>> {
+    let schemas: Vec<&str> = wanted.clone().map(|table| table.schema.as_str()).collect();
+    let names: Vec<&str> = wanted.clone().map(|table| table.name.as_str()).collect();
+    let relations: Vec<Relation> = sqlx::query_as(include_str!("table_find.sql"))
+        .bind(schemas)
+        .bind(names)
+        .fetch_all(connection)
+        .await
+        .context("look at the customers' tables")?;
+    let wanted: Vec<&Table> = wanted.collect();
+    let placed = |r: Relation| Some((*wanted.get(usize::try_from(r.place).ok()?)?, r));
+    Ok(relations.into_iter().filter_map(placed).collect())
+}
+
+async fn make(connection: &mut PgConnection, wanted: &[(Table, &Dataset)], lock_timeout_s: u64) -> anyhow::Result<()> {
+    let mut transaction = connection.begin().await.context("make the customers' tables")?;
+    lock(&mut transaction, lock_timeout_s).await?;
+    // Another process may have made them meanwhile.
+    let found = find(&mut transaction, wanted.iter().map(|(table, _)| table)).await?;
+    for (table, dataset) in wanted.iter().filter(|(table, _)| !found.contains_key(table)) {
+        make_schema(&mut transaction, table).await?;
+        create(&mut transaction, table, &dataset.columns).await?;
+    }
+    transaction.commit().await.context("make the customers' tables")
+}
+
+/// One process at a time makes tables and views. No lock of this transaction is waited for longer than that.
+pub(super) async fn lock(connection: &mut PgConnection, lock_timeout_s: u64) -> anyhow::Result<()> {
+    set_lock_timeout(connection, lock_timeout_s).await.context("make tables and views")?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar prepare', 0))")
+        .execute(connection)
+        .await
+        .with_context(|| format!("another bursar is making tables and views; waited {lock_timeout_s} s"))?;
     Ok(())
 }
 
-async fn existing_relations(connection: &mut PgConnection, dataset: &Dataset) -> anyhow::Result<HashSet<String>> {
-    let names: Vec<String> = sqlx::query_scalar(
-        "select c.relname::text from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where n.nspname = $1",
-    )
-    .bind(dataset.schema.as_str())
-    .fetch_all(connection)
-    .await
-    .with_context(|| format!("list the tables of the schema {}", dataset.schema))?;
-    Ok(names.into_iter().collect())
+/// For this transaction only.
+pub(super) async fn set_lock_timeout(connection: &mut PgConnection, seconds: u64) -> sqlx::Result<()> {
+    let set = sqlx::query("select set_config('lock_timeout', $1, true)").bind(format!("{seconds}s"));
+    set.execute(connection).await.map(drop)
+}
+
+async fn make_schema(connection: &mut PgConnection, table: &Table) -> anyhow::Result<()> {
+    let is_there: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+        .bind(table.schema.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .context("look for the customers' schema")?;
+    if is_there {
+        return Ok(());
+    }
+    sqlx::query(AssertSqlSafe(format!("create schema if not exists {}", table.schema.quoted())))
+        .execute(connection)
+        .await
+        .with_context(|| format!("the schema {} (database.schema) does not exist and can't be made", table.schema))?;
+    tracing::info!("created the schema {}", table.schema);
+    Ok(())
 }
 
 async fn create(connection: &mut PgConnection, table: &Table, columns: &[Column]) -> anyhow::Result<()> {
@@ -67,99 +137,89 @@ async fn create(connection: &mut PgConnection, table: &Table, columns: &[Column]
     Ok(())
 }
 
-/// The view a report reads a dataset's measures from: one row per customer and run date.
-fn measures_view(dataset: &Dataset) -> String {
-    format!("bursar.\"load_measures_{}\"", dataset.name)
-}
-
-fn measures_select(dataset: &Dataset) -> String {
-    let ledger = LEDGER_COLUMNS.map(|c| if c == "load_id" { "id as load_id" } else { c });
-    let measures: Vec<String> = dataset.measures.iter().map(super::measure::Measure::view_column).collect();
-    let columns: Vec<&str> = ledger.into_iter().chain(measures.iter().map(String::as_str)).collect();
-    format!("select {} from bursar.loads where dataset = '{}' and is_current", columns.join(", "), dataset.name)
-}
-
-fn consolidated_select(dataset: &Dataset, tables: &[(&Customer, Table)]) -> String {
-    let columns: Vec<String> = dataset.columns.iter().map(|c| c.name.quoted()).collect();
-    let selects: Vec<String> = tables
-        .iter()
-        .map(|(customer, table)| {
-            format!("select '{}'::text as customer, {} from {}", customer.name, columns.join(", "), table.quoted())
-        })
-        .collect();
-    selects.join(" union all ")
-}
-
-/// Makes a view anew when its definition is another than the one it was made from (kept in its comment).
-async fn prepare_view(connection: &mut PgConnection, view: &str, select: &str) -> anyhow::Result<()> {
-    let mark = format!("made by bursar from {}", hex(&Sha256::digest(select)));
-    let comment: Option<String> = sqlx::query_scalar("select obj_description(to_regclass($1), 'pg_class')")
-        .bind(view)
-        .fetch_one(&mut *connection)
-        .await
-        .with_context(|| format!("look at the view {view}"))?;
-    if comment.as_deref() == Some(&mark) {
-        return Ok(());
-    }
-    let created = replace_view(connection, &format!("create or replace view {view} as {select}")).await;
-    if created.as_ref().is_err_and(changes_columns) {
-        // Columns that go or move need a new view; where somebody's own view hangs on it, the server says which.
-        replace_view(connection, &format!("drop view {view}; create view {view} as {select}"))
-            .await
-            .with_context(|| format!("make the view {view} anew"))?;
-    } else {
-        created.with_context(|| format!("make the view {view}"))?;
-    }
-    replace_view(connection, &format!("comment on view {view} is '{mark}'")).await.context("mark the view")
-}
-
-async fn replace_view(connection: &mut PgConnection, statement: &str) -> sqlx::Result<()> {
-    let mut attempt = connection.begin().await?;
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *attempt).await?;
-    attempt.commit().await
-}
-
-/// SQLSTATE 42P16, `invalid_table_definition`: a view can be replaced only by one that has all its columns.
-fn changes_columns(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42P16"))
-}
-
 /// Refuses a table whose columns are not the dataset's.
 ///
 /// # Errors
-/// A configuration fault that names every difference.
+/// A configuration fault that names every difference, and the SQL that mends it.
 pub async fn check_columns(connection: &mut PgConnection, table: &Table, columns: &[Column]) -> anyhow::Result<()> {
-    let found: Vec<(String, String)> = sqlx::query_as(
-        "select attname::text, format_type(atttypid, atttypmod) from pg_attribute
-          where attrelid = to_regclass($1) and attnum > 0 and not attisdropped order by attnum",
-    )
-    .bind(table.quoted())
-    .fetch_all(connection)
-    .await
-    .with_context(|| format!("look at the table {table}"))?;
-    let expected = |name: &str| columns.iter().find(|c| c.name.as_str() == name).map(|c| c.kind.sql_type());
-    let mut differences = Vec::new();
-    for column in columns {
-        match found.iter().find(|(name, _)| name == column.name.as_str()) {
-            None => differences.push(format!("it lacks {} {}", column.name, column.kind.sql_type())),
-            Some((_, kind)) if *kind != column.kind.sql_type() => {
-                differences.push(format!("{} is {kind}, the dataset says {}", column.name, column.kind.sql_type()));
+    let found = find(connection, std::iter::once(table)).await?;
+    match Drift::of(table, found.get(table), columns) {
+        None => Ok(()),
+        Some(drift) => Err(drift_fault(connection, &[drift]).await?),
+    }
+}
+
+/// How a table differs from its dataset.
+struct Drift<'a> {
+    table: &'a Table,
+    differences: Vec<String>,
+    /// What `alter table` is to do about them.
+    repairs: Vec<String>,
+    /// Whether views over the table are in the way of that.
+    blocked: bool,
+}
+
+impl<'a> Drift<'a> {
+    fn of(table: &'a Table, found: Option<&Relation>, columns: &[Column]) -> Option<Self> {
+        let mut drift = Self { table, differences: Vec::new(), repairs: Vec::new(), blocked: false };
+        match found {
+            None => drift.differences.push("it does not exist; bursar migrate makes it".to_owned()),
+            Some(relation) if relation.kind != "r" => {
+                drift.differences.push(format!("{} is not a table", table.quoted()));
             }
-            Some(_) => {}
+            Some(relation) => drift.compare(relation, columns),
+        }
+        (!drift.differences.is_empty()).then_some(drift)
+    }
+
+    fn compare(&mut self, relation: &Relation, columns: &[Column]) {
+        for column in columns {
+            let (name, wanted) = (&column.name, column.kind.sql_type());
+            match relation.columns.iter().zip(&relation.types).find(|(found, _)| *found == name.as_str()) {
+                None => {
+                    self.differences.push(format!("it lacks {name} {wanted}"));
+                    self.repairs.push(format!("add column {} {wanted}", name.quoted()));
+                }
+                Some((_, kind)) if *kind != wanted => {
+                    self.differences.push(format!("{name} is {kind}, the dataset says {wanted}"));
+                    self.repairs.push(format!("alter column {} type {wanted}", name.quoted()));
+                    self.blocked = true;
+                }
+                Some(_) => {}
+            }
+        }
+        for name in relation.columns.iter().filter(|name| columns.iter().all(|c| c.name.as_str() != name.as_str())) {
+            self.differences.push(format!("the dataset does not know its column {name}"));
+            self.repairs.push(format!("drop column \"{}\"", name.replace('"', "\"\"")));
+            self.blocked = true;
         }
     }
-    differences.extend(
-        found
-            .iter()
-            .filter(|(n, _)| expected(n).is_none())
-            .map(|(n, _)| format!("the dataset does not know its column {n}")),
-    );
-    if differences.is_empty() {
-        return Ok(());
+}
+
+/// Every difference, and the statements that mend them, in the order in which the server takes them.
+async fn drift_fault(connection: &mut PgConnection, drifts: &[Drift<'_>]) -> anyhow::Result<anyhow::Error> {
+    let sentences: Vec<String> = drifts
+        .iter()
+        .map(|d| format!("the table {} is not what its dataset describes: {}", d.table, d.differences.join("; ")))
+        .collect();
+    let blocked: Vec<&Table> = drifts.iter().filter(|d| d.blocked).map(|d| d.table).collect();
+    let over = views::over(connection, &blocked).await?;
+    let names: Vec<&str> = over.iter().map(|view| view.name.as_str()).collect();
+    let mut statements = Vec::new();
+    if !names.is_empty() {
+        // In one statement they may stand on each other.
+        statements.push(format!("drop view {};", names.join(", ")));
     }
-    Err(fault::config(format!(
-        "the table {table} is not what its dataset describes: {}; alter the table or the dataset",
-        differences.join("; ")
+    let repaired = drifts.iter().filter(|d| !d.repairs.is_empty());
+    statements.extend(repaired.map(|d| format!("alter table {} {};", d.table.quoted(), d.repairs.join(", "))));
+    let sentences = sentences.join("\n");
+    if statements.is_empty() {
+        return Ok(fault::config(sentences));
+    }
+    Ok(fault::config(format!(
+        "{sentences}; change the dataset, or run: {}{}",
+        statements.join(" "),
+        views::afterwards(&over)
     )))
 }
 

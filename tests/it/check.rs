@@ -4,6 +4,7 @@ use crate::offline::{Offline, project};
 use crate::support::Ran;
 use bursar::config::{Environment, Settings, SettingsFile, schema_of};
 use serde_json::Value;
+use std::os::unix::ffi::OsStrExt;
 
 /// Checks `tests/it/check/wrong`, in which nearly everything is wrong.
 fn check_wrong(more: &[&str]) -> Ran {
@@ -235,6 +236,59 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named_and_not_taken_for_unset() {
+    let folder = Offline::configured();
+    let mut command = folder.command(&["check"]);
+    command.env("DATABASE_URL", std::ffi::OsStr::from_bytes(b"postgres://M\xFCller@there/db"));
+    let run = Ran::of(command.output().expect("start bursar")).code(78);
+    assert_eq!(run.stderr, "environment: DATABASE_URL: is not Unicode text\nerror: 1 problem in config\n");
+}
+
+#[test]
+fn health_asks_the_daemon_whatever_became_of_its_files() {
+    let folder = Offline::configured();
+    folder.write("config/bursar.toml", "[http]\nbind = \"127.0.0.1:1\"\n[engine]\nparallel_tasks = 0\nx =\n");
+    let run = folder.bursar(&["health"]).code(75);
+    assert!(run.stderr.starts_with("error: http://127.0.0.1:1/health: "), "{}", run.stderr);
+    let mut command = folder.command(&["health"]);
+    let run = Ran::of(command.env("BURSAR_HTTP_BIND", "here").output().expect("start bursar")).code(78);
+    assert_eq!(run.stderr, "error: BURSAR_HTTP_BIND is no address: \"here\"\n");
+}
+
+#[test]
+fn two_customers_that_would_read_one_file_are_named() {
+    let said = said_of("customers.toml", |text| text.replace("code = \"C\"", "code = \"A\""));
+    assert_eq!(
+        said,
+        "config/customers.toml:13: customer[2]: agency_c and agency_a would read the same file of the dataset customer_rating\nerror: 1 problem in config\n"
+    );
+    let said = said_of("datasets/customer_rating.toml", |text| text.replace(" {customer.code}", ""));
+    assert_eq!(
+        said,
+        "config/datasets/customer_rating.toml:5: file: all 4 customers would read the same file; write {customer} in it\nerror: 1 problem in config\n"
+    );
+}
+
+#[test]
+fn a_configuration_with_nothing_to_do_is_a_problem() {
+    let folder = Offline::configured();
+    std::fs::rename(folder.path("config/jobs"), folder.path("config/job")).expect("move it");
+    std::fs::rename(folder.path("config/datasets"), folder.path("config/dataset")).expect("move it");
+    std::fs::remove_dir_all(folder.path("config/reports")).expect("remove it");
+    folder.write("config/customers.toml", "");
+    let run = folder.bursar(&["check"]).code(78);
+    insta::assert_snapshot!(run.stderr, @r"
+    config/customers.toml: there is no customer; each is a [[customer]]
+    config/datasets/*.toml: there is no dataset
+    config/jobs/*.toml: there is no job
+    error: 3 problems in config
+    ");
+    folder.write("config/jobs", "a file in its place");
+    let run = folder.bursar(&["check"]).code(78);
+    assert!(run.stderr.contains("config/jobs: can't be read: Not a directory"), "{}", run.stderr);
 }
 
 #[test]

@@ -1,5 +1,13 @@
 //! The integration tests: one binary that links once. Names say the law that is held.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test that meets what it does not expect shall stop, and its helpers are no library"
+)]
+
 mod offline;
 mod running;
 mod support;
@@ -16,3 +24,4 @@ mod parse;
 mod schedule;
 mod schemas;
 mod serve;
+mod tables;

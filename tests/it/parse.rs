@@ -18,11 +18,10 @@ fn parse(folder: &Offline, file: &str) -> (Value, String, Vec<Value>) {
     (run.json(), folder.read("valid.csv"), rejects)
 }
 
-/// A dataset of its own with these columns.
+/// Adds a dataset with these columns to the folder's configuration.
 fn dataset(folder: &Offline, text: &str) {
-    folder.write("config/customers.toml", "");
-    folder
-        .write("config/datasets/d.toml", format!("name = \"d\"\nfile = \"d.csv\"\ntable = \"d_{{customer}}\"\n{text}"));
+    let head = "name = \"d\"\nfile = \"d_{customer}.csv\"\ntable = \"d_{customer}\"\n";
+    folder.write("config/datasets/d.toml", format!("{head}{text}"));
 }
 
 fn parse_own(folder: &Offline, file: &str) -> String {
@@ -151,7 +150,7 @@ fn valid_rows_have_the_datasets_columns_whatever_the_files_order() {
 
 #[test]
 fn a_null_is_nothing_and_an_empty_text_is_two_quotes() {
-    let folder = Offline::new();
+    let folder = Offline::configured();
     let rules = "[[column]]\nname = \"a\"\ntype = \"text\"\nnullable = true\n[[column]]\nname = \"b\"\ntype = \"text\"\nnullable = true\n";
     dataset(&folder, &format!("[dialect]\nnull = [\"NULL\", \"-\"]\ntrim = true\ndelimiter = \";\"\n{rules}"));
     folder.write("in.csv", "a;b\nNULL;\"NULL\"\n - ;  x  \n;\"\"\n\" y \";\"q\"\"q\"\na,b;\"line\r\nend\"\n");
@@ -212,6 +211,41 @@ fn a_header_that_does_not_fit_is_a_data_fault_that_says_how() {
     folder.write("in.csv", "customer_number,customer_rating,customer_number,status\n1,2,3,low-value\n");
     let run = folder.bursar(&["parse", "customer_rating", "in.csv"]).code(65);
     insta::assert_snapshot!(run.stderr, @r#"error: in.csv: line 1: the header does not fit: the column "customer_number" is there 2 times; the column "customer_rating_limit" is missing; the column "customer_status" is missing; the column "status" is not expected; expected customer_number, customer_rating, customer_rating_limit, customer_status (in any order), found "customer_number", "customer_rating", "customer_number", "status""#);
+}
+
+#[test]
+fn an_earlier_result_stays_until_the_next_is_whole() {
+    let folder = Offline::new();
+    folder.write("valid.csv", "kept");
+    folder.write("rejects.jsonl", "kept");
+    folder.write("in.csv", "wrong,header\n1,2\n");
+    let outputs = ["--valid", "valid.csv", "--rejects", "rejects.jsonl"];
+    folder.bursar(&[&["parse", "customer_rating", "in.csv"], &outputs[..]].concat()).code(65);
+    assert_eq!((folder.read("valid.csv"), folder.read("rejects.jsonl")), ("kept".to_owned(), "kept".to_owned()));
+    std::os::unix::fs::symlink("valid.csv", folder.path("link.csv")).expect("a link");
+    folder.write("in.csv", ratings(&["1,2,3,low-value"]));
+    folder.bursar(&["parse", "customer_rating", "in.csv", "--valid", "link.csv"]).code(0);
+    assert!(folder.path("link.csv").is_symlink());
+    assert!(folder.read("valid.csv").ends_with("\n1,2,3,low-value\n"));
+    let drafts = std::fs::read_dir(folder.path("")).expect("the folder").flatten();
+    assert_eq!(drafts.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
+}
+
+#[test]
+fn what_fails_before_a_result_is_told_to_programs_too() {
+    let folder = Offline::configured();
+    let told = |arguments: &[&str], code: i32| {
+        let run = folder.bursar(&[arguments, &["--json"]].concat()).code(code);
+        let error = run.json()["error"].clone();
+        assert_eq!(run.messages(), format!("error: {}", error["message"].as_str().expect("a message")));
+        error["fault"].as_str().expect("a fault").to_owned()
+    };
+    assert_eq!(told(&["parse", "customer_rating", "none.csv"], 65), "data");
+    assert_eq!(told(&["parse", "customer_ratings", "none.csv"], 64), "usage");
+    assert_eq!(told(&["run-job", "nothing"], 64), "usage");
+    folder.write("config/customers.toml", "[[customer");
+    assert_eq!(told(&["jobs"], 78), "config");
+    assert_eq!(told(&["run-job", "customer-ratings"], 78), "config");
 }
 
 #[test]

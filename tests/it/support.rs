@@ -17,6 +17,7 @@ static SERVER: tokio::sync::Mutex<Weak<Server>> = tokio::sync::Mutex::const_new(
 /// Databases are made one at a time: they are copies of a template that nobody else may be using.
 static CREATING: Mutex<()> = Mutex::new(());
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Server {
     Given(String),
     Private(Embedded),
@@ -82,6 +83,7 @@ pub struct Ran {
 }
 
 impl Ran {
+    #[expect(clippy::needless_pass_by_value, reason = "it is read up here")]
     pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),

@@ -101,9 +101,9 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     database.close().await?;
     let figures = measured?;
     if arguments.json {
-        show::json(&figures)?
+        show::json(&figures)?;
     } else {
-        print(&figures)?
+        print(&figures)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use super::{HEADER, Today};
 use crate::support::ratings;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 
 /// UTF-16 with a byte order mark.
@@ -17,10 +18,24 @@ async fn a_missing_file_is_named_with_the_pattern_that_nothing_matches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_inbox_is_a_missing_file() {
+async fn an_inbox_that_cannot_be_searched_is_no_missing_delivery() {
     let today = Today::new().await;
     std::fs::remove_dir_all(today.world.path("inbox")).expect("remove it");
-    today.is_refused(&["no file of agency_a for 2025-05-14"]).await;
+    today.fails(78, &["load[agency_a] failed (config)", "/inbox can't be searched", "BURSAR_INBOX_DIR"]).await;
+    today.world.write("inbox", "a file in its place");
+    today.fails(78, &["/inbox can't be searched", "BURSAR_INBOX_DIR"]).await;
+    std::fs::remove_file(today.world.path("inbox")).expect("remove it");
+    today.world.write("inbox/ratings", "a file in place of its folder");
+    today.fails(78, &["can't look for", "Not a directory"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_no_text_or_hidden_are_passed_over() {
+    let today = Today::new().await;
+    today.world.write("inbox/ratings/.Customer Rating Agency A Inc.csv", "half delivered");
+    let name = std::ffi::OsStr::from_bytes(b"Customer Rating Agency A Inc M\xFCller.csv");
+    std::fs::write(today.world.path("inbox/ratings").join(name), "x").expect("write a file");
+    today.loads(ratings(&["9,9,9,low-value"]), &["(9,9,9,low-value)"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +172,7 @@ async fn a_header_of_half_a_million_columns_is_refused_in_one_short_message() {
     today.world.deliver("A", format!("{HEADER}{}\n1,2,3,low-value\n", ",x".repeat(500_000)));
     let ran = today.run().code(65);
     assert!(ran.messages().len() < 5_000, "{} bytes", ran.messages().len());
-    today.is_refused(&["the column \"x\" is not expected", "(500004 in all)"]).await;
+    today.is_refused(&["the column \"x\" is not expected", "and 499990 more; expected", "and 499994 more"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

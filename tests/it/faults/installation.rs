@@ -147,6 +147,21 @@ async fn a_report_whose_sql_fails_says_what_the_server_says_once_and_the_loads_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_sql_would_write_is_refused_and_writes_nothing() {
+    let world = delivered().await;
+    let function = "create table touched (n integer);
+        create function touch() returns bigint language sql as 'insert into touched values (1) returning n'";
+    sqlx::raw_sql(function).execute(&mut world.connect().await).await.expect("a function");
+    world.edit("reports/customer_rating_aggregate.sql", |text| {
+        text.replace("high_value_count,", "touch() as high_value_count,")
+    });
+    let ran = world.bursar(&TODAY).code(78);
+    assert_says(&ran, &["report failed (config)", "cannot execute INSERT in a read-only transaction"]);
+    assert_eq!(world.scalar::<i64>("select count(*) from touched").await, 0);
+    assert_eq!(world.report("20250514"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_to_the_output_folder_is_followed() {
     let world = delivered().await;
     std::fs::rename(world.path("output"), world.path("elsewhere")).expect("move it");
@@ -161,29 +176,14 @@ async fn a_file_or_folder_that_may_not_be_used_is_a_configuration_fault() {
         return;
     }
     let world = delivered().await;
-    let file = world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
     let permit = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
+    let file = world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
     permit(world.dir.path(), 0o755);
-    permit(&world.path("output"), 0o777);
-    permit(&world.path("state"), 0o777);
-    permit(&world.path("state/spool"), 0o777);
     permit(&file, 0o600);
-    let as_nobody = || {
-        let mut command = world.command(&[&TODAY[..], &["--customer", "agency_a"]].concat());
-        command.uid(65534).gid(65534);
-        Running::of(&mut command).ended()
-    };
-    let ran = as_nobody().await.code(78);
-    assert_says(&ran, &["load[agency_a] failed (config)", "Customer Rating Agency A Inc.csv", "Permission denied"]);
-    permit(&file, 0o644);
-    permit(&world.path("inbox/ratings"), 0o700);
-    let ran = as_nobody().await.code(78);
-    assert_says(&ran, &["load[agency_a] failed (config)", "inbox/ratings", "Permission denied"]);
-    permit(&world.path("inbox/ratings"), 0o755);
-    permit(&world.path("output"), 0o755);
-    let ran = as_nobody().await.code(78);
+    let as_nobody = |arguments: &[&str]| Running::of(world.command(arguments).uid(65534).gid(65534)).ended();
+    let ran = as_nobody(&["parse", "customer_rating", &file.to_string_lossy()]).await.code(78);
+    assert_says(&ran, &["can't open", "Customer Rating Agency A Inc.csv", "Permission denied"]);
+    let ran = as_nobody(&TODAY).await.code(78);
     assert_says(&ran, &["the output folder", "can't be written to", "Permission denied"]);
     assert_yesterday(&world).await;
-    permit(&world.path("output"), 0o777);
-    as_nobody().await.code(0);
 }

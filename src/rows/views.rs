@@ -1,0 +1,295 @@
+//! The views over the customers' tables and over the ledger, each marked with what it was made from.
+//!
+//! A view is made anew only where its definition is another one; what was granted on it is kept. What
+//! somebody else made is never touched.
+
+use super::dataset::Dataset;
+use super::measure::{LEDGER_COLUMNS, Measure};
+use super::source::hex;
+use super::table::{Relation, find, lock, set_lock_timeout};
+use crate::config::{Customer, Ident, Table};
+use crate::fault::{self, Fault};
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// How the comment on every view begins that is ours.
+const MARK: &str = "made by bursar from ";
+
+/// While a view is waited for, its new readers queue behind us: not for longer than that.
+const LONGEST_WAIT_S: u64 = 5;
+
+/// A view as it should be.
+pub(super) struct View {
+    name: Table,
+    columns: Vec<String>,
+    select: String,
+    over: Vec<Table>,
+    need: Need,
+}
+
+/// Who can't do without a view.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Reports read it: without it there is no start.
+    Reports,
+    /// People read it. Loading does not fail because one of them has a query open; it follows at the next start.
+    People,
+}
+
+/// Whether the tables below a view have the columns it shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// All have.
+    AsDescribed,
+    /// Some have not.
+    Drifted,
+}
+
+/// The views of these datasets.
+pub(super) fn of(datasets: &[&Dataset], customers: &[Customer]) -> anyhow::Result<Vec<View>> {
+    let mut views = Vec::new();
+    for dataset in datasets {
+        views.push(measures(dataset)?);
+        if let Some(name) = dataset.consolidated.clone().filter(|_| !customers.is_empty()) {
+            views.push(consolidated(dataset, name, customers)?);
+        }
+    }
+    Ok(views)
+}
+
+/// The view a report reads a dataset's measures from: one row per customer and run date.
+fn measures(dataset: &Dataset) -> anyhow::Result<View> {
+    let ledger = LEDGER_COLUMNS.map(|c| if c == "load_id" { "id as load_id" } else { c });
+    let measures: Vec<String> = dataset.measures.iter().map(Measure::view_column).collect();
+    let selected: Vec<&str> = ledger.into_iter().chain(measures.iter().map(String::as_str)).collect();
+    let names = LEDGER_COLUMNS.into_iter().chain(dataset.measures.iter().map(|m| m.name.as_str()));
+    Ok(View {
+        name: Table {
+            schema: Ident::parse("bursar")?,
+            name: Ident::parse(&format!("load_measures_{}", dataset.name))?,
+        },
+        columns: names.map(str::to_owned).collect(),
+        select: format!(
+            "select {} from bursar.loads where dataset = '{}' and is_current",
+            selected.join(", "),
+            dataset.name
+        ),
+        over: Vec::new(),
+        need: Need::Reports,
+    })
+}
+
+fn consolidated(dataset: &Dataset, name: Ident, customers: &[Customer]) -> anyhow::Result<View> {
+    let columns: Vec<String> = dataset.columns.iter().map(|c| c.name.quoted()).collect();
+    let over = customers.iter().map(|c| dataset.table_of(c)).collect::<anyhow::Result<Vec<Table>>>()?;
+    let select = |(customer, table): (&Customer, &Table)| {
+        format!("select '{}'::text as customer, {} from {}", customer.name, columns.join(", "), table.quoted())
+    };
+    let selects: Vec<String> = customers.iter().zip(&over).map(select).collect();
+    let names = std::iter::once("customer").chain(dataset.columns.iter().map(|c| c.name.as_str()));
+    Ok(View {
+        name: Table { schema: dataset.schema.clone(), name },
+        columns: names.map(str::to_owned).collect(),
+        select: selects.join(" union all "),
+        over,
+        need: Need::People,
+    })
+}
+
+/// Makes the views that are lacking or were made from another definition; gives why some are left as they are.
+pub(super) async fn prepare(
+    connection: &mut PgConnection,
+    views: &[View],
+    tables: Tables,
+    lock_timeout_s: u64,
+) -> anyhow::Result<Vec<anyhow::Error>> {
+    let found = find(connection, views.iter().map(|view| &view.name)).await?;
+    let mut left = Vec::new();
+    for view in views {
+        if view.is_made(found.get(&view.name))? {
+            continue;
+        }
+        match view.make(connection, lock_timeout_s).await {
+            Err(error) if view.may_wait(&error, tables) => {
+                let context = format!("the view {} is left as it is until the next start", view.name);
+                left.push(error.context(context));
+            }
+            made => made?,
+        }
+    }
+    Ok(left)
+}
+
+impl View {
+    /// Whether it is there as it should be.
+    fn is_made(&self, found: Option<&Relation>) -> anyhow::Result<bool> {
+        let Some(relation) = found else { return Ok(false) };
+        let comment = relation.comment.as_deref().unwrap_or_default();
+        if relation.kind != "v" || !comment.starts_with(MARK) {
+            return Err(fault::config(format!(
+                "the name {} is taken by something that bursar did not make; it is left alone: \
+                 rename it, or give the dataset's view another name",
+                self.name
+            )));
+        }
+        Ok(comment == self.mark())
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK}{}", hex(&Sha256::digest(&self.select)))
+    }
+
+    fn may_wait(&self, error: &anyhow::Error, tables: Tables) -> bool {
+        self.need == Need::People && (tables == Tables::Drifted || fault::judge(error) == Fault::Transient)
+    }
+
+    async fn make(&self, connection: &mut PgConnection, lock_timeout_s: u64) -> anyhow::Result<()> {
+        let context = || format!("make the view {}", self.name);
+        let wait_s = lock_timeout_s.min(LONGEST_WAIT_S);
+        let mut transaction = connection.begin().await.with_context(context)?;
+        lock(&mut transaction, lock_timeout_s).await?;
+        let found = find(&mut transaction, std::iter::once(&self.name)).await?;
+        if self.is_made(found.get(&self.name))? {
+            return transaction.rollback().await.with_context(context);
+        }
+        set_lock_timeout(&mut transaction, wait_s).await.with_context(context)?;
+        if let Err(error) = self.replace(&mut transaction).await {
+            transaction.rollback().await.with_context(context)?;
+            return Err(self.explained(connection, error, wait_s).await?);
+        }
+        transaction.commit().await.with_context(context)?;
+        tracing::info!("made the view {}", self.name);
+        Ok(())
+    }
+
+    async fn replace(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let mut attempt = connection.begin().await?;
+        let statement = format!("create or replace view {} as {}", self.name.quoted(), self.select);
+        match execute(&mut attempt, statement).await {
+            Ok(()) => attempt.commit().await?,
+            Err(error) if has_code(&error, COLUMNS_CHANGE) => {
+                attempt.rollback().await?;
+                self.make_anew(connection).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        execute(connection, format!("comment on view {} is '{}'", self.name.quoted(), self.mark())).await
+    }
+
+    /// Columns that go or move need a new view, on which the same is granted as on the old one.
+    async fn make_anew(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let grants = self.grants(connection).await?;
+        execute(connection, format!("drop view {}", self.name.quoted())).await?;
+        execute(connection, format!("create view {} as {}", self.name.quoted(), self.select)).await?;
+        for by_default in self.grants(connection).await? {
+            execute(connection, by_default.take).await?;
+        }
+        let remains = |name: &str| self.columns.iter().any(|column| column == name);
+        for grant in grants.into_iter().filter(|g| g.column_name.as_deref().is_none_or(remains)) {
+            execute(connection, grant.give).await?;
+        }
+        Ok(())
+    }
+
+    async fn grants(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Grant>> {
+        sqlx::query_as(include_str!("views_grants.sql")).bind(self.name.quoted()).fetch_all(connection).await
+    }
+
+    /// What the server's refusal means to an operator.
+    async fn explained(
+        &self,
+        connection: &mut PgConnection,
+        error: sqlx::Error,
+        waited_s: u64,
+    ) -> anyhow::Result<anyhow::Error> {
+        let name = &self.name;
+        if has_code(&error, LOCK_NOT_AVAILABLE) {
+            let holders = self.holders(connection).await?.join(", ");
+            let holders = if holders.is_empty() { "somebody".to_owned() } else { holders };
+            return Ok(fault::transient(format!(
+                "the view {name}, or a table below it, is in use by {holders}; waited {waited_s} s, try again"
+            )));
+        }
+        if has_code(&error, HAS_DEPENDENTS) {
+            let above: Vec<String> = over(connection, &[name]).await?.into_iter().map(|view| view.name).collect();
+            let above = above.join(", ");
+            return Ok(fault::config(format!(
+                "the columns of the view {name} change, so that it must be made anew, but {above} stands on it: \
+                 keep its definition (pg_get_viewdef), drop view {above}; run bursar migrate; then make it again"
+            )));
+        }
+        Ok(anyhow::Error::new(error).context(format!("make the view {name}")))
+    }
+
+    /// Who has the view open, or is loading a table below it.
+    async fn holders(&self, connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+        let below: Vec<String> = self.over.iter().map(Table::quoted).collect();
+        sqlx::query_scalar(include_str!("views_holders.sql"))
+            .bind(self.name.quoted())
+            .bind(below)
+            .fetch_all(connection)
+            .await
+            .context("look who uses a view")
+    }
+}
+
+/// SQLSTATE `invalid_table_definition`: a view can be replaced only by one that has all its columns.
+const COLUMNS_CHANGE: &str = "42P16";
+
+/// SQLSTATE `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// SQLSTATE `dependent_objects_still_exist`.
+const HAS_DEPENDENTS: &str = "2BP01";
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(code))
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) -> sqlx::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}
+
+#[derive(sqlx::FromRow)]
+struct Grant {
+    column_name: Option<String>,
+    give: String,
+    take: String,
+}
+
+/// A view over a relation, or over such a view.
+#[derive(sqlx::FromRow)]
+pub(super) struct Over {
+    /// Its name with its schema, quoted where it must be.
+    pub(super) name: String,
+    is_ours: bool,
+}
+
+/// The views that stand on these relations; ours come first.
+pub(super) async fn over(connection: &mut PgConnection, relations: &[&Table]) -> anyhow::Result<Vec<Over>> {
+    if relations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = relations.iter().map(|relation| relation.quoted()).collect();
+    sqlx::query_as(include_str!("views_over.sql"))
+        .bind(names)
+        .fetch_all(connection)
+        .await
+        .context("look for views over a table")
+}
+
+/// What is to be done when these were dropped: a comment of SQL, so that the statements before it can be pasted with it.
+pub(super) fn afterwards(dropped: &[Over]) -> String {
+    let sentences: Vec<String> = dropped
+        .iter()
+        .map(|view| {
+            if view.is_ours {
+                format!("bursar migrate makes {} again, grants on it are yours to give again", view.name)
+            } else {
+                format!("{} is not ours: keep its definition first, and make it again last", view.name)
+            }
+        })
+        .collect();
+    if sentences.is_empty() { String::new() } else { format!(" -- {}", sentences.join("; ")) }
+}
