@@ -192,7 +192,7 @@ impl App {
             let Some(schedule) = &job.schedule else { continue };
             match schedule.next_after(self.clock.now()) {
                 Some(due) => {
-                    info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression())
+                    info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression());
                 }
                 None => warn!(job.name = %job.name, "{} is never due", job.name),
             }

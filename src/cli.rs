@@ -17,7 +17,7 @@ mod signals;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
-use crate::telemetry;
+use crate::telemetry::{self, Detail};
 use clap::{Parser, Subcommand};
 use progress::Bars;
 use serde_json::json;
@@ -25,7 +25,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tracing::level_filters::LevelFilter;
 
 /// Wrong usage, after `sysexits.h`.
 const USAGE: u8 = 64;
@@ -114,12 +113,11 @@ impl Context {
 
     /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
     fn log_quietly(&self) {
-        let level = if Bars::are_shown() { LevelFilter::OFF } else { LevelFilter::INFO };
-        self.log(level);
+        self.log(if Bars::are_shown() { Detail::Alarms } else { Detail::Info });
     }
 
-    fn log(&self, level: LevelFilter) {
-        telemetry::start(level, self.environment.var("RUST_LOG"), self.bars.suspend());
+    fn log(&self, detail: Detail) {
+        telemetry::start(detail, self.environment.var("RUST_LOG"), self.bars.suspend());
     }
 }
 

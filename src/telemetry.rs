@@ -2,20 +2,34 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Takes the place of stderr, so that lines don't run into progress bars.
 pub type Suspend = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
-/// Starts logging. `level` is used where `directives` (the variable `RUST_LOG`) says nothing.
-pub fn start(level: LevelFilter, directives: Option<&str>, suspend: Suspend) {
-    let filter = match directives {
-        Some(directives) => EnvFilter::new(directives),
-        // What libraries say of themselves at every start is no news to an operator.
-        None => EnvFilter::new(format!("{level},sqlx={0},tokio_cron_scheduler={0}", level.min(LevelFilter::WARN))),
-    };
+/// What is logged where the variable `RUST_LOG` says nothing. What libraries say of themselves at every start is
+/// no news to an operator.
+#[derive(Clone, Copy, Debug)]
+pub enum Detail {
+    /// Everything an operator may want to know.
+    Info,
+    /// What is alarming and is not in the command's own result, which tells how each task ended.
+    Alarms,
+}
+
+impl Detail {
+    const fn directives(self) -> &'static str {
+        match self {
+            Self::Info => "info,sqlx=warn,tokio_cron_scheduler=warn",
+            Self::Alarms => "warn,bursar::engine=off,bursar::tasks=off",
+        }
+    }
+}
+
+/// Starts logging; `directives` is the variable `RUST_LOG`.
+pub fn start(detail: Detail, directives: Option<&str>, suspend: Suspend) {
+    let filter = EnvFilter::new(directives.unwrap_or(detail.directives()));
     let writer = Stderr { suspend };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = if std::io::stderr().is_terminal() {

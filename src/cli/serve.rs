@@ -3,11 +3,11 @@
 use super::{Context, signals};
 use crate::app::App;
 use crate::clock::Clock;
+use crate::telemetry::Detail;
 use std::process::ExitCode;
-use tracing::level_filters::LevelFilter;
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
-    context.log(LevelFilter::INFO);
+    context.log(Detail::Info);
     let stop = signals::stop_token()?;
     let building = Box::pin(App::build(context.settings()?, Clock::system()));
     let Some(app) = stop.run_until_cancelled(building).await.transpose()? else { return Ok(ExitCode::SUCCESS) };

@@ -13,11 +13,12 @@ use uuid::Uuid;
 /// # Errors
 /// A transient fault when the run is no longer open.
 pub async fn hold_open(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<()> {
-    let open: Option<i32> = sqlx::query_scalar("select 1 from bursar.runs where id = $1 and state = 'running' for share")
-        .bind(run)
-        .fetch_optional(connection)
-        .await
-        .context("look whether the run is still open")?;
+    let open: Option<i32> =
+        sqlx::query_scalar("select 1 from bursar.runs where id = $1 and state = 'running' for share")
+            .bind(run)
+            .fetch_optional(connection)
+            .await
+            .context("look whether the run is still open")?;
     open.map(drop).ok_or_else(|| {
         fault::transient(format!("run {run} was taken for dead and closed meanwhile; nothing was changed"))
     })

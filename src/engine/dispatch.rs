@@ -56,7 +56,8 @@ async fn dispatch_job(
     items: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Option<Opened>> {
-    let since = occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
+    let since =
+        occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
     let due = judge_due(schedule, job.catchup, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;

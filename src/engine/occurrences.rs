@@ -24,12 +24,7 @@ pub struct Occurrence {
 ///
 /// # Errors
 /// What the server says.
-pub async fn watermark(
-    pool: &PgPool,
-    job: &str,
-    schedule: &str,
-    now: DateTime<Utc>,
-) -> anyhow::Result<DateTime<Utc>> {
+pub async fn watermark(pool: &PgPool, job: &str, schedule: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
     let known: Option<(String, DateTime<Utc>)> = sqlx::query_as(
         "select schedule, greatest(watched_since, (select max(due_at) from bursar.occurrences where job = $1))
            from bursar.schedules where job = $1",

@@ -30,12 +30,7 @@ fn data_dir() -> TempDir {
 }
 
 fn options(data_dir: &Path) -> Options {
-    Options {
-        data_dir: data_dir.to_path_buf(),
-        binaries: None,
-        account: None,
-        database: DATABASE.to_owned(),
-    }
+    Options { data_dir: data_dir.to_path_buf(), binaries: None, account: None, database: DATABASE.to_owned() }
 }
 
 async fn start(data_dir: &Path) -> Embedded {
@@ -47,17 +42,12 @@ async fn refusal(options: &Options) -> String {
 }
 
 async fn connect(server: &Embedded) -> PgConnection {
-    PgConnection::connect_with(&server.connect_options())
-        .await
-        .unwrap()
+    PgConnection::connect_with(&server.connect_options()).await.unwrap()
 }
 
 async fn ask(server: &Embedded, query: &'static str) -> String {
     let mut connection = connect(server).await;
-    sqlx::query_scalar(query)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
 }
 
 async fn keep_a_row(server: &Embedded) {
@@ -82,23 +72,13 @@ fn server_pid(data_dir: &Path) -> Pid {
 fn user_in_another_process(data_dir: &Path) -> Child {
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("{module}::sharing::a_user_in_another_process"),
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("{module}::sharing::a_user_in_another_process"), "--ignored", "--nocapture"])
         .env(DATA_DIR, data_dir)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(
-        lines
-            .map_while(Result::ok)
-            .any(|line| line.ends_with("in use")),
-        "it did not start"
-    );
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("in use")), "it did not start");
     child
 }
 
@@ -114,10 +94,7 @@ async fn a_first_start_makes_the_cluster_and_the_database() {
     let server = start(home.path()).await;
 
     assert_eq!(server.origin(), Origin::Created);
-    assert_eq!(
-        ask(&server, "select current_database()::text").await,
-        DATABASE
-    );
+    assert_eq!(ask(&server, "select current_database()::text").await, DATABASE);
     assert_eq!(ask(&server, "show server_encoding").await, "UTF8");
     assert_eq!(ask(&server, "show data_checksums").await, "on");
     assert!(server.binaries().join("postgres").is_file());
@@ -179,10 +156,7 @@ async fn it_listens_on_no_network_and_only_its_account_reaches_the_socket() {
     let network_rules = "select count(*)::text from pg_hba_file_rules
         where type <> 'local' and auth_method <> 'reject'";
     assert_eq!(ask(&server, network_rules).await, "0");
-    let mode = fs::metadata(server.socket_dir())
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(server.socket_dir()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     server.stop().await.unwrap();
 }
@@ -207,17 +181,9 @@ async fn a_path_and_a_database_may_have_any_name() {
     let odd = home.path().join("a, \"b\" 'c' -D é");
     let database = r#"it's "mine""#.to_owned();
 
-    let server = Embedded::start(&Options {
-        database: database.clone(),
-        ..options(&odd)
-    })
-    .await
-    .unwrap();
+    let server = Embedded::start(&Options { database: database.clone(), ..options(&odd) }).await.unwrap();
 
-    assert_eq!(
-        ask(&server, "select current_database()::text").await,
-        database
-    );
+    assert_eq!(ask(&server, "select current_database()::text").await, database);
     let joined = start(&odd).await;
     assert_eq!(joined.origin(), Origin::Joined);
     joined.stop().await.unwrap();

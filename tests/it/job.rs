@@ -9,15 +9,20 @@ async fn the_real_files_give_exactly_the_expected_report() {
     let folder = real_data().expect("BURSAR_REAL_DATA").join("ratings");
     let world = World::new().await;
     for code in ["A", "B", "C", "D"] {
-        world.deliver(code, std::fs::read(folder.join(format!("Customer Rating Agency {code} Inc.csv"))).expect("a real file"));
+        world.deliver(
+            code,
+            std::fs::read(folder.join(format!("Customer Rating Agency {code} Inc.csv"))).expect("a real file"),
+        );
     }
     world.run_job("2025-05-13", &[]).code(0);
-    let expected = std::fs::read_to_string(folder.join("expected_Customer_Rating_Aggregate_Report_20250513.csv")).expect("the expected report");
+    let expected = std::fs::read_to_string(folder.join("expected_Customer_Rating_Aggregate_Report_20250513.csv"))
+        .expect("the expected report");
     assert_eq!(world.report("20250513").expect("a report"), expected);
-    let bad: Vec<String> = sqlx::query_scalar("select payload ->> 'customer_number' from bursar.file_invalid_rows order by id")
-        .fetch_all(&world.pool().await)
-        .await
-        .expect("the quarantine");
+    let bad: Vec<String> =
+        sqlx::query_scalar("select payload ->> 'customer_number' from bursar.file_invalid_rows order by id")
+            .fetch_all(&world.pool().await)
+            .await
+            .expect("the quarantine");
     let mut bad = bad;
     bad.sort();
     assert_eq!(bad, ["1111892055x", "11118d14971", "11119b88202", "z1111753583"]);
@@ -31,15 +36,15 @@ async fn a_run_loads_the_good_rows_and_keeps_the_bad_ones_with_every_reason() {
     let run = world.run_job("2025-05-13", &["--json"]).code(0).json();
     assert_eq!(run["state"], "succeeded");
     assert_eq!(world.rows("agency_b").await, ["(1,2,3,low-value)"]);
-    let reject: Value = world
-        .scalar("select to_jsonb(r) - 'id' - 'created_at' - 'load_id' from bursar.file_invalid_rows as r")
-        .await;
+    let reject: Value =
+        world.scalar("select to_jsonb(r) - 'id' - 'created_at' - 'load_id' from bursar.file_invalid_rows as r").await;
     assert_eq!(reject["line"], 3);
     assert_eq!(reject["byte_offset"], 88);
     assert_eq!(reject["byte_length"], 50);
     assert_eq!(reject["error_class"], "type");
     assert_eq!(reject["payload"]["customer_rating"], "9999999999");
-    let codes: Vec<&str> = reject["errors"].as_array().expect("errors").iter().map(|e| e["code"].as_str().expect("a code")).collect();
+    let codes: Vec<&str> =
+        reject["errors"].as_array().expect("errors").iter().map(|e| e["code"].as_str().expect("a code")).collect();
     assert_eq!(codes, ["not_an_integer", "out_of_range", "null", "too_long"]);
     let raw: Vec<u8> = world.scalar("select raw from bursar.file_invalid_rows").await;
     assert_eq!(raw, b"x,9999999999,,far too long a status for a column\r\n");
@@ -120,7 +125,8 @@ async fn the_sidecar_says_where_each_number_comes_from() {
     let world = World::new().await;
     world.deliver_all();
     world.run_job("2025-05-13", &[]).code(0);
-    let sidecar = std::fs::read_to_string(world.path("output/Customer_Rating_Aggregate_Report_20250513.csv.json")).expect("a sidecar");
+    let sidecar = std::fs::read_to_string(world.path("output/Customer_Rating_Aggregate_Report_20250513.csv.json"))
+        .expect("a sidecar");
     let sidecar: Value = serde_json::from_str(&sidecar).expect("JSON");
     assert_eq!(sidecar["inputs"].as_array().expect("inputs").len(), 4);
     assert_eq!(sidecar["inputs"][0]["file_name"], "Customer Rating Agency A Inc.csv");
@@ -145,7 +151,10 @@ async fn a_sum_of_money_keeps_every_digit_on_its_way_to_the_report() {
     let world = World::new().await;
     world.deliver_all();
     world.edit("datasets/customer_rating.toml", |text| {
-        text.replace("name = \"customer_rating\"\ntype = \"integer\"", "name = \"customer_rating\"\ntype = \"numeric(20,2)\"")
+        text.replace(
+            "name = \"customer_rating\"\ntype = \"integer\"",
+            "name = \"customer_rating\"\ntype = \"numeric(20,2)\"",
+        )
     });
     world.deliver("A", ratings(&["1,123456789012345678.91,3,low-value", "2,0.59,3,low-value"]));
     world.run_job("2025-05-13", &[]).code(0);

@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex};
 /// A dataset compiled from the text of its file.
 fn dataset(text: &str) -> Dataset {
     let mut problems = Problems::default();
-    let source = Source::of("laws.toml", format!("name = \"laws\"\nfile = \"x.csv\"\ntable = \"laws_{{customer}}\"\n{text}"));
+    let source =
+        Source::of("laws.toml", format!("name = \"laws\"\nfile = \"x.csv\"\ntable = \"laws_{{customer}}\"\n{text}"));
     let schema = Ident::parse("public").expect("a name");
     let customers: [Customer; 0] = [];
     let dataset = source
@@ -66,5 +67,9 @@ fn take_apart(folder: &Path, bytes: &[u8], dataset: &Dataset) -> anyhow::Result<
 
 /// Line ends in a text: LF, CR or CR LF.
 fn line_ends(bytes: &[u8]) -> usize {
-    bytes.iter().enumerate().filter(|(i, b)| **b == b'\r' || (**b == b'\n' && (*i == 0 || bytes[i - 1] != b'\r'))).count()
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(i, b)| **b == b'\r' || (**b == b'\n' && (*i == 0 || bytes[i - 1] != b'\r')))
+        .count()
 }

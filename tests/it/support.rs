@@ -48,7 +48,8 @@ impl Server {
     fn url(&self, database: &str) -> String {
         match self {
             Self::Given(url) => {
-                let (base, query) = url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
+                let (base, query) =
+                    url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
                 let server = base.rsplit_once('/').expect("DATABASE_URL names a database").0;
                 format!("{server}/{database}{query}")
             }
@@ -188,7 +189,12 @@ impl World {
     /// The program with arguments, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
-        command.args(arguments).env_remove("RUST_LOG").envs(self.environment()).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .envs(self.environment())
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
         command
     }
 
@@ -225,7 +231,10 @@ impl World {
         T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
     {
         let pool = self.pool().await;
-        sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&pool).await.unwrap_or_else(|e| panic!("{query}: {e}"))
+        sqlx::query_scalar(AssertSqlSafe(query.to_owned()))
+            .fetch_one(&pool)
+            .await
+            .unwrap_or_else(|e| panic!("{query}: {e}"))
     }
 
     /// The rows of a customer's table as text, sorted.
@@ -246,7 +255,9 @@ impl Drop for World {
         let (admin, name) = (self.server.admin(), self.database.clone());
         blocking(move || async move {
             if let Ok(mut connection) = PgConnection::connect_with(&admin).await {
-                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(&mut connection).await;
+                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+                    .execute(&mut connection)
+                    .await;
             }
         });
     }

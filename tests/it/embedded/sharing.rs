@@ -45,21 +45,12 @@ async fn of_many_that_start_at_once_one_makes_the_cluster_and_the_others_join() 
     let home = data_dir();
     let options = options(home.path());
 
-    let (one, two, three) = tokio::join!(
-        Embedded::start(&options),
-        Embedded::start(&options),
-        Embedded::start(&options)
-    );
+    let (one, two, three) =
+        tokio::join!(Embedded::start(&options), Embedded::start(&options), Embedded::start(&options));
 
     let servers = [one, two, three].map(Result::unwrap);
-    let created = servers
-        .iter()
-        .filter(|server| server.origin() == Origin::Created)
-        .count();
-    let joined = servers
-        .iter()
-        .filter(|server| server.origin() == Origin::Joined)
-        .count();
+    let created = servers.iter().filter(|server| server.origin() == Origin::Created).count();
+    let joined = servers.iter().filter(|server| server.origin() == Origin::Joined).count();
     assert_eq!((created, joined), (1, 2));
     for server in servers {
         server.stop().await.unwrap();
@@ -87,12 +78,7 @@ async fn any_number_of_databases_share_the_server() {
     let server = start(home.path()).await;
 
     for name in ["one", "two"] {
-        let other = Embedded::start(&Options {
-            database: name.to_owned(),
-            ..options(home.path())
-        })
-        .await
-        .unwrap();
+        let other = Embedded::start(&Options { database: name.to_owned(), ..options(home.path()) }).await.unwrap();
         assert_eq!(ask(&other, "select current_database()::text").await, name);
         other.stop().await.unwrap();
     }
