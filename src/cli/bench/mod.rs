@@ -7,6 +7,7 @@ use super::{Context, show};
 use crate::db::Database;
 use crate::fault;
 use anyhow::Context as _;
+use chrono::NaiveDate;
 use rival::{Arena, Taken};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -115,12 +116,14 @@ async fn measure(arena: &Arena, arguments: &LoadArguments, context: &Context) ->
     let mut order = fastrand::Rng::with_seed(arguments.seed);
     let mut pairs: Vec<(f64, Taken)> = Vec::new();
     let bar = context.bars.counter("rounds", u64::from(arguments.rounds));
-    for _ in 0..arguments.rounds {
+    // A day for each round, as in service: the same day again would pay for closing the rejects of the round before.
+    let days = NaiveDate::default().iter_days().skip(1);
+    for day in days.take(usize::from(arguments.rounds)) {
         let pair = if order.bool() {
             let floor = arena.floor().await?;
-            (floor, arena.load().await?)
+            (floor, arena.load(day).await?)
         } else {
-            let taken = arena.load().await?;
+            let taken = arena.load(day).await?;
             (arena.floor().await?, taken)
         };
         pairs.push(pair);

@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::db::Database;
 use crate::fault;
 use anyhow::Context;
+use chrono::NaiveDate;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
@@ -126,11 +127,11 @@ impl Arena {
         self.bursar(&["migrate"]).await.map(drop)
     }
 
-    /// The same rows, some of them bad, by this program.
-    pub(super) async fn load(&self) -> anyhow::Result<Taken> {
+    /// The same rows, some of them bad, by this program, for a day after all those before.
+    pub(super) async fn load(&self, day: NaiveDate) -> anyhow::Result<Taken> {
         self.settle().await?;
         let stopwatch = Stopwatch::start();
-        let output = self.bursar(&["run-job", "bench", "--json"]).await?;
+        let output = self.bursar(&["run-job", "bench", "--json", "--date", &day.to_string()]).await?;
         let seconds = stopwatch.elapsed().as_secs_f64();
         let summary: Value = serde_json::from_slice(&output).context("read the run's summary")?;
         Ok(Taken {
