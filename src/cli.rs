@@ -17,7 +17,7 @@ mod signals;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
-use crate::telemetry::{self, Detail};
+use crate::telemetry;
 use clap::{Parser, Subcommand};
 use progress::Bars;
 use serde_json::json;
@@ -25,6 +25,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// What is logged where the variable `RUST_LOG` says nothing. What libraries say of themselves at every start is
+/// no news to an operator.
+const EVERYTHING: &str = "info,sqlx=warn,tokio_cron_scheduler=warn";
+
+/// What is alarming and is not in the command's own result, which tells how each task ended.
+const ALARMS: &str = "warn,bursar::engine=off,bursar::tasks=off";
 
 /// Wrong usage, after `sysexits.h`.
 const USAGE: u8 = 64;
@@ -113,11 +120,11 @@ impl Context {
 
     /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
     fn log_quietly(&self) {
-        self.log(if Bars::are_shown() { Detail::Alarms } else { Detail::Info });
+        self.log(if Bars::are_shown() { ALARMS } else { EVERYTHING });
     }
 
-    fn log(&self, detail: Detail) {
-        telemetry::start(detail, self.environment.var("RUST_LOG"), self.bars.suspend());
+    fn log(&self, directives: &str) {
+        telemetry::start(self.environment.var("RUST_LOG").unwrap_or(directives), self.bars.suspend());
     }
 }
 

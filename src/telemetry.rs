@@ -8,28 +8,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Takes the place of stderr, so that lines don't run into progress bars.
 pub type Suspend = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
-/// What is logged where the variable `RUST_LOG` says nothing. What libraries say of themselves at every start is
-/// no news to an operator.
-#[derive(Clone, Copy, Debug)]
-pub enum Detail {
-    /// Everything an operator may want to know.
-    Info,
-    /// What is alarming and is not in the command's own result, which tells how each task ended.
-    Alarms,
-}
-
-impl Detail {
-    const fn directives(self) -> &'static str {
-        match self {
-            Self::Info => "info,sqlx=warn,tokio_cron_scheduler=warn",
-            Self::Alarms => "warn,bursar::engine=off,bursar::tasks=off",
-        }
-    }
-}
-
-/// Starts logging; `directives` is the variable `RUST_LOG`.
-pub fn start(detail: Detail, directives: Option<&str>, suspend: Suspend) {
-    let filter = EnvFilter::new(directives.unwrap_or(detail.directives()));
+/// Starts logging; `directives` say what of which room, as in `info,sqlx=warn`.
+pub fn start(directives: &str, suspend: Suspend) {
+    let filter = EnvFilter::new(directives);
     let writer = Stderr { suspend };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = if std::io::stderr().is_terminal() {

@@ -1,13 +1,12 @@
 //! `bursar serve`
 
-use super::{Context, signals};
+use super::{Context, EVERYTHING, signals};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::telemetry::Detail;
 use std::process::ExitCode;
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
-    context.log(Detail::Info);
+    context.log(EVERYTHING);
     let stop = signals::stop_token()?;
     let building = Box::pin(App::build(context.settings()?, Clock::system()));
     let Some(app) = stop.run_until_cancelled(building).await.transpose()? else { return Ok(ExitCode::SUCCESS) };
