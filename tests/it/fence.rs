@@ -1,5 +1,6 @@
 //! A run that was taken for dead changes nothing any more.
 
+use crate::running::until;
 use crate::support::World;
 use std::process::Stdio;
 
@@ -21,7 +22,7 @@ async fn a_load_whose_run_was_closed_by_somebody_else_changes_nothing() {
         .expect("start bursar");
     let waiting = "select count(*) from pg_locks join pg_database as d on d.oid = database
                     where d.datname = current_database() and locktype = 'advisory' and not granted";
-    while world.scalar::<i64>(waiting).await == 0 {}
+    until("the load waits", || async { world.scalar::<i64>(waiting).await > 0 }).await;
     let close = "update bursar.runs set state = 'abandoned', closed_at = now() where state = 'running'";
     sqlx::query(close).execute(&mut holder).await.expect("take the run for dead");
     drop(holder);

@@ -1,19 +1,27 @@
 //! A folder and the program, for the commands that need no database.
 
-use crate::support::{Ran, copy_dir};
+use crate::support::{Folder, Ran, copy_dir};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
 
 /// A test's own folder. The program is told of a database that isn't there.
 pub struct Offline {
-    dir: TempDir,
+    folder: Folder,
+}
+
+impl Deref for Offline {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
 }
 
 impl Offline {
     /// An empty folder.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a folder") }
+        Self { folder: Folder::new() }
     }
 
     /// A folder with a copy of the shipped configuration, which the program then uses.
@@ -21,18 +29,6 @@ impl Offline {
         let offline = Self::new();
         copy_dir(&project("config"), &offline.path("config"));
         offline
-    }
-
-    pub fn path(&self, relative: &str) -> PathBuf {
-        self.dir.path().join(relative)
-    }
-
-    /// Writes a file below the test's folder.
-    pub fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(relative);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(&path, bytes).expect("write a file");
-        path
     }
 
     pub fn read(&self, relative: &str) -> String {
@@ -55,7 +51,7 @@ impl Offline {
             .args(arguments)
             .env("DATABASE_URL", "postgres://nobody:secret@127.0.0.1:1/nowhere")
             .env("BURSAR_CONFIG_DIR", if own.exists() { PathBuf::from("config") } else { project("config") })
-            .current_dir(self.dir.path())
+            .current_dir(self.path(""))
             .stdin(Stdio::null());
         command
     }

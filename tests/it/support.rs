@@ -5,6 +5,7 @@ use bursar::config::{Environment, Settings};
 use bursar::db::embedded::{Embedded, Options};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::str::FromStr;
@@ -69,11 +70,43 @@ fn options() -> Options {
     }
 }
 
+/// A folder of a test's own.
+pub struct Folder {
+    dir: TempDir,
+}
+
+impl Folder {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// Writes a file below the test's folder.
+    pub fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, bytes).expect("write a file");
+        path
+    }
+}
+
 /// A test's own folder and database.
 pub struct World {
-    pub dir: TempDir,
+    folder: Folder,
     pub database: String,
     server: Arc<Server>,
+}
+
+impl Deref for World {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
 }
 
 /// What a command of the program came to.
@@ -125,24 +158,12 @@ impl World {
                 .await
                 .expect("make a database");
         });
-        let dir = tempfile::tempdir().expect("a folder");
-        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), &dir.path().join("config"));
-        for folder in ["inbox", "output"] {
-            std::fs::create_dir_all(dir.path().join(folder)).expect("a folder");
+        let folder = Folder::new();
+        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), &folder.path("config"));
+        for name in ["inbox", "output"] {
+            std::fs::create_dir_all(folder.path(name)).expect("a folder");
         }
-        Self { dir, database, server }
-    }
-
-    pub fn path(&self, relative: &str) -> PathBuf {
-        self.dir.path().join(relative)
-    }
-
-    /// Writes a file below the test's folder.
-    pub fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(relative);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(&path, bytes).expect("write a file");
-        path
+        Self { folder, database, server }
     }
 
     /// Delivers the file of a customer, by its code (`A` for `agency_a`).
@@ -193,7 +214,7 @@ impl World {
             .args(arguments)
             .env_remove("RUST_LOG")
             .envs(self.environment())
-            .current_dir(self.dir.path())
+            .current_dir(self.path(""))
             .stdin(Stdio::null());
         command
     }

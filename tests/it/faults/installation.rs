@@ -178,7 +178,7 @@ async fn a_file_or_folder_that_may_not_be_used_is_a_configuration_fault() {
     let world = delivered().await;
     let permit = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
     let file = world.path("inbox/ratings/Customer Rating Agency A Inc.csv");
-    permit(world.dir.path(), 0o755);
+    permit(&world.path(""), 0o755);
     permit(&file, 0o600);
     let as_nobody = |arguments: &[&str]| Running::of(world.command(arguments).uid(65534).gid(65534)).ended();
     let ran = as_nobody(&["parse", "customer_rating", &file.to_string_lossy()]).await.code(78);
