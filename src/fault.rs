@@ -43,6 +43,12 @@ impl Fault {
             Self::Bug => "bug",
         }
     }
+
+    /// Reads the word kept in tables; one that is unknown is a bug's.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        [Self::Transient, Self::Data, Self::Config].into_iter().find(|f| f.as_str() == word).unwrap_or(Self::Bug)
+    }
 }
 
 impl Display for Fault {

@@ -1,167 +1,153 @@
-//! Which task of a run is next. Pure: it is told how tasks end and says which may start.
+//! The DAG of a run, as it stands: which task may start, which can't any more, and whether all is over. Pure.
 
 use super::job::Task;
-use super::task::TaskState;
-use std::collections::HashMap;
+use super::task::{Label, TaskState};
 
-/// One task of a run: a node of the job's DAG, for one item where it is fanned out.
+/// A task of a run, for one item where it is fanned out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Index of the task in the job.
+    /// Index of the task in the plan.
     pub task: usize,
     /// The item it is for.
     pub item: Option<String>,
+    /// How far it is.
+    pub mark: Mark,
 }
 
+/// How far a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+pub enum Mark {
+    /// It waits for its upstreams.
     Waiting,
-    Running,
+    /// It was released, and has not ended.
+    Open,
+    /// It has ended.
     Ended(TaskState),
 }
 
-/// What to do next.
+/// What becomes of a node that waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Start this node.
-    Start(usize),
-    /// End this node as skipped, because this upstream did not succeed.
-    Skip(usize, String),
-    /// Nothing can start until a running one ends.
-    Wait,
-    /// Every node has ended.
-    Over,
+pub enum Move {
+    /// It may start.
+    Release,
+    /// It can't any more, for this reason.
+    Skip(String),
 }
 
 /// The nodes of a run and how far each is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Board {
-    tasks: Vec<Task>,
+    plan: Vec<Task>,
     nodes: Vec<Node>,
-    marks: Vec<Mark>,
 }
 
-impl Board {
-    /// The nodes of a job: `items` says what each `for_each` goes over.
-    #[must_use]
-    pub fn new(tasks: &[Task], items: &HashMap<String, Vec<String>>) -> Self {
-        let mut nodes = Vec::new();
-        for (index, task) in tasks.iter().enumerate() {
-            match &task.for_each {
-                None => nodes.push(Node { task: index, item: None }),
-                Some(over) => {
-                    let all = items.get(over).map_or(&[][..], Vec::as_slice);
-                    nodes.extend(all.iter().map(|item| Node { task: index, item: Some(item.clone()) }));
-                }
-            }
-        }
-        let marks = vec![Mark::Waiting; nodes.len()];
-        Self { tasks: tasks.to_vec(), nodes, marks }
-    }
-
-    /// All nodes, in the job's order.
-    #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// The task of a node.
-    #[must_use]
-    pub fn task(&self, node: usize) -> &Task {
-        &self.tasks[self.nodes[node].task]
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn next(&self) -> Next {
-        for node in 0..self.nodes.len() {
-            if self.marks[node] != Mark::Waiting {
-                continue;
-            }
-            match self.upstreams(node) {
-                Upstreams::Pending => {}
-                Upstreams::Failed(name) if !self.task(node).after_any_outcome => return Next::Skip(node, name),
-                Upstreams::Failed(_) | Upstreams::Passed => return Next::Start(node),
-            }
-        }
-        if self.marks.iter().all(|m| matches!(m, Mark::Ended(_))) { Next::Over } else { Next::Wait }
-    }
-
-    fn upstreams(&self, node: usize) -> Upstreams {
-        let after = &self.task(node).after;
-        let mut failed = None;
-        for (other, mark) in self.nodes.iter().zip(&self.marks).filter(|(n, _)| after.contains(&n.task)) {
-            match mark {
-                Mark::Waiting | Mark::Running => return Upstreams::Pending,
-                Mark::Ended(TaskState::Succeeded) => {}
-                Mark::Ended(state) => {
-                    let name = &self.tasks[other.task].name;
-                    let item = other.item.as_ref().map_or_else(String::new, |i| format!("[{i}]"));
-                    failed.get_or_insert_with(|| format!("{name}{item} {}", state.as_str()));
-                }
-            }
-        }
-        failed.map_or(Upstreams::Passed, Upstreams::Failed)
-    }
-
-    /// A node was started.
-    pub fn start(&mut self, node: usize) {
-        self.marks[node] = Mark::Running;
-    }
-
-    /// A node has ended.
-    pub fn end(&mut self, node: usize, state: TaskState) {
-        self.marks[node] = Mark::Ended(state);
-    }
-}
-
-enum Upstreams {
+/// What the nodes of a task say to those downstream.
+enum Verdict {
     Pending,
     Passed,
     Failed(String),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Board {
+    /// A board whose nodes stand as they are.
+    #[must_use]
+    pub const fn new(plan: Vec<Task>, nodes: Vec<Node>) -> Self {
+        Self { plan, nodes }
+    }
 
-    fn task(name: &str, for_each: Option<&str>, after: &[usize], any: bool) -> Task {
-        Task {
-            name: name.into(),
-            kind: "k".into(),
-            subject: "s".into(),
-            for_each: for_each.map(str::to_owned),
-            after: after.to_vec(),
-            after_any_outcome: any,
+    /// All nodes, in the plan's order.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node's name for people.
+    #[must_use]
+    pub fn label(&self, node: usize) -> Label {
+        let node = &self.nodes[node];
+        Label { task: self.plan[node.task].name.clone(), item: node.item.clone() }
+    }
+
+    /// Moves every node that can be moved, and says which; what is skipped may let others be skipped in turn.
+    pub fn advance(&mut self) -> Vec<(usize, Move)> {
+        let mut moves = Vec::new();
+        loop {
+            let before = moves.len();
+            let verdicts: Vec<Verdict> = (0..self.plan.len()).map(|task| self.verdict(task)).collect();
+            for (index, node) in self.nodes.iter_mut().enumerate().filter(|(_, n)| n.mark == Mark::Waiting) {
+                let Some(next) = next_move(&self.plan[node.task], &verdicts) else { continue };
+                node.mark = match next {
+                    Move::Release => Mark::Open,
+                    Move::Skip(_) => Mark::Ended(TaskState::Skipped),
+                };
+                moves.push((index, next));
+            }
+            if moves.len() == before {
+                return moves;
+            }
         }
     }
 
-    fn board(any: bool) -> Board {
-        let tasks = [task("load", Some("customer"), &[], false), task("report", None, &[0], any)];
-        Board::new(&tasks, &[("customer".to_owned(), vec!["a".to_owned(), "b".to_owned()])].into())
+    /// Whether every node has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.nodes.iter().all(|n| matches!(n.mark, Mark::Ended(_)))
     }
 
-    #[test]
-    fn a_task_starts_when_every_item_of_its_upstream_succeeded() {
-        let mut board = board(false);
-        board.start(0);
-        assert_eq!(board.next(), Next::Start(1));
-        board.start(1);
-        board.end(1, TaskState::Succeeded);
-        assert_eq!(board.next(), Next::Wait);
-        board.end(0, TaskState::Succeeded);
-        assert_eq!(board.next(), Next::Start(2));
-        board.end(2, TaskState::Succeeded);
-        assert_eq!(board.next(), Next::Over);
-    }
-
-    #[test]
-    fn a_failed_upstream_skips_unless_any_outcome_will_do() {
-        for (any, expected) in [(false, Next::Skip(2, "load[a] failed".into())), (true, Next::Start(2))] {
-            let mut board = board(any);
-            board.end(0, TaskState::Failed);
-            board.end(1, TaskState::Succeeded);
-            assert_eq!(board.next(), expected);
+    /// The nodes to be run again: those that failed or were cancelled (or just `only`, whatever became of it), and
+    /// all that are downstream of them.
+    #[must_use]
+    pub fn to_repeat(&self, only: Option<&Label>) -> Vec<usize> {
+        let is_asked = |index: usize, node: &Node| match only {
+            Some(label) => self.label(index) == *label && matches!(node.mark, Mark::Ended(_)),
+            None => matches!(node.mark, Mark::Ended(TaskState::Failed | TaskState::Cancelled)),
+        };
+        let asked: Vec<usize> =
+            self.nodes.iter().enumerate().filter(|(i, n)| is_asked(*i, n)).map(|(i, _)| i).collect();
+        let mut downstream = vec![false; self.plan.len()];
+        loop {
+            let is_next = |task: usize| {
+                let after = &self.plan[task].after;
+                !downstream[task] && after.iter().any(|up| downstream[*up] || asked.iter().any(|i| self.nodes[*i].task == *up))
+            };
+            match (0..self.plan.len()).find(|task| is_next(*task)) {
+                Some(task) => downstream[task] = true,
+                None => break,
+            }
         }
+        let ended = |node: &Node| matches!(node.mark, Mark::Ended(_));
+        let is_meant = |index: usize, node: &Node| asked.contains(&index) || downstream[node.task] && ended(node);
+        self.nodes.iter().enumerate().filter(|(i, n)| is_meant(*i, n)).map(|(i, _)| i).collect()
+    }
+
+    fn verdict(&self, task: usize) -> Verdict {
+        let mut failed = None;
+        for (index, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.task == task) {
+            match node.mark {
+                Mark::Waiting | Mark::Open => return Verdict::Pending,
+                Mark::Ended(TaskState::Succeeded) => {}
+                Mark::Ended(state) => {
+                    failed.get_or_insert_with(|| format!("{} {}", self.label(index), state.as_str()));
+                }
+            }
+        }
+        failed.map_or(Verdict::Passed, Verdict::Failed)
+    }
+}
+
+fn next_move(task: &Task, verdicts: &[Verdict]) -> Option<Move> {
+    let mut failed = None;
+    for upstream in &task.after {
+        match &verdicts[*upstream] {
+            Verdict::Pending => return None,
+            Verdict::Passed => {}
+            Verdict::Failed(what) => {
+                failed.get_or_insert(what);
+            }
+        }
+    }
+    match failed {
+        Some(what) if !task.after_any_outcome => Some(Move::Skip(format!("its upstream {what}"))),
+        _ => Some(Move::Release),
     }
 }

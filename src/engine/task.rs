@@ -1,8 +1,9 @@
 //! What a task is to the engine: a kind that can be run, a context, an outcome.
 
 use super::job::Task;
-use crate::fault::Fault;
-use chrono::NaiveDate;
+use crate::db::fence::{Fence, Settlement};
+use crate::fault::{self, Fault};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -31,7 +32,8 @@ pub trait TaskKind: Send + Sync {
     /// What it asks of the configuration.
     fn spec(&self) -> KindSpec;
 
-    /// Runs one task. Must be harmless when run again for the same run date.
+    /// Makes one attempt. Must be harmless when made again for the same run date, and have no effect once
+    /// [`TaskContext::fence`] is stale.
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a>;
 }
 
@@ -46,6 +48,53 @@ pub struct RunInfo {
     pub run_date: NaiveDate,
     /// Whether an older run date may take the place of what readers see.
     pub publish: bool,
+    /// Who asked for it.
+    pub trigger: Trigger,
+}
+
+/// Who asked for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// An occurrence of its schedule.
+    Schedule,
+    /// A person, for one run date.
+    Operator,
+    /// A person, for a range of run dates.
+    Backfill,
+}
+
+impl Trigger {
+    /// The word kept in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Operator => "operator",
+            Self::Backfill => "backfill",
+        }
+    }
+
+    /// Reads the word kept in the database.
+    ///
+    /// # Errors
+    /// A bug fault for any other.
+    pub fn parse(word: &str) -> anyhow::Result<Self> {
+        [Self::Schedule, Self::Operator, Self::Backfill]
+            .into_iter()
+            .find(|t| t.as_str() == word)
+            .ok_or_else(|| fault::bug(format!("the trigger {word:?} is unknown")))
+    }
+
+    /// Whose tasks are delivered first, the greatest: somebody waits for an operator's run, nobody for a backfill.
+    #[must_use]
+    pub const fn priority(self) -> i32 {
+        match self {
+            Self::Operator => 30,
+            Self::Schedule => 20,
+            Self::Backfill => 10,
+        }
+    }
 }
 
 /// All that a task is told.
@@ -56,6 +105,8 @@ pub struct TaskContext {
     pub task: Task,
     /// The item it is for (a customer's name), for a task with `for_each`.
     pub item: Option<String>,
+    /// Which attempt it is; what it does is recorded behind it.
+    pub fence: Fence,
     /// Says that it shall stop.
     pub cancel: CancellationToken,
     /// Told how far it is.
@@ -109,6 +160,36 @@ pub enum Outcome {
         /// What it found.
         summary: Value,
     },
+    /// It waits for something outside, and occupies no worker meanwhile.
+    Deferred {
+        /// By which [`super::tasks::wake`] finds it, such as `file DATASET/CUSTOMER/DATE`.
+        key: String,
+        /// When it looks again at the latest.
+        until: DateTime<Utc>,
+        /// What it waits for.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// What is recorded of an attempt that ended so; none for one that has not ended.
+    #[must_use]
+    pub fn settlement(&self) -> Option<Settlement> {
+        let settlement = |state: TaskState, fault, error: Option<&String>, outcome: &Value| Settlement {
+            state: state.as_str(),
+            fault,
+            error: error.cloned(),
+            outcome: outcome.clone(),
+        };
+        match self {
+            Self::Done(summary) => Some(settlement(TaskState::Succeeded, None, None, summary)),
+            Self::Skipped { reason, summary } => Some(settlement(TaskState::Skipped, None, Some(reason), summary)),
+            Self::Refused { fault, reason, summary } => {
+                Some(settlement(TaskState::Failed, Some(*fault), Some(reason), summary))
+            }
+            Self::Deferred { .. } => None,
+        }
+    }
 }
 
 /// The state a task ends in.
@@ -135,6 +216,12 @@ impl TaskState {
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Reads the word kept in the database; none for a task that has not ended.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Succeeded, Self::Failed, Self::Skipped, Self::Cancelled].into_iter().find(|s| s.as_str() == word)
     }
 }
 

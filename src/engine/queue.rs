@@ -1,0 +1,209 @@
+//! The queue: apalis on PostgreSQL delivers ready tasks to whatever workers are up, on one machine or many.
+//!
+//! It may deliver a message twice, late or (after a crash at the wrong moment) never. What a message says is
+//! therefore only a hint: the truth is in `bursar.task_runs`, and [`super::tasks::claim`] asks there.
+
+use crate::clock::Stopwatch;
+use crate::fault;
+use anyhow::Context;
+use apalis::prelude::{BackendExt, BoxDynError, TaskBuilder, WorkerBuilder, WorkerBuilderExt, WorkerContext};
+use apalis_postgres::{Config, PostgresStorage};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection, PgPool};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+/// The queue's name, in apalis's tables.
+const QUEUE: &str = "bursar";
+
+/// How often a worker tells that it is alive, and how often it may fail to before its tasks are delivered again.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const MISSED: usize = 4;
+
+/// A worker is told of each new message by the database; this is how often it looks by itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// apalis delivers what is due by the database's clock; ours may be ahead of that.
+const SKEW: TimeDelta = TimeDelta::hours(1);
+
+/// A message: this task may be begun.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// The run.
+    pub run: Uuid,
+    /// The task's name.
+    pub task: String,
+    /// The item it is for; empty where there is none.
+    pub item: String,
+    /// Which offer of the task this is; a task that was offered again does not answer to it.
+    pub offer: i32,
+}
+
+/// Makes the queue's tables, where they are not as they should be.
+///
+/// # Errors
+/// A configuration fault when the role may not, or an extension is not to be had.
+pub async fn set_up(pool: &PgPool) -> anyhow::Result<()> {
+    let context = "make the task queue's tables (schema apalis)";
+    let migrator = PostgresStorage::<()>::migrations();
+    let newest = migrator.iter().map(|m| m.version).max();
+    let is_there = "select to_regclass('apalis._sqlx_migrations') is not null";
+    if sqlx::query_scalar(is_there).fetch_one(pool).await.context(context)? {
+        let applied: Option<i64> = sqlx::query_scalar("select max(version) from apalis._sqlx_migrations where success")
+            .fetch_one(pool)
+            .await
+            .context(context)?;
+        if applied >= newest {
+            return Ok(());
+        }
+    }
+    // A connection of its own, whose search path ends with it: what apalis makes without a schema goes to apalis.
+    let mut connection = pool.acquire().await.context(context)?.detach();
+    sqlx::raw_sql("set search_path = apalis, public").execute(&mut connection).await.context(context)?;
+    let made = migrator.run(&mut connection).await.map_err(|error| lacking(error.into()));
+    connection.close().await.context(context)?;
+    made.context(context)
+}
+
+/// What a database that refuses an extension lacks: 58P01 and 0A000 (not installed), 42501 (no privilege).
+fn lacking(error: anyhow::Error) -> anyhow::Error {
+    let told = fault::told(&error);
+    if !told.contains("extension") && !told.contains("permission denied") {
+        return error;
+    }
+    fault::config(format!(
+        "the task queue needs the extensions hstore and pgcrypto and the schema apalis, and they can't be made: {told}. \
+         Install PostgreSQL's contrib package, and give the role CREATE on the database, or have a superuser say: \
+         create extension hstore; create extension pgcrypto; create schema apalis authorization ROLE"
+    ))
+}
+
+/// Puts messages into the queue, in the caller's transaction; those of a greater priority are delivered first.
+///
+/// # Errors
+/// What the server says.
+pub async fn push(
+    connection: &mut PgConnection,
+    messages: &[(Message, i32)],
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let due = u64::try_from((now - SKEW).timestamp()).unwrap_or(0);
+    let mut tasks = Vec::with_capacity(messages.len());
+    for (message, priority) in messages {
+        let Message { run, task, item, offer } = message;
+        let bytes = serde_json::to_vec(message).context("write a message for the queue")?;
+        let task = TaskBuilder::new(bytes)
+            .priority(usize::try_from(*priority).unwrap_or(0))
+            .run_at_timestamp(due)
+            .idempotency_key(format!("{run}/{task}/{item}/{offer}"));
+        tasks.push(task.build());
+    }
+    apalis_postgres::queries::push_tasks(connection, QUEUE, tasks)
+        .await
+        .map_err(of_queue)
+        .context("put tasks into the queue")
+}
+
+/// Receives messages until `stop`, `parallel` at a time; what was received by then is waited for. A queue that breaks
+/// off (the database is away) is taken up again.
+pub async fn receive<F>(
+    pool: &PgPool,
+    worker: &str,
+    parallel: usize,
+    deliver: impl Fn(Message) -> F + Send + Sync + 'static,
+    stop: &CancellationToken,
+) where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let deliver = Arc::new(deliver);
+    let mut round = 0_u32;
+    while !stop.is_cancelled() {
+        round += 1;
+        let since = Stopwatch::start();
+        let received = receive_once(pool, &format!("{worker}/{round}"), parallel, Arc::clone(&deliver), stop).await;
+        if let Err(error) = received {
+            warn!("the task queue can't be read, and is looked at again in a second: {error:#}");
+        }
+        if since.elapsed() < LOOK {
+            let _ = stop.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+        }
+    }
+}
+
+async fn receive_once<D, F>(
+    pool: &PgPool,
+    name: &str,
+    parallel: usize,
+    deliver: Arc<D>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()>
+where
+    D: Fn(Message) -> F + Send + Sync + 'static,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    // One message at a time: a batch would keep tasks from idle workers, and apalis tells no heartbeat while it
+    // holds a message that it can't pass on.
+    let config = Config::default()
+        .queue(QUEUE)
+        .batch_size(1)
+        .lock_tasks(false)
+        .heartbeat_interval(HEARTBEAT)
+        .missed_heartbeats(MISSED);
+    let storage =
+        PostgresStorage::<Message>::new(pool).with_config(config).with_pubsub().poll_with_interval(LOOK);
+    let context = WorkerContext::new(name);
+    let handler = move |message: Message| {
+        let delivered = deliver(message);
+        async move { delivered.await.map_err(|error| -> BoxDynError { format!("{error:#}").into() }) }
+    };
+    let worker = WorkerBuilder::new(&context).backend(storage).concurrency(parallel).build(handler);
+    let running = worker.run();
+    tokio::pin!(running);
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = stop.cancelled() => {
+            let _ = context.stop();
+            running.await
+        }
+    };
+    ended.map_err(|error| fault::transient(error.to_string()))
+}
+
+/// Forgets what was delivered an hour ago, and workers that have been silent for a day.
+///
+/// # Errors
+/// What the server says.
+pub async fn prune(pool: &PgPool) -> anyhow::Result<()> {
+    sqlx::query(
+        "delete from apalis.jobs
+          where job_type = $1 and status in ('Done', 'Failed', 'Killed') and done_at < now() - interval '1 hour'",
+    )
+    .bind(QUEUE)
+    .execute(pool)
+    .await
+    .context("prune the queue")?;
+    sqlx::query(
+        "delete from apalis.workers as w
+          where worker_type = $1 and last_seen < now() - interval '1 day'
+            and not exists (select from apalis.jobs as j where j.lock_by = w.id)",
+    )
+    .bind(QUEUE)
+    .execute(pool)
+    .await
+    .context("prune the queue's workers")?;
+    Ok(())
+}
+
+fn of_queue(error: apalis_postgres::Error) -> anyhow::Error {
+    match error {
+        apalis_postgres::Error::Database(error) => error.into(),
+        other => fault::bug(other),
+    }
+}
