@@ -71,7 +71,7 @@ fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
         items.insert("customer".to_owned(), asked.into_iter().collect());
     }
     Ok(RunRequest {
-        run_date: arguments.date.unwrap_or_else(|| Clock::system().today(job.timezone)),
+        run_date: arguments.date.unwrap_or_else(|| job.run_date_today(Clock::system().now())),
         job,
         occurrence: None,
         items,

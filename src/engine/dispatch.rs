@@ -58,36 +58,56 @@ async fn dispatch_job(
 ) -> anyhow::Result<Option<Opened>> {
     let since =
         occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
-    let due = judge_due(schedule, job.catchup, since, now);
+    let due = judge_due(job, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;
     }
     open_next(pool, engine, job, items).await
 }
 
-/// The occurrences in `(since, now]` and what the catchup policy makes of each. Pure.
+/// The job's occurrences in `(since, now]` and what its catchup policy makes of each. Pure.
 #[must_use]
-pub fn judge_due(schedule: &Schedule, catchup: Catchup, since: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
-    // Not the last of the batch: with more occurrences than one batch holds, only the very last may run.
-    let last = schedule.last_at(now);
+pub fn judge_due(job: &Job, since: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occurrence> {
+    let Some(schedule) = &job.schedule else { return Vec::new() };
+    if schedule.next_after(since).is_none_or(|due| due > now) {
+        return Vec::new();
+    }
+    let passed_over = policy(job, schedule, since, now);
     schedule
         .between(since, now)
         .take(MOST_AT_ONCE)
-        .map(|due_at| {
-            let missed = now - due_at > ON_TIME;
-            let passed_over = match catchup {
-                Catchup::None if missed => {
-                    Some(("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned()))
-                }
-                Catchup::Latest if Some(due_at) != last => {
-                    let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
-                    Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
-                }
-                Catchup::All | Catchup::None | Catchup::Latest => None,
-            };
-            Occurrence { due_at, run_date: schedule.run_date(due_at), passed_over }
-        })
+        .map(|due_at| Occurrence { due_at, run_date: job.run_date(due_at), passed_over: passed_over(due_at) })
         .collect()
+}
+
+/// Says of a due instant in which state it is passed over and why; none when it is to be run. What counts is all
+/// that was due until `now`, not what one batch holds.
+fn policy(
+    job: &Job,
+    schedule: &Schedule,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> impl Fn(DateTime<Utc>) -> Option<(&'static str, String)> + use<> {
+    let (catchup, limit) = (job.catchup, job.catchup_limit);
+    let missed_before = now - ON_TIME;
+    let last = schedule.last_at(now);
+    let caught_up_after = match catchup {
+        Catchup::All => schedule.before_latest(limit, since, missed_before - TimeDelta::nanoseconds(1)),
+        Catchup::None | Catchup::Latest => since,
+    };
+    move |due_at| match catchup {
+        Catchup::None if due_at < missed_before => {
+            Some(("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned()))
+        }
+        Catchup::Latest if Some(due_at) != last => {
+            let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
+            Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
+        }
+        Catchup::All if due_at <= caught_up_after => {
+            Some(("skipped", format!("missed, and not one of the latest {limit} missed (catchup_limit = {limit})")))
+        }
+        Catchup::All | Catchup::None | Catchup::Latest => None,
+    }
 }
 
 /// Opens the run of the oldest queued occurrence, unless the job is still running.

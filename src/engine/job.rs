@@ -1,87 +1,19 @@
 //! A job: a named DAG of tasks, perhaps scheduled, compiled from `config/jobs/*.toml`.
 
+mod graph;
+mod loose;
+
+use super::retry::Retry;
 use super::schedule::{Schedule, ScheduleError};
 use super::task::KindSpec;
 use crate::config::{At, Problems, Source, suggest};
-use petgraph::algo::tarjan_scc;
-use petgraph::graph::DiGraph;
-use schemars::JsonSchema;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+pub use loose::{Catchup, LooseJob, LooseTask, Overlap};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// `config/jobs/NAME.toml`: a named DAG of tasks, perhaps scheduled.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LooseJob {
-    /// Its name: lower-case letters, digits and hyphens; the file is called the same.
-    pub name: String,
-    /// When it is due: a cron expression of five fields (minute first) or six (second first). Without it the
-    /// job runs only when an operator says so.
-    pub schedule: Option<String>,
-    /// The time zone that the schedule and the run date are read in.
-    #[serde(default = "utc")]
-    pub timezone: String,
-    /// What to do with occurrences missed while no daemon was up.
-    #[serde(default)]
-    pub catchup: Catchup,
-    /// What to do when it falls due while a run of it is still going on.
-    #[serde(default)]
-    pub overlap: Overlap,
-    /// Its tasks.
-    #[schemars(length(min = 1))]
-    pub task: Vec<LooseTask>,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-/// One `[[task]]`: a node of the DAG.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LooseTask {
-    /// Its name within the job.
-    pub name: String,
-    /// What it does: `load` or `report`.
-    pub kind: String,
-    /// The dataset, for a load.
-    pub dataset: Option<String>,
-    /// The report, for a report.
-    pub report: Option<String>,
-    /// `customer`: one task for each customer.
-    pub for_each: Option<String>,
-    /// The tasks that must have succeeded before it starts.
-    #[serde(default)]
-    pub after: Vec<String>,
-    /// Starts when its upstreams are over, however they ended: a report then shows what there is and says
-    /// what is missing.
-    #[serde(default)]
-    pub after_any_outcome: bool,
-}
-
-/// What to do with occurrences missed while no daemon was up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Catchup {
-    /// They are recorded as skipped.
-    None,
-    /// The latest one is run and stands for the others.
-    #[default]
-    Latest,
-    /// Each is run, oldest first.
-    All,
-}
-
-/// What to do when a job falls due while a run of it is still going on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Overlap {
-    /// The occurrence is recorded as skipped.
-    #[default]
-    Skip,
-    /// It is run when the other one is over.
-    Queue,
-}
+/// How many missed occurrences are run where the job does not say it.
+const CATCHUP_LIMIT: usize = 31;
 
 /// A checked job.
 #[derive(Clone, Debug)]
@@ -92,16 +24,48 @@ pub struct Job {
     pub schedule: Option<Schedule>,
     /// The zone of its run dates.
     pub timezone: chrono_tz::Tz,
+    /// How many days its run date is after the day on which it is due; -366 to 366.
+    pub run_date_offset_days: i32,
     /// See [`Catchup`].
     pub catchup: Catchup,
+    /// With [`Catchup::All`] the latest so many of the missed occurrences are run; 1 to 10,000.
+    pub catchup_limit: usize,
     /// See [`Overlap`].
     pub overlap: Overlap,
+    /// At most so many of its tasks at a time over all daemons; 1 to 10,000.
+    pub max_parallel_tasks: Option<u32>,
     /// Its tasks; [`Task::after`] are indexes into them.
     pub tasks: Vec<Task>,
 }
 
-/// A checked task.
-#[derive(Clone, Debug)]
+impl Job {
+    /// The run date of a due instant of its schedule: the day it belongs to ([`Schedule::run_date`]), plus the
+    /// job's offset.
+    #[must_use]
+    pub fn run_date(&self, due_at: DateTime<Utc>) -> NaiveDate {
+        let day = self.schedule.as_ref().map_or_else(|| self.day(due_at), |schedule| schedule.run_date(due_at));
+        self.offset(day)
+    }
+
+    /// The run date of a run that an operator asks for at `now` without naming one: the day in the job's zone,
+    /// plus the job's offset.
+    #[must_use]
+    pub fn run_date_today(&self, now: DateTime<Utc>) -> NaiveDate {
+        self.offset(self.day(now))
+    }
+
+    fn day(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.timezone).date_naive()
+    }
+
+    /// A day at the very end of the calendar stays where it is.
+    fn offset(&self, day: NaiveDate) -> NaiveDate {
+        day.checked_add_signed(TimeDelta::days(self.run_date_offset_days.into())).unwrap_or(day)
+    }
+}
+
+/// A checked task. A run keeps its tasks as JSON, so that it is worked on as it was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// Its name within the job.
     pub name: String,
@@ -115,6 +79,10 @@ pub struct Task {
     pub after: Vec<usize>,
     /// Whether failed upstreams don't keep it from running.
     pub after_any_outcome: bool,
+    /// How long an attempt may take, in seconds.
+    pub timeout_s: Option<u64>,
+    /// How it is tried again.
+    pub retry: Retry,
 }
 
 /// What job files can refer to.
@@ -147,14 +115,21 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
     let schedule = loose.schedule.as_deref().and_then(|text| compile_schedule(source, text, timezone, problems));
     let tasks: Vec<Option<Task>> =
         (0..loose.task.len()).map(|i| compile_task(source, &loose.task, i, words, problems)).collect();
-    check_cycles(source, &loose.task, problems);
+    graph::check_cycles(source, &loose.task, problems);
+    if loose.catchup_limit.is_some() && loose.catchup != Catchup::All {
+        let message = "means something only with catchup = \"all\"; say that, or leave it out";
+        problems.push(source.problem(&At::key("catchup_limit"), message));
+    }
     (problems.len() == before).then_some(())?;
     Some(Job {
         name: loose.name.clone(),
         schedule,
         timezone,
+        run_date_offset_days: loose.run_date_offset_days,
         catchup: loose.catchup,
+        catchup_limit: loose.catchup_limit.unwrap_or(CATCHUP_LIMIT),
         overlap: loose.overlap,
+        max_parallel_tasks: loose.max_parallel_tasks,
         tasks: tasks.into_iter().flatten().collect(),
     })
 }
@@ -208,12 +183,17 @@ fn compile_task(
         problems.push(source.problem(&at("name"), format!("the task {} is there twice", loose.name)));
     }
     let subject = subject(source, loose, i, words, problems);
-    let after = upstreams(source, all, i, problems);
+    let after = graph::upstreams(source, all, i, problems);
     if let Some(over) = &loose.for_each
         && !words.for_each.contains(&over.as_str())
     {
         let hint = suggest(over, words.for_each.iter().copied());
         problems.push(source.problem(&at("for_each"), format!("there is no {over:?} to go over{hint}")));
+    }
+    if loose.retry.first_delay_s > loose.retry.max_delay_s {
+        let (first, most) = (loose.retry.first_delay_s, loose.retry.max_delay_s);
+        let message = format!("must be at most max_delay_s, {most} s, found {first}");
+        problems.push(source.problem(&at("retry").then("first_delay_s"), message));
     }
     (problems.len() == before).then_some(())?;
     Some(Task {
@@ -223,6 +203,8 @@ fn compile_task(
         for_each: loose.for_each.clone(),
         after,
         after_any_outcome: loose.after_any_outcome,
+        timeout_s: loose.timeout_s,
+        retry: loose.retry,
     })
 }
 
@@ -271,46 +253,4 @@ fn subject(
         );
     }
     Some(name.clone())
-}
-
-fn upstreams(source: &Source, all: &[LooseTask], i: usize, problems: &mut Problems) -> Vec<usize> {
-    let mut found = Vec::new();
-    for (k, name) in all[i].after.iter().enumerate() {
-        if all[i].after[..k].contains(name) {
-            let message = format!("the upstream {name} is there twice");
-            problems.push(source.problem(&At::key("task").index(i).then("after").index(k), message));
-        }
-        match all.iter().position(|t| t.name == *name) {
-            Some(upstream) => found.push(upstream),
-            None => {
-                let others = all.iter().map(|t| t.name.as_str()).filter(|n| *n != all[i].name);
-                let message = format!("there is no upstream {name:?} in this job{}", suggest(name, others));
-                problems.push(source.problem(&At::key("task").index(i).then("after").index(k), message));
-            }
-        }
-    }
-    found
-}
-
-fn check_cycles(source: &Source, all: &[LooseTask], problems: &mut Problems) {
-    let mut graph = DiGraph::<usize, ()>::new();
-    let nodes: Vec<_> = (0..all.len()).map(|i| graph.add_node(i)).collect();
-    for (i, task) in all.iter().enumerate() {
-        for upstream in task.after.iter().filter_map(|name| all.iter().position(|t| t.name == *name)) {
-            graph.add_edge(nodes[upstream], nodes[i], ());
-        }
-    }
-    for group in tarjan_scc(&graph) {
-        let first = group.iter().map(|n| graph[*n]).min().unwrap_or(0);
-        let is_cycle = group.len() > 1 || graph.contains_edge(group[0], group[0]);
-        if is_cycle {
-            let mut names: Vec<&str> = group.iter().map(|n| all[graph[*n]].name.as_str()).collect();
-            names.sort_unstable();
-            let message = match &names[..] {
-                [_] => "the task waits for itself".to_owned(),
-                _ => format!("tasks wait for each other in a cycle: {}", names.join(", ")),
-            };
-            problems.push(source.problem(&At::key("task").index(first).then("after"), message));
-        }
-    }
 }

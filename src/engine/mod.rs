@@ -10,6 +10,7 @@ pub mod execute;
 pub mod heartbeat;
 pub mod job;
 pub mod occurrences;
+pub mod retry;
 pub mod schedule;
 pub mod store;
 pub mod task;

@@ -139,6 +139,21 @@ impl Schedule {
         std::iter::successors(self.next_after(after), |due| self.next_after(*due)).take_while(move |due| *due <= upto)
     }
 
+    /// The instant after which lie the `count` latest of the due instants in `(after, upto]`; `after` itself when
+    /// there are no more than that.
+    ///
+    /// Halves the range: some thirty looks at `count` due instants, however many there are.
+    #[must_use]
+    pub fn before_latest(&self, count: usize, after: DateTime<Utc>, upto: DateTime<Utc>) -> DateTime<Utc> {
+        let has_more = |from: DateTime<Utc>| self.between(from, upto).nth(count).is_some();
+        if !has_more(after) {
+            return after;
+        }
+        // Due instants are whole seconds.
+        let seconds = (upto - after).num_seconds() + 1;
+        after + TimeDelta::seconds(first_true(seconds, |s| !has_more(after + TimeDelta::seconds(s))))
+    }
+
     /// The run date of a due instant: its calendar day in the zone. An instant that stands for a skipped
     /// reading has that reading's day, so a gap that ends at midnight gives no day two runs and none to the
     /// day before.
