@@ -1,31 +1,32 @@
 //! Builds everything from the configuration and keeps the order of starting and stopping.
 
-use crate::catalog::Catalog;
+mod reload;
+mod serve;
+
+use crate::catalog::{Catalog, InForce};
 use crate::clock::Clock;
 use crate::config::{Ident, Settings};
 use crate::db::Database;
-use crate::engine::dispatch::{Dispatched, dispatch_due};
-use crate::engine::execute::{Engine, Opened, RunRequest, RunSummary};
-use crate::engine::heartbeat::{Heartbeat, Pulse};
-use crate::engine::job::Job;
-use crate::engine::store;
-use crate::engine::task::{Unwatched, Watch};
+use crate::engine::attempt::Cause;
+use crate::engine::execute::Engine;
+use crate::engine::presence::Role;
+use crate::engine::runs::{self, Opening, RunRequest, RunSummary};
+use crate::engine::task::Watch;
+use crate::engine::worker::Worker;
 use crate::rows::table;
 use crate::tasks::Deps;
-use crate::{fault, http, report, systems};
+use crate::{fault, report, systems};
 use anyhow::Context;
-use std::net::SocketAddr;
+pub use serve::Orders;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// The program, ready to work.
 pub struct App {
     settings: Arc<Settings>,
-    catalog: Arc<Catalog>,
+    catalog: InForce,
     database: Database,
     engine: Engine,
     clock: Clock,
@@ -48,19 +49,20 @@ impl App {
     /// # Errors
     /// A configuration fault for anything that must be mended first; a transient one for a database that is away.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        let catalog = Arc::new(compile(&settings)?);
+        let catalog = compile(&settings)?;
         report::write::check_output(&settings.file.paths.output)?;
         let database = Database::open(&settings).await?;
         let prepared = prepare(&database, &catalog, settings.file.database.lock_timeout_s).await;
-        let settings = Arc::new(settings);
+        let (settings, catalog) = (Arc::new(settings), InForce::new(catalog));
         let deps = Deps {
             pool: database.pool.clone(),
-            catalog: Arc::clone(&catalog),
+            catalog: catalog.clone(),
             settings: Arc::clone(&settings),
             clock: clock.clone(),
         };
-        let parallel = settings.file.engine.parallel_tasks;
-        let engine = Engine::new(database.pool.clone(), systems::build_kinds(&deps), parallel);
+        let limit = settings.file.engine.max_parallel_tasks;
+        let (pool, queue) = (database.pool.clone(), database.queue.clone());
+        let engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
         let app = Self { settings, catalog, database, engine, clock };
         match prepared {
             Ok(left) => {
@@ -92,10 +94,10 @@ impl App {
         }
     }
 
-    /// The compiled configuration.
+    /// The configuration in force.
     #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.get()
     }
 
     /// The open database.
@@ -104,99 +106,57 @@ impl App {
         &self.database
     }
 
-    /// Runs a job once, to its end.
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Runs a job once, to its end: opens a run (or joins the open one that does the same), helps to work on it, and
+    /// follows it wherever its tasks are worked on. A run that was opened here and is told to stop is cancelled.
     ///
     /// # Errors
-    /// A transient fault when the same job and run date is being run by somebody else.
+    /// A transient fault when another run of the same job and run date is open.
     pub async fn run_job(
         &self,
         request: &RunRequest,
         watch: Arc<dyn Watch>,
         cancel: &CancellationToken,
     ) -> anyhow::Result<RunSummary> {
-        let opened = self.engine.open(request).await?;
-        let opened = opened.ok_or_else(|| fault::bug("a run without an occurrence was not opened"))?;
-        Ok(self.engine.work(opened, watch, cancel).await)
+        let opening = self.engine.open(request).await?;
+        let (id, cause) = match opening {
+            Opening::Opened(id) => (id, Cause::Cancelled),
+            Opening::Open(id) => {
+                info!(run.id = %id, "run {id} of {} for {} is open; it is followed", request.job.name, request.run_date);
+                (id, Cause::Stopping)
+            }
+            Opening::Settled => return Err(fault::bug("a run without an occurrence was settled")),
+        };
+        self.follow(id, watch, cancel, cause).await
     }
 
-    /// Runs the daemon until `stop`; `listening` is told the address it answers on.
+    /// Helps to work on an open run, and follows it to its end.
     ///
     /// # Errors
-    /// A configuration fault when it can't start; runs that fail are recorded, not returned.
-    pub async fn serve(&self, stop: CancellationToken, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
-        let listener = http::listen(self.settings.file.http.bind).await?;
-        let recovered = store::recover(&self.database.pool, None).await?;
-        if recovered > 0 {
-            warn!("{recovered} runs were left open by processes that died; their occurrences are queued again");
-        }
-        let (heartbeat, beats) = Heartbeat::start().await?;
-        let address = listener.local_addr().context("look at the listening address")?;
-        let router = http::router(self.database.pool.clone(), heartbeat.pulse());
-        let answering = tokio::spawn(http::answer(listener, router, stop.clone()));
-        self.announce(address);
-        listening(address);
-        let mut runs = Runs { engine: &self.engine, running: JoinSet::new(), cancel: CancellationToken::new() };
-        let followed = self.follow(beats, &heartbeat.pulse(), &mut runs, &stop).await;
-        info!("stopping: no new runs are started");
-        heartbeat.stop().await;
-        runs.stop(Duration::from_secs(self.settings.file.engine.grace_s)).await;
-        // A client that keeps its connection open does not keep the daemon alive.
-        match tokio::time::timeout(Duration::from_secs(5), answering).await {
-            Ok(answered) => answered.context("stop answering")??,
-            Err(_) => warn!("a connection was still open and is cut"),
-        }
-        info!("stopped");
-        followed
-    }
-
-    /// Starts what falls due at each beat, until `stop`.
-    async fn follow(
+    /// When the database is away for too long.
+    pub async fn follow(
         &self,
-        mut beats: mpsc::Receiver<()>,
-        pulse: &Pulse,
-        runs: &mut Runs<'_>,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<()> {
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                Some(_) = runs.running.join_next() => continue,
-                beat = beats.recv() => beat.context("the heartbeat has stopped")?,
-            }
-            // A database that hangs must not keep the daemon from stopping; a run that was just being opened
-            // is found and run again by the next daemon.
-            let looked = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                looked = self.beat() => looked,
-            };
-            for run in looked.opened {
-                runs.start(run);
-            }
-            match looked.faults.first() {
-                None => pulse.feel(),
-                Some(error) => warn!("could not look for what is due: {}", fault::told(error)),
-            }
+        id: uuid::Uuid,
+        watch: Arc<dyn Watch>,
+        cancel: &CancellationToken,
+        cause: Cause,
+    ) -> anyhow::Result<RunSummary> {
+        let parallel = self.settings.file.engine.parallel_tasks;
+        let worker = Worker::start(&self.engine, Role::RunJob, parallel, Some((id, watch))).await?;
+        let followed = worker.follow(id, cancel).await;
+        let is_stopped = cancel.is_cancelled();
+        let grace = if is_stopped { Duration::ZERO } else { Duration::from_secs(self.settings.file.engine.grace_s) };
+        worker.stop(grace, if is_stopped { cause } else { Cause::Stopping }).await;
+        if is_stopped && cause == Cause::Cancelled {
+            runs::cancel(&self.database.pool, id, "the run was cancelled: the program was told to stop").await?;
         }
-    }
-
-    async fn beat(&self) -> Dispatched {
-        let jobs: Vec<Arc<Job>> = self.catalog.jobs.values().cloned().collect();
-        dispatch_due(&self.database.pool, &self.engine, &jobs, &self.catalog.items(), self.clock.now()).await
-    }
-
-    fn announce(&self, address: SocketAddr) {
-        info!(http.address = %address, "answering on http://{address} (no authentication: keep it on loopback)");
-        for job in self.catalog.jobs.values() {
-            let Some(schedule) = &job.schedule else { continue };
-            match schedule.next_after(self.clock.now()) {
-                Some(due) => {
-                    info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression());
-                }
-                None => warn!(job.name = %job.name, "{} is never due", job.name),
-            }
-        }
+        followed?;
+        runs::summary(&self.database.pool, id).await
     }
 
     /// Closes the database; the embedded one is stopped where this process was its last user.
@@ -208,37 +168,19 @@ impl App {
     }
 }
 
-/// The daemon's runs under way.
-struct Runs<'a> {
-    engine: &'a Engine,
-    running: JoinSet<RunSummary>,
-    cancel: CancellationToken,
-}
-
-impl Runs<'_> {
-    fn start(&mut self, opened: Opened) {
-        let (engine, cancel) = (self.engine.clone(), self.cancel.clone());
-        self.running.spawn(async move { engine.work(opened, Arc::new(Unwatched), &cancel).await });
-    }
-
-    /// Waits for what is under way, then cancels it; a cancelled run's occurrence is queued again.
-    async fn stop(mut self, grace: Duration) {
-        let drained = tokio::time::timeout(grace, async { while self.running.join_next().await.is_some() {} }).await;
-        if drained.is_err() {
-            warn!(
-                "{} runs are still going on after {} s; they are cancelled and will run again",
-                self.running.len(),
-                grace.as_secs()
-            );
-            self.cancel.cancel();
-            while self.running.join_next().await.is_some() {}
-        }
-    }
-}
-
-/// Bursar's own tables, the customers' tables and the views over them; gives what is left undone and no load needs.
+/// Bursar's own tables, the queue's, the customers' tables and the views over them; gives what is left undone and no
+/// load needs.
 async fn prepare(database: &Database, catalog: &Catalog, lock_timeout_s: u64) -> anyhow::Result<Vec<anyhow::Error>> {
     database.migrate().await?;
+    Engine::prepare(&database.pool).await?;
+    prepare_tables(database, catalog, lock_timeout_s).await
+}
+
+async fn prepare_tables(
+    database: &Database,
+    catalog: &Catalog,
+    lock_timeout_s: u64,
+) -> anyhow::Result<Vec<anyhow::Error>> {
     let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
     let datasets: Vec<_> = catalog.datasets.values().map(AsRef::as_ref).collect();
     let mut connection = database.pool.acquire().await.context("make the customers' tables")?;

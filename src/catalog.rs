@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What tasks can be fanned out over.
 const FOR_EACH: [&str; 1] = ["customer"];
@@ -35,6 +35,29 @@ pub struct Catalog {
     pub reports: BTreeMap<String, Arc<Report>>,
     /// By name.
     pub jobs: BTreeMap<String, Arc<Job>>,
+}
+
+/// The catalog in force: a reload puts another in its place, all of it or none.
+#[derive(Clone, Debug)]
+pub struct InForce(Arc<RwLock<Arc<Catalog>>>);
+
+impl InForce {
+    /// This catalog is in force.
+    #[must_use]
+    pub fn new(catalog: Catalog) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(catalog))))
+    }
+
+    /// The catalog as it is now; it does not change under whoever holds it.
+    #[must_use]
+    pub fn get(&self) -> Arc<Catalog> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another catalog is in force from now on.
+    pub fn replace(&self, catalog: Catalog) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+    }
 }
 
 impl Catalog {

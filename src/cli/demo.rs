@@ -3,7 +3,8 @@
 use super::{Context, run_job, show, signals};
 use crate::app::App;
 use crate::clock::{Clock, Stopwatch};
-use crate::engine::execute::{RunRequest, RunSummary};
+use crate::engine::runs::{RunRequest, RunSummary};
+use crate::engine::task::Trigger;
 use crate::systems::customer_ratings::JOB;
 use anyhow::Context as _;
 use comfy_table::CellAlignment;
@@ -40,6 +41,7 @@ async fn perform(
     let request = RunRequest {
         run_date: Clock::system().today(job.timezone),
         job,
+        trigger: Trigger::Operator,
         occurrence: None,
         items: app.catalog().items(),
         publish: false,

@@ -4,7 +4,8 @@ use super::{Context, show, signals, usage};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::suggest;
-use crate::engine::execute::{RunRequest, RunSummary};
+use crate::engine::runs::{RunRequest, RunSummary};
+use crate::engine::task::Trigger;
 use chrono::NaiveDate;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
     Ok(RunRequest {
         run_date: arguments.date.unwrap_or_else(|| job.run_date_today(Clock::system().now())),
         job,
+        trigger: Trigger::Operator,
         occurrence: None,
         items,
         publish: arguments.publish,
@@ -92,9 +94,6 @@ pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
         for missing in show::missing(task) {
             eprintln!("note: {}: {missing} has no load for {}", task.label(), summary.run.run_date);
         }
-    }
-    if let Some(why) = &summary.unrecorded {
-        eprintln!("error: the end of the run could not be recorded: {why}");
     }
     match summary.fault {
         Some(fault) => ExitCode::from(fault.exit_code()),

@@ -1,6 +1,6 @@
 //! Results for people (tables) and for programs (JSON), on stdout.
 
-use crate::engine::execute::RunSummary;
+use crate::engine::runs::RunSummary;
 use crate::engine::task::{TaskResult, TaskState};
 use anyhow::Context;
 use comfy_table::presets::UTF8_FULL_CONDENSED;

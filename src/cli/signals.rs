@@ -1,8 +1,10 @@
-//! SIGINT and SIGTERM as a token that is cancelled.
+//! SIGINT and SIGTERM as a token that is cancelled, SIGHUP as a notice.
 
 use crate::fault;
 use anyhow::Context;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled by the first SIGINT or SIGTERM; a second one ends the program at once.
@@ -18,6 +20,19 @@ pub(super) fn stop_token() -> anyhow::Result<CancellationToken> {
         std::process::exit(i32::from(fault::Fault::Transient.exit_code()));
     });
     Ok(token)
+}
+
+/// Notified at each SIGHUP.
+pub(super) fn on_hangup() -> anyhow::Result<Arc<Notify>> {
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let notify = Arc::new(Notify::new());
+    let told = Arc::clone(&notify);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            told.notify_one();
+        }
+    });
+    Ok(notify)
 }
 
 /// What `starting` gives; a transient fault when the program is told to stop before it is done.

@@ -93,14 +93,17 @@ pub struct Engine {
     /// How many tasks one process works on at a time.
     #[validate(range(min = 1, max = 256))]
     pub parallel_tasks: usize,
-    /// How long a stopping daemon waits for running tasks before it cancels them, in seconds.
+    /// How many tasks are under way at a time over all jobs and daemons; without it there is no limit.
+    #[validate(range(min = 1, max = 10_000))]
+    pub max_parallel_tasks: Option<u32>,
+    /// How long a stopping daemon waits for running tasks before it hands them back, in seconds.
     #[validate(range(min = 0, max = 3600))]
     pub grace_s: u64,
 }
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { parallel_tasks: 4, grace_s: 30 }
+        Self { parallel_tasks: 4, max_parallel_tasks: None, grace_s: 30 }
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
@@ -39,6 +40,15 @@ pub struct Settlement {
     /// What it came to.
     pub outcome: Value,
 }
+
+/// What is to be done in the transaction of an effect, just before it is committed: settling the attempt, at least.
+pub trait Finish<T>: Send + Sync {
+    /// Does it; an error rolls the effect back.
+    fn finish<'a>(&'a self, connection: &'a mut PgConnection, effect: &'a T) -> Finishing<'a>;
+}
+
+/// The future of [`Finish::finish`].
+pub type Finishing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
 
 impl Fence {
     /// The fence of an attempt.

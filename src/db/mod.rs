@@ -22,8 +22,11 @@ pub const DATABASE: &str = "CustomerRatingData";
 /// An open database.
 #[derive(Debug)]
 pub struct Database {
-    /// Its connections; `search_path` is `bursar` and the customers' schema.
+    /// Its connections; `search_path` is `bursar`, the customers' schema, and where the queue's types are.
     pub pool: PgPool,
+    /// Connections for the queue. They don't wait for the disk: what the queue says is a hint, and the truth is kept
+    /// through [`Self::pool`].
+    pub queue: PgPool,
     embedded: Option<Embedded>,
     lock_timeout_s: u64,
 }
@@ -41,12 +44,13 @@ impl Database {
                 Embedded::start(&embedded_options(settings)).await.context("start the embedded PostgreSQL")?;
             (embedded.connect_options(), Some(embedded))
         };
-        let pool = connect(settings, options).await?;
+        let pool = connect(settings, options.clone()).await?;
+        let queue = queue_pool(settings, options);
         check_encoding(&pool).await?;
         if embedded.is_some() {
             set_search_path(&pool, &settings.file.database.schema).await?;
         }
-        Ok(Self { pool, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
+        Ok(Self { pool, queue, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
     }
 
     /// The embedded server, when there is one.
@@ -95,6 +99,7 @@ impl Database {
     /// # Errors
     /// When the embedded server does not stop.
     pub async fn close(self) -> anyhow::Result<()> {
+        self.queue.close().await;
         self.pool.close().await;
         match self.embedded {
             Some(embedded) => embedded.stop().await.context("stop the embedded PostgreSQL"),
@@ -124,7 +129,7 @@ fn parse_url(url: &str) -> anyhow::Result<PgConnectOptions> {
 async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Result<PgPool> {
     let place = place(&options);
     let file = &settings.file;
-    let path = format!("bursar, {}", file.database.schema);
+    let path = format!("bursar, {}, apalis, public", file.database.schema);
     let connections = u32::try_from(file.engine.parallel_tasks * 2 + 4).unwrap_or(64);
     let patience_s = file.database.connect_timeout_s;
     let options = options.application_name("bursar");
@@ -145,6 +150,18 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
         return Err(fault::transient(format!("connect to the database {place}: not within {patience_s} s: {why}")));
     }
     pool.with_context(|| format!("connect to the database {place}"))
+}
+
+/// One connection listens, the others fetch and acknowledge.
+fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s))
+        .connect_lazy_with(
+            options
+                .application_name("bursar")
+                .options([("search_path", "apalis, bursar, public"), ("synchronous_commit", "off")]),
+        )
 }
 
 /// Files are UTF-8, and so is what is kept of them: a database of another encoding can't take every character.

@@ -3,16 +3,16 @@
 //! Any number of daemons may do this side by side: an occurrence is one row under a unique key, and a run
 //! of a job and run date can be opened only once.
 
-use super::execute::{Engine, Opened, RunRequest};
+use super::execute::Engine;
 use super::job::{Catchup, Job, Overlap};
 use super::occurrences::{self, Occurrence};
+use super::runs::{self, Opening, RunRequest};
 use super::schedule::Schedule;
-use super::store;
+use super::task::Trigger;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// An occurrence that is recorded at most this long after it was due was not missed.
 const ON_TIME: TimeDelta = TimeDelta::seconds(60);
@@ -23,15 +23,14 @@ const MOST_AT_ONCE: usize = 10_000;
 /// What came of one look at the jobs.
 #[derive(Debug, Default)]
 pub struct Dispatched {
-    /// The runs that were opened and are to be worked on now.
-    pub opened: Vec<Opened>,
+    /// How many runs were opened.
+    pub opened: usize,
     /// Why some jobs could not be looked at; they are at the next beat.
     pub faults: Vec<anyhow::Error>,
 }
 
 /// Records what has fallen due since the last time and opens the runs that are to start now.
 pub async fn dispatch_due(
-    pool: &PgPool,
     engine: &Engine,
     jobs: &[Arc<Job>],
     items: &HashMap<String, Vec<String>>,
@@ -40,29 +39,30 @@ pub async fn dispatch_due(
     let mut dispatched = Dispatched::default();
     for job in jobs {
         let Some(schedule) = &job.schedule else { continue };
-        match dispatch_job(pool, engine, job, schedule, items, now).await {
-            Ok(opened) => dispatched.opened.extend(opened),
+        match dispatch_job(engine, job, schedule, items, now).await {
+            Ok(is_opened) => dispatched.opened += usize::from(is_opened),
             Err(error) => dispatched.faults.push(error.context(job.name.clone())),
         }
     }
     dispatched
 }
 
+/// Whether a run was opened.
 async fn dispatch_job(
-    pool: &PgPool,
     engine: &Engine,
     job: &Arc<Job>,
     schedule: &Schedule,
     items: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
-) -> anyhow::Result<Option<Opened>> {
+) -> anyhow::Result<bool> {
+    let pool = &engine.pool;
     let since =
         occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
     let due = judge_due(job, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;
     }
-    open_next(pool, engine, job, items).await
+    open_next(engine, job, items).await
 }
 
 /// The job's occurrences in `(since, now]` and what its catchup policy makes of each. Pure.
@@ -110,26 +110,32 @@ fn policy(
     }
 }
 
-/// Opens the run of the oldest queued occurrence, unless the job is still running.
+/// Opens the run of the oldest queued occurrence, unless the job is still running. Whether one was opened.
 async fn open_next(
-    pool: &PgPool,
     engine: &Engine,
     job: &Arc<Job>,
     items: &HashMap<String, Vec<String>>,
-) -> anyhow::Result<Option<Opened>> {
-    let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(None) };
-    if let Some(running) = store::find_open_run(pool, &job.name, run_date).await? {
-        // A run whose process died holds no lock; its own occurrence comes first at the next beat.
-        let is_alive = store::recover(pool, Some(&job.name)).await? == 0;
-        if is_alive && job.overlap == Overlap::Skip {
+) -> anyhow::Result<bool> {
+    let pool = &engine.pool;
+    let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(false) };
+    if let Some(running) = runs::find_open(pool, &job.name, run_date).await? {
+        if job.overlap == Overlap::Skip {
             let reason = format!("run {running} was still going on (overlap = skip)");
             if occurrences::skip(pool, &job.name, due_at, &reason).await? {
                 warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
             }
         }
-        return Ok(None);
+        return Ok(false);
     }
-    let request =
-        RunRequest { job: Arc::clone(job), run_date, occurrence: Some(due_at), items: items.clone(), publish: false };
-    engine.open(&request).await
+    let request = RunRequest {
+        job: Arc::clone(job),
+        run_date,
+        trigger: Trigger::Schedule,
+        occurrence: Some(due_at),
+        items: items.clone(),
+        publish: false,
+    };
+    let Opening::Opened(id) = engine.open(&request).await? else { return Ok(false) };
+    info!(run.id = %id, job.name = %job.name, run.date = %run_date, "run {id} of {} for {run_date} begins: it was due at {due_at}", job.name);
+    Ok(true)
 }

@@ -1,16 +1,25 @@
 //! WHEN, in what order and how often work runs. Knows no CSV, no HTTP, no customer.
 //!
-//! A [`job::Job`] is a DAG of tasks with an optional [`schedule`]. [`dispatch`] turns due instants into
-//! occurrences and runs, [`execute`] works on a run, [`board`] decides which task is next, [`store`] and
-//! [`occurrences`] are the only doors to the tables. What a task does is a [`task::TaskKind`].
+//! A [`job::Job`] is a DAG of tasks with an optional [`schedule`]. [`dispatch`] turns due instants into occurrences and
+//! opens [`runs`]. The truth about a run is in PostgreSQL: [`advance`] applies the pure [`board`] to it, releases what
+//! is ready and offers that to the [`queue`], which delivers it to any [`worker`]. A worker claims the task
+//! ([`tasks`]), makes an [`attempt`] behind its fence, and records what it came to. The [`sweep`] puts right what a
+//! crash left between two steps. What a task does is a [`task::TaskKind`].
 
+pub mod advance;
+pub mod attempt;
 pub mod board;
 pub mod dispatch;
 pub mod execute;
 pub mod heartbeat;
 pub mod job;
 pub mod occurrences;
+pub mod presence;
+pub mod queue;
 pub mod retry;
+pub mod runs;
 pub mod schedule;
-pub mod store;
+pub mod sweep;
 pub mod task;
+pub mod tasks;
+pub mod worker;

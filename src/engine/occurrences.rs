@@ -127,15 +127,3 @@ pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str)
     .context("skip the occurrence")?;
     Ok(changed.rows_affected() == 1)
 }
-
-/// The runs were not worked on to their end: what they were for is to be run once more.
-pub(super) async fn queue_again(connection: &mut PgConnection, runs: &[Uuid]) -> anyhow::Result<()> {
-    sqlx::query(
-        "update bursar.occurrences set state = 'queued', run_id = null where run_id = any ($1) and state = 'ran'",
-    )
-    .bind(runs)
-    .execute(connection)
-    .await
-    .context("queue the occurrence again")?;
-    Ok(())
-}

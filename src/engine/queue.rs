@@ -6,11 +6,15 @@
 use crate::clock::Stopwatch;
 use crate::fault;
 use anyhow::Context;
-use apalis::prelude::{BackendExt, BoxDynError, TaskBuilder, WorkerBuilder, WorkerBuilderExt, WorkerContext};
+use apalis::prelude::{
+    BackendExt, BoxDynError, Event, TaskBuilder, WorkerBuilder, WorkerBuilderExt, WorkerContext, WorkerError,
+};
 use apalis_postgres::{Config, PostgresStorage};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, PgPool};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -111,25 +115,34 @@ pub async fn push(
         .context("put tasks into the queue")
 }
 
+/// Takes a message; an error has it delivered again.
+pub type Deliver = Arc<dyn Fn(Message) -> Delivering + Send + Sync>;
+
+/// The future of [`Deliver`].
+pub type Delivering = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+
 /// Receives messages until `stop`, `parallel` at a time; what was received by then is waited for. A queue that breaks
 /// off (the database is away) is taken up again.
-pub async fn receive<F>(
-    pool: &PgPool,
-    worker: &str,
-    parallel: usize,
-    deliver: impl Fn(Message) -> F + Send + Sync + 'static,
-    stop: &CancellationToken,
-) where
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
-    let deliver = Arc::new(deliver);
-    let mut round = 0_u32;
+pub async fn receive(pool: &PgPool, worker: &str, parallel: usize, deliver: &Deliver, stop: &CancellationToken) {
+    let (mut round, mut is_failing) = (0_u32, false);
     while !stop.is_cancelled() {
         round += 1;
         let since = Stopwatch::start();
-        let received = receive_once(pool, &format!("{worker}/{round}"), parallel, Arc::clone(&deliver), stop).await;
-        if let Err(error) = received {
-            warn!("the task queue can't be read, and is looked at again in a second: {error:#}");
+        let (context, mut running) = build(pool, &format!("{worker}/{round}"), parallel, Arc::clone(deliver));
+        let received = tokio::select! {
+            ended = &mut running => ended,
+            () = stop.cancelled() => {
+                let _ = context.stop();
+                running.await
+            }
+        };
+        match received {
+            Err(error) if !is_failing => {
+                warn!("the task queue can't be read, and is looked at again each second: {}", fault::told(&error));
+                is_failing = true;
+            }
+            Err(_) => {}
+            Ok(()) => is_failing = false,
         }
         if since.elapsed() < LOOK {
             let _ = stop.run_until_cancelled(tokio::time::sleep(LOOK)).await;
@@ -137,17 +150,8 @@ pub async fn receive<F>(
     }
 }
 
-async fn receive_once<D, F>(
-    pool: &PgPool,
-    name: &str,
-    parallel: usize,
-    deliver: Arc<D>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()>
-where
-    D: Fn(Message) -> F + Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
-{
+/// A worker of apalis, not begun.
+fn build(pool: &PgPool, name: &str, parallel: usize, deliver: Deliver) -> (WorkerContext, Delivering) {
     // One message at a time: a batch would keep tasks from idle workers, and apalis tells no heartbeat while it
     // holds a message that it can't pass on.
     let config = Config::default()
@@ -156,25 +160,25 @@ where
         .lock_tasks(false)
         .heartbeat_interval(HEARTBEAT)
         .missed_heartbeats(MISSED);
-    let storage =
-        PostgresStorage::<Message>::new(pool).with_config(config).with_pubsub().poll_with_interval(LOOK);
+    let storage = PostgresStorage::<Message>::new(pool).with_config(config).with_pubsub().poll_with_interval(LOOK);
     let context = WorkerContext::new(name);
     let handler = move |message: Message| {
-        let delivered = deliver(message);
-        async move { delivered.await.map_err(|error| -> BoxDynError { format!("{error:#}").into() }) }
+        let delivering = deliver(message);
+        async move { delivering.await.map_err(|error| BoxDynError::from(fault::told(&error))) }
     };
     let worker = WorkerBuilder::new(&context).backend(storage).concurrency(parallel).build(handler);
-    let running = worker.run();
-    tokio::pin!(running);
-    let ended = tokio::select! {
-        ended = &mut running => ended,
-        () = stop.cancelled() => {
-            let _ = context.stop();
-            running.await
+    let mut events: Events = Box::pin(worker.stream());
+    let running = async move {
+        while let Some(event) = events.next().await {
+            event.map_err(|error| fault::transient(error.to_string()))?;
         }
+        Ok(())
     };
-    ended.map_err(|error| fault::transient(error.to_string()))
+    (context, Box::pin(running))
 }
+
+/// What a worker of apalis tells; it works while it is listened to.
+type Events = Pin<Box<dyn Stream<Item = Result<Event, WorkerError>> + Send>>;
 
 /// Forgets what was delivered an hour ago, and workers that have been silent for a day.
 ///

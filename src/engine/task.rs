@@ -172,9 +172,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What is recorded of an attempt that ended so; none for one that has not ended.
+    /// What is recorded of an attempt that ended so. A deferred one has not: it counts as skipped.
     #[must_use]
-    pub fn settlement(&self) -> Option<Settlement> {
+    pub fn settlement(&self) -> Settlement {
         let settlement = |state: TaskState, fault, error: Option<&String>, outcome: &Value| Settlement {
             state: state.as_str(),
             fault,
@@ -182,13 +182,54 @@ impl Outcome {
             outcome: outcome.clone(),
         };
         match self {
-            Self::Done(summary) => Some(settlement(TaskState::Succeeded, None, None, summary)),
-            Self::Skipped { reason, summary } => Some(settlement(TaskState::Skipped, None, Some(reason), summary)),
+            Self::Done(summary) => settlement(TaskState::Succeeded, None, None, summary),
+            Self::Skipped { reason, summary } => settlement(TaskState::Skipped, None, Some(reason), summary),
             Self::Refused { fault, reason, summary } => {
-                Some(settlement(TaskState::Failed, Some(*fault), Some(reason), summary))
+                settlement(TaskState::Failed, Some(*fault), Some(reason), summary)
             }
-            Self::Deferred { .. } => None,
+            Self::Deferred { reason, .. } => settlement(TaskState::Skipped, None, Some(reason), &Value::Null),
         }
+    }
+}
+
+/// The state of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Some of its tasks have not ended.
+    Running,
+    /// Every task did what it is for, or had nothing to do yet.
+    Succeeded,
+    /// At least one did not.
+    Failed,
+    /// An operator said so.
+    Cancelled,
+    /// Its process died; only runs of versions before 0.2.
+    Abandoned,
+}
+
+impl RunState {
+    const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Abandoned];
+
+    /// The word kept in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// Reads the word kept in the database.
+    ///
+    /// # Errors
+    /// A bug fault for any other.
+    pub fn parse(word: &str) -> anyhow::Result<Self> {
+        let known = Self::ALL.into_iter().find(|s| s.as_str() == word);
+        known.ok_or_else(|| fault::bug(format!("the run's state {word:?} is unknown")))
     }
 }
 

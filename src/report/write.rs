@@ -2,7 +2,7 @@
 
 use super::compile::Report;
 use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SqlOrigin};
-use crate::db::fence;
+use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use crate::rows::source::hex;
@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub run_date: NaiveDate,
     /// The run that asks.
     pub run: RunOrigin,
+    /// The attempt that writes it.
+    pub fence: &'a Fence,
     /// Everyone who should have a load.
     pub customers: &'a [String],
     /// Whether it is written although some have none.
@@ -72,6 +74,8 @@ pub enum Written {
     },
     /// It waits for loads.
     Waiting {
+        /// The business day.
+        run_date: NaiveDate,
         /// Of these customers.
         missing: Vec<Missing>,
     },
@@ -82,17 +86,22 @@ pub enum Written {
 ///
 /// # Errors
 /// A configuration fault when the SQL or the output folder can't be used; a transient one for `cancel`.
-pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Result<Written> {
+pub async fn write_report(
+    pool: &PgPool,
+    request: &Request<'_>,
+    finish: &dyn Finish<Written>,
+) -> anyhow::Result<Written> {
     let report = request.report;
     let mut transaction = pool.begin().await.context("begin the report's transaction")?;
     transaction
         .execute("set transaction isolation level repeatable read, read only")
         .await
         .context("begin the report's transaction")?;
+    request.fence.hold(&mut transaction).await?;
     let (inputs, missing) =
         provenance::inputs(&mut transaction, &report.datasets, request.customers, request.run_date).await?;
     if !missing.is_empty() && request.partial == Partial::Wait {
-        return Ok(Written::Waiting { missing });
+        return Ok(Written::Waiting { run_date: request.run_date, missing });
     }
     let name = request.run_date.format(&report.file).to_string();
     let path = request.output.join(&name);
@@ -103,19 +112,21 @@ pub async fn write_report(pool: &PgPool, request: &Request<'_>) -> anyhow::Resul
     let file = backend.until_cancelled(pool, request.cancel, filling).await?;
     transaction.rollback().await.context("end the report's snapshot")?;
     let provenance = provenance_of(request, file.clone(), inputs, missing.clone());
-    publish(pool, &provenance, draft, &path).await?;
-    Ok(Written::Written { path, file, missing })
+    let written = Written::Written { path: path.clone(), file, missing };
+    let mut transaction = pool.begin().await.context("record the report")?;
+    request.fence.hold(&mut transaction).await?;
+    record(&mut transaction, &provenance, &path).await?;
+    finish.finish(&mut transaction, &written).await?;
+    publish(&provenance, draft, &path)?;
+    transaction.commit().await.context("record the report")?;
+    Ok(written)
 }
 
-/// Records the report and puts its files in place; the sidecar first, so that no report is ever seen without one.
-async fn publish(pool: &PgPool, provenance: &Provenance, draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
-    let mut transaction = pool.begin().await.context("record the report")?;
-    fence::hold_open(&mut transaction, provenance.run.id).await?;
-    record(&mut transaction, provenance, path).await?;
+/// Puts the report's files in place; the sidecar first, so that no report is ever seen without one.
+fn publish(provenance: &Provenance, draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
     let sidecar = draft_sidecar(path.parent().unwrap_or(path), provenance)?;
     put_in_place(sidecar, &sidecar_path(path))?;
-    put_in_place(draft, path)?;
-    transaction.commit().await.context("record the report")
+    put_in_place(draft, path)
 }
 
 /// Makes sure that files can be written to `output`, before anything else is done, and clears away what killed

@@ -10,7 +10,7 @@ use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Ident, Table};
-use crate::db::fence;
+use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// What is to be loaded, and for whom.
 #[derive(Clone, Debug)]
@@ -31,8 +30,8 @@ pub struct Request {
     pub dataset: Arc<Dataset>,
     /// Who delivers it.
     pub customer: Arc<Customer>,
-    /// The run the load belongs to.
-    pub run_id: Uuid,
+    /// The attempt that loads it.
+    pub fence: Fence,
     /// The day it is for.
     pub run_date: NaiveDate,
     /// Whether a run date older than the published one may replace the table.
@@ -103,7 +102,7 @@ pub struct Loaded {
     pub measures: Value,
     /// What its time went to.
     pub stages: Stages,
-    /// From the request to the commit, in milliseconds.
+    /// From the request to just before the commit, in milliseconds.
     pub elapsed_ms: i64,
 }
 
@@ -128,6 +127,7 @@ pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 pub async fn load(
     pool: &PgPool,
     request: &Request,
+    finish: &dyn Finish<Loaded>,
     progress: Progress,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
@@ -144,7 +144,7 @@ pub async fn load(
     let mut loading =
         Loading { request, table: request.dataset.table_of(&request.customer)?, path, load_id: 0, stopwatch };
     let backend = Backend::of(&mut transaction).await?;
-    let running = loading.run(&mut transaction, source, progress, cancel);
+    let running = loading.run(&mut transaction, source, finish, progress, cancel);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
         Err(_) if cancel.is_cancelled() => {
             drop(transaction);
@@ -155,7 +155,7 @@ pub async fn load(
         loaded => loaded?,
     };
     transaction.commit().await.context("commit the load")?;
-    Ok(Loaded { elapsed_ms: stopwatch.elapsed_ms(), ..loaded })
+    Ok(loaded)
 }
 
 struct Loading<'a> {
@@ -178,11 +178,12 @@ impl Loading<'_> {
         &mut self,
         connection: &mut PgConnection,
         source: SourceFile,
+        finish: &dyn Finish<Loaded>,
         progress: Progress,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Loaded> {
+        self.request.fence.hold(connection).await?;
         self.lock(connection).await?;
-        fence::hold_open(connection, self.request.run_id).await?;
         self.load_id = ledger::next_id(connection).await?;
         table::check_columns(connection, &self.table, &self.request.dataset.columns).await?;
         let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
@@ -216,7 +217,9 @@ impl Loading<'_> {
             measures_ms: measures_ms - rows_ms,
             rejects_ms: rejects_ms - measures_ms,
         };
-        Ok(self.loaded(target, certificate, measures, stages))
+        let loaded = self.loaded(target, certificate, measures, stages);
+        finish.finish(connection, &loaded).await?;
+        Ok(loaded)
     }
 
     /// One load of a table at a time, whoever asks for it; readers are not kept out by this lock.
@@ -329,7 +332,7 @@ impl Loading<'_> {
     ) -> anyhow::Result<()> {
         let entry = ledger::Entry {
             id: self.load_id,
-            run_id: self.request.run_id,
+            run_id: self.request.fence.run,
             dataset: self.request.dataset.name.as_str(),
             customer: self.request.customer.name.as_str(),
             run_date: self.request.run_date,
@@ -358,7 +361,7 @@ impl Loading<'_> {
             certificate,
             measures,
             stages,
-            elapsed_ms: 0,
+            elapsed_ms: self.stopwatch.elapsed_ms(),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod load;
 mod report;
 
-use crate::catalog::Catalog;
+use crate::catalog::InForce;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::task::{KindSpec, TaskKind};
@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub struct Deps {
     /// The database.
     pub pool: PgPool,
-    /// The compiled configuration.
-    pub catalog: Arc<Catalog>,
+    /// The compiled configuration in force.
+    pub catalog: InForce,
     /// The program's settings.
     pub settings: Arc<Settings>,
     /// What time it is.

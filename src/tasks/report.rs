@@ -1,10 +1,12 @@
 //! `kind = "report"`: a report over the load ledger, as a CSV with its provenance.
 
 use super::Deps;
+use crate::db::fence::{Fence, Finish, Finishing};
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::report::provenance::{Missing, RunOrigin};
 use crate::report::write::{Partial, Request, Written, write_report};
 use anyhow::Context;
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "report", subject: "report", needs_item: false };
@@ -22,33 +24,48 @@ impl TaskKind for ReportTask {
 }
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
-    let customers: Vec<String> = deps.catalog.customers.keys().cloned().collect();
+    let catalog = deps.catalog.get();
+    let customers: Vec<String> = catalog.customers.keys().cloned().collect();
     let request = Request {
-        report: deps.catalog.report(&context.task.subject)?,
+        report: catalog.report(&context.task.subject)?,
         run_date: context.run.run_date,
         run: RunOrigin { id: context.run.id, job: context.run.job.clone() },
+        fence: &context.fence,
         customers: &customers,
         partial: if context.task.after_any_outcome { Partial::Write } else { Partial::Wait },
         output: &deps.settings.file.paths.output,
         now: deps.clock.now(),
         cancel: &context.cancel,
     };
-    let written = write_report(&deps.pool, &request)
+    let written = write_report(&deps.pool, &request, &Settle(&context.fence))
         .await
         .with_context(|| format!("write the report {}", request.report.name))?;
-    let summary = serde_json::to_value(&written).context("describe the report")?;
+    if let Written::Written { path, file, missing } = &written {
+        info!(file.path = %path.display(), rows = file.rows, "wrote {} ({} rows)", path.display(), file.rows);
+        if !missing.is_empty() {
+            warn!("{} lacks {}: no load for {}", path.display(), names(missing), request.run_date);
+        }
+    }
+    outcome(&written)
+}
+
+/// Records what the report came to, in the transaction that records the report.
+struct Settle<'a>(&'a Fence);
+
+impl Finish<Written> for Settle<'_> {
+    fn finish<'a>(&'a self, connection: &'a mut PgConnection, written: &'a Written) -> Finishing<'a> {
+        Box::pin(async move { self.0.settle(connection, &outcome(written)?.settlement()).await })
+    }
+}
+
+fn outcome(written: &Written) -> anyhow::Result<Outcome> {
+    let summary = serde_json::to_value(written).context("describe the report")?;
     match written {
-        Written::Waiting { missing } => {
-            let reason = format!("the report waits: for {} there is no load of {}", request.run_date, names(&missing));
+        Written::Waiting { run_date, missing } => {
+            let reason = format!("the report waits: for {run_date} there is no load of {}", names(missing));
             Ok(Outcome::Skipped { reason, summary })
         }
-        Written::Written { path, file, missing } => {
-            info!(file.path = %path.display(), rows = file.rows, "wrote {} ({} rows)", path.display(), file.rows);
-            if !missing.is_empty() {
-                warn!("{} lacks {}: no load for {}", path.display(), names(&missing), request.run_date);
-            }
-            Ok(Outcome::Done(summary))
-        }
+        Written::Written { .. } => Ok(Outcome::Done(summary)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Daemon, count, due, occurrences, policy, recorded};
 use crate::running::Stall;
 use crate::support::World;
-use bursar::app::App;
+use bursar::app::{App, Orders};
 use bursar::clock::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use nix::sys::signal::Signal;
@@ -108,7 +108,7 @@ async fn serve_from(world: &World, instant: &str, done: &str) {
         recorded(world, 1, done).await;
         stop.cancel();
     };
-    let (served, ()) = tokio::join!(app.serve(stop.clone(), |_| ()), follow);
+    let (served, ()) = tokio::join!(app.serve(Orders { stop: stop.clone(), ..Orders::default() }, |_| ()), follow);
     served.expect("serve");
     app.close().await.expect("close");
 }

@@ -1,0 +1,128 @@
+//! The daemon: it beats, answers, works and reloads until it is told to stop.
+
+use super::App;
+use crate::engine::attempt::Cause;
+use crate::engine::dispatch::{Dispatched, dispatch_due};
+use crate::engine::heartbeat::{Heartbeat, Pulse};
+use crate::engine::job::Job;
+use crate::engine::presence::Role;
+use crate::engine::worker::Worker;
+use crate::{fault, http};
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// What the daemon is told from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// To stop.
+    pub stop: CancellationToken,
+    /// To read its configuration again.
+    pub reload: Arc<Notify>,
+}
+
+impl App {
+    /// Runs the daemon until it is told to stop; `listening` is told the address it answers on.
+    ///
+    /// # Errors
+    /// A configuration fault when it can't start; runs that fail are recorded, not returned.
+    pub async fn serve(&self, orders: Orders, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+        let listener = http::listen(self.settings.file.http.bind).await?;
+        let (heartbeat, beats) = Heartbeat::start().await?;
+        let address = listener.local_addr().context("look at the listening address")?;
+        let router = http::router(self.database.pool.clone(), heartbeat.pulse());
+        let answering = tokio::spawn(http::answer(listener, router, orders.stop.clone()));
+        self.report_left_over().await?;
+        let parallel = self.settings.file.engine.parallel_tasks;
+        let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
+        self.announce(address);
+        listening(address);
+        let followed = self.follow_beats(beats, &heartbeat.pulse(), &orders, worker.id()).await;
+        info!("stopping: no new runs are started");
+        heartbeat.stop().await;
+        worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;
+        // A client that keeps its connection open does not keep the daemon alive.
+        match tokio::time::timeout(Duration::from_secs(5), answering).await {
+            Ok(answered) => answered.context("stop answering")??,
+            Err(_) => warn!("a connection was still open and is cut"),
+        }
+        info!("stopped");
+        followed
+    }
+
+    /// Says what the daemon finds of those before it.
+    async fn report_left_over(&self) -> anyhow::Result<()> {
+        let (runs, tasks): (i64, i64) = sqlx::query_as(
+            "select count(distinct r.id),
+                    count(*) filter (where t.state = 'running')
+               from bursar.runs as r
+               left join bursar.task_runs as t on t.run_id = r.id
+              where r.state = 'running'",
+        )
+        .fetch_one(&self.database.pool)
+        .await
+        .context("look for what was left open")?;
+        if runs > 0 {
+            warn!(
+                "{runs} runs are open, {tasks} of their tasks under way; what other daemons do not work on is taken over"
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts what falls due at each beat, until it is told to stop. What keeps it from looking is told once.
+    async fn follow_beats(
+        &self,
+        mut beats: mpsc::Receiver<()>,
+        pulse: &Pulse,
+        orders: &Orders,
+        worker: &str,
+    ) -> anyhow::Result<()> {
+        let mut is_failing = false;
+        loop {
+            let is_asked = tokio::select! {
+                biased;
+                () = orders.stop.cancelled() => return Ok(()),
+                () = orders.reload.notified() => true,
+                beat = beats.recv() => beat.map(|()| false).context("the heartbeat has stopped")?,
+            };
+            // A database that hangs must not keep the daemon from stopping.
+            let looked = orders.stop.run_until_cancelled(self.beat(worker, is_asked)).await;
+            let Some(looked) = looked else { return Ok(()) };
+            match looked {
+                Ok(()) => pulse.feel(),
+                Err(error) if !is_failing => warn!("could not look for what is due: {}", fault::told(&error)),
+                Err(_) => {}
+            }
+            is_failing = pulse.age() > Duration::from_secs(1);
+        }
+    }
+
+    /// One beat. The first thing that went wrong is an error; the rest was done nevertheless.
+    async fn beat(&self, worker: &str, reload_is_asked: bool) -> anyhow::Result<()> {
+        let reloaded = self.reload_if_asked(worker, reload_is_asked).await;
+        let catalog = self.catalog();
+        let jobs: Vec<Arc<Job>> = catalog.jobs.values().cloned().collect();
+        let Dispatched { faults, .. } =
+            dispatch_due(&self.engine, &jobs, &catalog.items(), self.clock.now()).await;
+        reloaded?;
+        faults.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn announce(&self, address: SocketAddr) {
+        info!(http.address = %address, "answering on http://{address} (no authentication: keep it on loopback)");
+        for job in self.catalog().jobs.values() {
+            let Some(schedule) = &job.schedule else { continue };
+            match schedule.next_after(self.clock.now()) {
+                Some(due) => {
+                    info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression());
+                }
+                None => warn!(job.name = %job.name, "{} is never due", job.name),
+            }
+        }
+    }
+}

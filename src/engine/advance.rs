@@ -1,0 +1,209 @@
+//! Applies the DAG to a run in the database: releases what is ready, skips what can't be done any more, closes the run
+//! when all is over, and offers what is ready to the queue.
+
+use super::board::{Board, Mark, Move, Node};
+use super::job::Task;
+use super::queue::{self, Message};
+use super::task::{RunState, TaskState};
+use crate::fault::Fault;
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+use std::collections::HashMap;
+use tracing::info;
+use uuid::Uuid;
+
+/// At most so many tasks are offered in one go; a sweep offers the rest.
+const MOST_OFFERED: i64 = 10_000;
+
+/// The tasks of a run as its row in `bursar.task_runs` has them.
+#[derive(sqlx::FromRow)]
+struct TaskRow {
+    task: String,
+    item: String,
+    state: String,
+    fault: Option<String>,
+    error: Option<String>,
+}
+
+/// Does for a run what its tasks' states ask for; nothing for a run that is over. Returns the state it ended in, when
+/// this was its end.
+///
+/// # Errors
+/// What the server says.
+pub async fn advance(
+    connection: &mut PgConnection,
+    run: Uuid,
+    now: DateTime<Utc>,
+    limit: Option<u32>,
+) -> anyhow::Result<Option<RunState>> {
+    let Some(plan) = lock(connection, run).await? else { return Ok(None) };
+    let rows = rows(connection, run).await?;
+    let mut board = board(plan, &rows);
+    let moves = board.advance();
+    apply(connection, run, &rows, &moves, now).await?;
+    let ended = if board.is_over() { Some(close(connection, run, &board, &rows).await?) } else { None };
+    offer(connection, now, limit).await?;
+    Ok(ended)
+}
+
+/// The same, in a transaction of its own.
+///
+/// # Errors
+/// What the server says.
+pub async fn advance_now(pool: &PgPool, run: Uuid, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
+    let mut transaction = pool.begin().await.context("go on with the run")?;
+    let ended = advance(&mut transaction, run, now, limit).await?;
+    transaction.commit().await.context("go on with the run")?;
+    if let Some(state) = ended {
+        info!(run.id = %run, "run {run} is over: {}", state.as_str());
+    }
+    Ok(())
+}
+
+/// The plan of an open run, which nobody else can advance or close until the transaction ends.
+async fn lock(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Option<Vec<Task>>> {
+    let plan: Option<Json<Vec<Task>>> =
+        sqlx::query_scalar("select plan from bursar.runs where id = $1 and state = 'running' for no key update")
+            .bind(run)
+            .fetch_optional(connection)
+            .await
+            .context("lock the run")?;
+    Ok(plan.map(|p| p.0))
+}
+
+async fn rows(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Vec<TaskRow>> {
+    sqlx::query_as("select task, item, state, fault, error from bursar.task_runs where run_id = $1 order by position")
+        .bind(run)
+        .fetch_all(connection)
+        .await
+        .context("list the run's tasks")
+}
+
+/// The board of a run that is locked, with what it needs to be written back.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn board_of(connection: &mut PgConnection, run: Uuid, plan: Vec<Task>) -> anyhow::Result<Board> {
+    Ok(board(plan, &rows(connection, run).await?))
+}
+
+fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
+    let index: HashMap<&str, usize> = plan.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect();
+    let nodes = rows
+        .iter()
+        .filter_map(|row| {
+            let mark = match (row.state.as_str(), TaskState::parse(&row.state)) {
+                (_, Some(state)) => Mark::Ended(state),
+                ("waiting", None) => Mark::Waiting,
+                _ => Mark::Open,
+            };
+            let item = (!row.item.is_empty()).then(|| row.item.clone());
+            Some(Node { task: *index.get(row.task.as_str())?, item, mark })
+        })
+        .collect();
+    Board::new(plan.clone(), nodes)
+}
+
+async fn apply(
+    connection: &mut PgConnection,
+    run: Uuid,
+    rows: &[TaskRow],
+    moves: &[(usize, Move)],
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let tasks: Vec<&str> = moves.iter().map(|(i, _)| rows[*i].task.as_str()).collect();
+    let items: Vec<&str> = moves.iter().map(|(i, _)| rows[*i].item.as_str()).collect();
+    let reasons: Vec<Option<&str>> =
+        moves.iter().map(|(_, m)| if let Move::Skip(why) = m { Some(why.as_str()) } else { None }).collect();
+    sqlx::query(
+        "update bursar.task_runs as t
+            set state = case when m.reason is null then 'ready' else 'skipped' end,
+                ready_at = case when m.reason is null then $5 end,
+                error = m.reason,
+                ended_at = case when m.reason is null then null else clock_timestamp() end
+           from unnest($2::text[], $3::text[], $4::text[]) as m (task, item, reason)
+          where t.run_id = $1 and t.task = m.task and t.item = m.item and t.state = 'waiting'",
+    )
+    .bind(run)
+    .bind(tasks)
+    .bind(items)
+    .bind(reasons)
+    .bind(now)
+    .execute(connection)
+    .await
+    .context("release the run's tasks")?;
+    Ok(())
+}
+
+/// The run is over: its state follows from its tasks', its fault is the gravest of theirs.
+async fn close(
+    connection: &mut PgConnection,
+    run: Uuid,
+    board: &Board,
+    rows: &[TaskRow],
+) -> anyhow::Result<RunState> {
+    let has = |state: TaskState| board.nodes().iter().any(|n| n.mark == Mark::Ended(state));
+    let state = if has(TaskState::Cancelled) {
+        RunState::Cancelled
+    } else if has(TaskState::Failed) {
+        RunState::Failed
+    } else {
+        RunState::Succeeded
+    };
+    let fault = rows.iter().filter_map(|r| r.fault.as_deref().map(Fault::parse)).max();
+    let first = rows.iter().find(|r| fault.is_some() && r.fault.as_deref().map(Fault::parse) == fault);
+    sqlx::query(
+        "update bursar.runs
+            set state = $2, fault = $3, error = $4, closed_at = clock_timestamp()
+          where id = $1 and state = 'running'",
+    )
+    .bind(run)
+    .bind(state.as_str())
+    .bind(fault.map(Fault::as_str))
+    .bind(first.and_then(|r| r.error.as_deref()))
+    .execute(connection)
+    .await
+    .context("close the run")?;
+    Ok(state)
+}
+
+#[derive(sqlx::FromRow)]
+struct Offered {
+    run_id: Uuid,
+    task: String,
+    item: String,
+    offer: i32,
+    priority: i32,
+}
+
+/// Offers to the queue what is ready and not offered yet, runs of a greater priority first, as far as the jobs' limits
+/// and `limit` (tasks under way over all jobs and daemons) allow.
+///
+/// # Errors
+/// What the server says.
+pub async fn offer(connection: &mut PgConnection, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<usize> {
+    // One at a time, so that two who count what is under way don't both fill the same gap.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar offer', 0))")
+        .execute(&mut *connection)
+        .await
+        .context("wait for the turn to offer tasks")?;
+    let mut offered: Vec<Offered> = sqlx::query_as(include_str!("advance_offer.sql"))
+        .bind(now)
+        .bind(limit.map(i64::from))
+        .bind(MOST_OFFERED)
+        .fetch_all(&mut *connection)
+        .await
+        .context("offer tasks")?;
+    offered.sort_by_key(|o| -o.priority);
+    let messages: Vec<(Message, i32)> = offered
+        .into_iter()
+        .map(|o| (Message { run: o.run_id, task: o.task, item: o.item, offer: o.offer }, o.priority))
+        .collect();
+    queue::push(connection, &messages, now).await?;
+    Ok(messages.len())
+}

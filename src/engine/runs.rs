@@ -1,0 +1,420 @@
+//! The door to `bursar.runs`: a run is opened, followed, retried, cancelled. Its end is [`super::advance`]'s.
+//!
+//! At most one run of a job and run date is open, which a unique index holds, whatever number of processes ask.
+
+use super::advance::{advance, board_of};
+use super::job::{Job, Task};
+use super::occurrences;
+use super::task::{Label, RunInfo, RunState, TaskResult, TaskState, Trigger};
+use crate::db::fence::Fence;
+use crate::fault::{self, Fault};
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A run that is asked for.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The business day.
+    pub run_date: NaiveDate,
+    /// Who asks.
+    pub trigger: Trigger,
+    /// When it fell due, for a run by schedule.
+    pub occurrence: Option<DateTime<Utc>>,
+    /// What each `for_each` goes over.
+    pub items: HashMap<String, Vec<String>>,
+    /// Whether an older run date may take the place of what readers see.
+    pub publish: bool,
+}
+
+impl RunRequest {
+    /// The tasks' names and items, in the plan's order; an item is empty where there is none.
+    fn nodes(&self) -> Vec<(&str, &str)> {
+        let mut nodes = Vec::new();
+        for task in &self.job.tasks {
+            match &task.for_each {
+                None => nodes.push((task.name.as_str(), "")),
+                Some(over) => {
+                    let items = self.items.get(over).map_or(&[][..], Vec::as_slice);
+                    nodes.extend(items.iter().map(|item| (task.name.as_str(), item.as_str())));
+                }
+            }
+        }
+        nodes
+    }
+}
+
+/// What came of asking for a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It was opened.
+    Opened(Uuid),
+    /// One of the same job, run date, tasks and purpose is open already.
+    Open(Uuid),
+    /// Its occurrence was settled by another daemon.
+    Settled,
+}
+
+/// Opens a run and offers its first tasks.
+///
+/// # Errors
+/// A transient fault when another run of the same job and run date is open that does something else.
+pub async fn open(
+    pool: &PgPool,
+    request: &RunRequest,
+    now: DateTime<Utc>,
+    limit: Option<u32>,
+) -> anyhow::Result<Opening> {
+    let mut transaction = pool.begin().await.context("open the run")?;
+    let id = Uuid::now_v7();
+    if !insert(&mut transaction, id, request).await? {
+        transaction.rollback().await.context("open the run")?;
+        return join(pool, request).await;
+    }
+    insert_tasks(&mut transaction, id, request).await?;
+    if let Some(due_at) = request.occurrence
+        && !occurrences::settle_as_run(&mut transaction, &request.job.name, due_at, id).await?
+    {
+        return Ok(Opening::Settled);
+    }
+    advance(&mut transaction, id, now, limit).await?;
+    transaction.commit().await.context("open the run")?;
+    Ok(Opening::Opened(id))
+}
+
+async fn insert(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -> anyhow::Result<bool> {
+    let inserted = sqlx::query(
+        "insert into bursar.runs (id, job, run_date, trigger, priority, publish, plan, max_parallel_tasks, host, pid)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict (job, run_date) where state = 'running' do nothing",
+    )
+    .bind(id)
+    .bind(&request.job.name)
+    .bind(request.run_date)
+    .bind(request.trigger.as_str())
+    .bind(request.trigger.priority())
+    .bind(request.publish)
+    .bind(Json(&request.job.tasks))
+    .bind(request.job.max_parallel_tasks.and_then(|n| i32::try_from(n).ok()))
+    .bind(nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
+    .bind(i32::try_from(std::process::id()).unwrap_or(0))
+    .execute(connection)
+    .await
+    .context("record the run")?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+async fn insert_tasks(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -> anyhow::Result<()> {
+    let (tasks, items): (Vec<&str>, Vec<&str>) = request.nodes().into_iter().unzip();
+    sqlx::query(
+        "insert into bursar.task_runs (run_id, task, item, position)
+         select $1, t.task, t.item, t.place - 1
+           from unnest($2::text[], $3::text[]) with ordinality as t (task, item, place)",
+    )
+    .bind(id)
+    .bind(tasks)
+    .bind(items)
+    .execute(connection)
+    .await
+    .context("record the run's tasks")?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct OpenRun {
+    id: Uuid,
+    host: String,
+    pid: i32,
+    opened_at: DateTime<Utc>,
+    is_same: bool,
+}
+
+/// The run that is open instead: one that does the same is as good as a new one.
+async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
+    let nodes: Vec<String> = request.nodes().into_iter().map(|(task, item)| format!("{task}/{item}")).collect();
+    let (job, run_date) = (&request.job.name, request.run_date);
+    let open: Option<OpenRun> = sqlx::query_as(
+        "select id,
+                host,
+                pid,
+                opened_at,
+                publish = $3 and (
+                    select array_agg(task || '/' || item order by position) = $4
+                      from bursar.task_runs
+                     where run_id = id) as is_same
+           from bursar.runs
+          where job = $1 and run_date = $2 and state = 'running'",
+    )
+    .bind(job)
+    .bind(run_date)
+    .bind(request.publish)
+    .bind(nodes)
+    .fetch_optional(pool)
+    .await
+    .context("look for the open run")?;
+    match open {
+        Some(run) if request.occurrence.is_none() && run.is_same => Ok(Opening::Open(run.id)),
+        Some(_) if request.occurrence.is_some() => Ok(Opening::Settled),
+        Some(OpenRun { id, host, pid, opened_at, .. }) => Err(fault::transient(format!(
+            "another run of {job} for {run_date} is open: {id}, opened by process {pid} on {host} at {}; nothing was \
+             done, try again when it is over (bursar runs show {id})",
+            opened_at.format("%F %T UTC"),
+        ))),
+        None => Err(fault::transient(format!("a run of {job} for {run_date} has just ended; nothing was done, try again"))),
+    }
+}
+
+/// A run that keeps the job from being run for `run_date` by schedule: another scheduled one, or one for the same
+/// date. An operator's backfill of another date does not.
+///
+/// # Errors
+/// What the server says.
+pub async fn find_open(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<Uuid>> {
+    sqlx::query_scalar(
+        "select id
+           from bursar.runs
+          where job = $1 and state = 'running' and (trigger = 'schedule' or run_date = $2)
+          limit 1",
+    )
+    .bind(job)
+    .bind(run_date)
+    .fetch_optional(pool)
+    .await
+    .context("look for an open run")
+}
+
+/// Whether a run is over.
+///
+/// # Errors
+/// A data fault when there is no such run.
+pub async fn is_over(pool: &PgPool, id: Uuid) -> anyhow::Result<bool> {
+    let is_over: Option<bool> = sqlx::query_scalar("select state <> 'running' from bursar.runs where id = $1")
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+        .context("look whether the run is over")?;
+    is_over.ok_or_else(|| fault::data(format!("there is no run {id}")))
+}
+
+/// How a run ended, or how far it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunSummary {
+    /// What it is.
+    pub run: RunInfo,
+    /// The state it is in.
+    pub state: RunState,
+    /// The gravest fault among its tasks.
+    pub fault: Option<Fault>,
+    /// How each task ended, in the order they did.
+    pub tasks: Vec<TaskResult>,
+    /// How long it took, or has taken by now, in milliseconds.
+    pub elapsed_ms: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct SummaryRow {
+    job: String,
+    run_date: NaiveDate,
+    publish: bool,
+    trigger: String,
+    state: String,
+    fault: Option<String>,
+    elapsed_ms: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct ResultRow {
+    task: String,
+    item: String,
+    state: String,
+    fault: Option<String>,
+    error: Option<String>,
+    outcome: Option<Json<Value>>,
+    elapsed_ms: i64,
+}
+
+/// A run with what its tasks came to.
+///
+/// # Errors
+/// A data fault when there is no such run.
+pub async fn summary(pool: &PgPool, id: Uuid) -> anyhow::Result<RunSummary> {
+    let row: Option<SummaryRow> = sqlx::query_as(
+        "select job,
+                run_date,
+                publish,
+                trigger,
+                state,
+                fault,
+                (extract(epoch from coalesce(closed_at, clock_timestamp()) - opened_at) * 1000)::bigint as elapsed_ms
+           from bursar.runs
+          where id = $1",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+    .context("look at the run")?;
+    let row = row.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
+    let run = RunInfo {
+        id,
+        job: row.job,
+        run_date: row.run_date,
+        publish: row.publish,
+        trigger: Trigger::parse(&row.trigger)?,
+    };
+    Ok(RunSummary {
+        run,
+        state: RunState::parse(&row.state)?,
+        fault: row.fault.as_deref().map(Fault::parse),
+        tasks: results(pool, id).await?,
+        elapsed_ms: row.elapsed_ms,
+    })
+}
+
+/// How those tasks of a run ended that have, in the order they did.
+///
+/// # Errors
+/// What the server says.
+pub async fn results(pool: &PgPool, id: Uuid) -> anyhow::Result<Vec<TaskResult>> {
+    let rows: Vec<ResultRow> = sqlx::query_as(
+        "select task,
+                item,
+                state,
+                fault,
+                error,
+                outcome,
+                coalesce((extract(epoch from ended_at - started_at) * 1000)::bigint, 0) as elapsed_ms
+           from bursar.task_runs
+          where run_id = $1 and state in ('succeeded', 'failed', 'skipped', 'cancelled')
+          order by ended_at, position",
+    )
+    .bind(id)
+    .fetch_all(pool)
+    .await
+    .context("look at the run's tasks")?;
+    let result = |row: ResultRow| {
+        Some(TaskResult {
+            state: TaskState::parse(&row.state)?,
+            item: (!row.item.is_empty()).then_some(row.item),
+            fault: row.fault.as_deref().map(Fault::parse),
+            outcome: row.outcome.map_or(Value::Null, |o| o.0),
+            task: row.task,
+            error: row.error,
+            elapsed_ms: row.elapsed_ms,
+        })
+    };
+    Ok(rows.into_iter().filter_map(result).collect())
+}
+
+/// Opens a run again for what failed in it (or just `only`, whatever became of it), and all that is downstream of that.
+/// What succeeded otherwise is left as it is. Returns the tasks that run again.
+///
+/// # Errors
+/// A data fault when there is no such run or nothing in it to repeat; a transient one when a newer run of the same
+/// job and run date is open.
+pub async fn retry(
+    pool: &PgPool,
+    id: Uuid,
+    only: Option<&Label>,
+    now: DateTime<Utc>,
+    limit: Option<u32>,
+) -> anyhow::Result<Vec<Label>> {
+    let mut transaction = pool.begin().await.context("retry the run")?;
+    let found: Option<(Json<Vec<Task>>, String)> =
+        sqlx::query_as("select plan, state from bursar.runs where id = $1 for no key update")
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await
+            .context("lock the run")?;
+    let (plan, state) = found.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
+    let board = board_of(&mut transaction, id, plan.0).await?;
+    let again = board.to_repeat(only);
+    if again.is_empty() {
+        let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
+        return Err(fault::data(format!("run {id} is {state} and {what}: there is nothing to repeat")));
+    }
+    reopen(&mut transaction, id).await?;
+    let labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
+    repeat_tasks(&mut transaction, id, &labels).await?;
+    advance(&mut transaction, id, now, limit).await?;
+    transaction.commit().await.context("retry the run")?;
+    Ok(labels)
+}
+
+async fn reopen(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<()> {
+    let reopened = sqlx::query(
+        "update bursar.runs
+            set state = 'running', fault = null, error = null, closed_at = null
+          where id = $1 and state <> 'running'",
+    )
+    .bind(id)
+    .execute(connection)
+    .await;
+    match reopened {
+        Err(sqlx::Error::Database(error)) if error.constraint() == Some("runs_one_open") => {
+            Err(fault::transient(format!("a newer run of the job and run date of {id} is open; wait for its end")))
+        }
+        other => other.map(drop).context("open the run again"),
+    }
+}
+
+async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label]) -> anyhow::Result<()> {
+    let tasks: Vec<&str> = labels.iter().map(|l| l.task.as_str()).collect();
+    let items: Vec<&str> = labels.iter().map(|l| l.item.as_deref().unwrap_or_default()).collect();
+    sqlx::query(
+        "update bursar.task_runs as t
+            set state = 'waiting', ready_at = null, offered_at = null, wake_key = null, failures = 0, losses = 0,
+                fault = null, error = null, outcome = null, ended_at = null
+           from unnest($2::text[], $3::text[]) as again (task, item)
+          where t.run_id = $1 and t.task = again.task and t.item = again.item
+            and t.state in ('succeeded', 'failed', 'skipped', 'cancelled')",
+    )
+    .bind(id)
+    .bind(tasks)
+    .bind(items)
+    .execute(connection)
+    .await
+    .context("set the tasks back")?;
+    Ok(())
+}
+
+/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. False when it is over.
+///
+/// # Errors
+/// What the server says.
+pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> {
+    let mut transaction = pool.begin().await.context("cancel the run")?;
+    let cancelled = sqlx::query(
+        "update bursar.runs
+            set state = 'cancelled', fault = 'transient', error = $2, closed_at = clock_timestamp()
+          where id = $1 and state = 'running'",
+    )
+    .bind(id)
+    .bind(why)
+    .execute(&mut *transaction)
+    .await
+    .context("cancel the run")?;
+    if cancelled.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let under_way: Vec<(String, String, i32, bool)> = sqlx::query_as(include_str!("runs_cancel_tasks.sql"))
+        .bind(id)
+        .bind(why)
+        .fetch_all(&mut *transaction)
+        .await
+        .context("cancel the run's tasks")?;
+    transaction.commit().await.context("cancel the run")?;
+    for (task, item, attempt, was_running) in under_way {
+        if was_running {
+            Fence::new(id, task, item, attempt).break_off(pool).await?;
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,141 @@
+//! The sweep: once a second every worker looks for what fell between two steps, and puts it right.
+//!
+//! Nothing here is needed while all goes well. A worker that died is found by its lock, which is gone; one that fell
+//! silent but holds its connection is found by the queue's lease, which delivers its tasks to somebody else.
+
+use super::advance;
+use super::tasks::{self, Lost};
+use crate::db::fence::Fence;
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use std::collections::HashSet;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+/// An offer that nobody has taken up after so long, and that the queue does not hold, was lost.
+const OVERDUE: TimeDelta = TimeDelta::seconds(20);
+
+/// What a sweep remembers until the next one.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    suspects: HashSet<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Orphan {
+    run_id: Uuid,
+    task: String,
+    item: String,
+    attempt: i32,
+    worker: String,
+}
+
+impl Sweep {
+    /// Looks once.
+    ///
+    /// # Errors
+    /// What the server says; the next sweep looks again.
+    pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
+        self.take_over(pool, now).await?;
+        wake_due(pool, now).await?;
+        withdraw_lost_offers(pool, now).await?;
+        offer_ready(pool, now, limit).await?;
+        advance_stuck(pool, now, limit).await
+    }
+
+    /// Takes over what dead workers left. One whose lock is gone may just be making its connection anew: it is dead when
+    /// two sweeps in a row find it gone.
+    async fn take_over(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let orphans: Vec<Orphan> =
+            sqlx::query_as(include_str!("sweep_orphans.sql")).fetch_all(pool).await.context("look for dead workers")?;
+        let gone: HashSet<String> = orphans.iter().map(|o| o.worker.clone()).collect();
+        let dead: HashSet<&String> = gone.intersection(&self.suspects).collect();
+        for orphan in orphans.iter().filter(|o| dead.contains(&o.worker)) {
+            let Orphan { run_id, task, item, attempt, worker } = orphan;
+            let fence = Fence::new(*run_id, task.clone(), item.clone(), *attempt);
+            let why = format!("attempt {attempt} ended with its worker {worker}, which died");
+            let lost = tasks::lose(pool, &fence, &why, now).await?;
+            if lost != Lost::Stale {
+                warn!(run.id = %run_id, task.name = %task, task.item = %item, "{task}[{item}] of run {run_id} is taken over: {why}");
+            }
+        }
+        for worker in dead {
+            let stopped = "update bursar.workers set stopped_at = now() where id = $1 and stopped_at is null";
+            sqlx::query(stopped).bind(worker).execute(pool).await.context("record that a worker died")?;
+        }
+        self.suspects = gone;
+        Ok(())
+    }
+}
+
+/// Deferred tasks whose time to look again has come.
+async fn wake_due(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+    sqlx::query(
+        "update bursar.task_runs
+            set state = 'ready', offered_at = null
+          where state = 'deferred' and ready_at <= $1",
+    )
+    .bind(now)
+    .execute(pool)
+    .await
+    .context("wake what has waited long enough")?;
+    Ok(())
+}
+
+/// Offers that never reached the queue, or were lost with it: the task is offered again.
+async fn withdraw_lost_offers(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let lost = sqlx::query(
+        "update bursar.task_runs as t
+            set offered_at = null
+          where t.state = 'ready' and t.offered_at < $1
+            and not exists (
+                select from apalis.jobs as j
+                 where j.job_type = 'bursar'
+                   and j.idempotency_key = t.run_id || '/' || t.task || '/' || t.item || '/' || t.offer
+                   and j.status in ('Pending', 'Queued', 'Running'))",
+    )
+    .bind(now - OVERDUE)
+    .execute(pool)
+    .await
+    .context("look for offers that were lost")?;
+    if lost.rows_affected() > 0 {
+        info!("{} tasks were ready and never delivered; they are offered again", lost.rows_affected());
+    }
+    Ok(())
+}
+
+async fn offer_ready(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
+    let is_any: bool = sqlx::query_scalar(
+        "select exists (select from bursar.task_runs where state = 'ready' and offered_at is null and ready_at <= $1)",
+    )
+    .bind(now)
+    .fetch_one(pool)
+    .await
+    .context("look for tasks that are ready")?;
+    if is_any {
+        let mut transaction = pool.begin().await.context("offer tasks")?;
+        advance::offer(&mut transaction, now, limit).await?;
+        transaction.commit().await.context("offer tasks")?;
+    }
+    Ok(())
+}
+
+/// Runs of which nothing is under way: whoever ended the last task died before the run went on.
+async fn advance_stuck(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
+    let stuck: Vec<Uuid> = sqlx::query_scalar(
+        "select id
+           from bursar.runs as r
+          where state = 'running'
+            and not exists (
+                select from bursar.task_runs as t
+                 where t.run_id = r.id and t.state in ('ready', 'running', 'deferred'))",
+    )
+    .fetch_all(pool)
+    .await
+    .context("look for runs that stand still")?;
+    for run in stuck {
+        advance::advance_now(pool, run, now, limit).await?;
+    }
+    Ok(())
+}

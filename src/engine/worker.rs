@@ -1,0 +1,311 @@
+//! A worker: this process taking tasks from the queue, working on them and recording what they came to.
+
+use super::attempt::{self, Cause, Ended};
+use super::execute::Engine;
+use super::presence::{Presence, Role};
+use super::queue::{self, Deliver, Message};
+use super::sweep::Sweep;
+use super::task::{Unwatched, Watch};
+use super::tasks::{self, Claimed, Lost};
+use super::{advance, runs};
+use crate::clock::Stopwatch;
+use crate::fault;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+/// How often a worker sweeps.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Sweeps between two prunings of the queue.
+const PRUNE_EVERY: u64 = 600;
+/// How long a database may be away before who follows a run gives up.
+const AWAY: Duration = Duration::from_secs(30);
+/// How long work that was told to stop is waited for.
+const LAST_CALL: Duration = Duration::from_secs(10);
+
+/// A worker that is up.
+pub struct Worker {
+    shared: Arc<Shared>,
+    receiving: JoinHandle<()>,
+    sweeping: JoinHandle<Presence>,
+    /// Nothing more is taken.
+    closing: CancellationToken,
+    /// The sweep ends.
+    leaving: CancellationToken,
+}
+
+/// An attempt under way in this process.
+struct Active {
+    attempt: i32,
+    cancel: CancellationToken,
+    cause: Arc<OnceLock<Cause>>,
+}
+
+type Key = (Uuid, String, String);
+
+struct Shared {
+    engine: Engine,
+    id: String,
+    active: Mutex<HashMap<Key, Active>>,
+    watched: Option<(Uuid, Arc<dyn Watch>)>,
+    tracker: TaskTracker,
+    closing: CancellationToken,
+    run_ended: Notify,
+}
+
+impl Worker {
+    /// Shows this process to the others and starts to take tasks, `parallel` at a time. `watched` is a run and who is
+    /// told of its tasks in this process.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn start(
+        engine: &Engine,
+        role: Role,
+        parallel: usize,
+        watched: Option<(Uuid, Arc<dyn Watch>)>,
+    ) -> anyhow::Result<Self> {
+        let presence = Presence::announce(&engine.pool, role).await?;
+        let (closing, leaving) = (CancellationToken::new(), CancellationToken::new());
+        let shared = Arc::new(Shared {
+            engine: engine.clone(),
+            id: presence.id().to_owned(),
+            active: Mutex::default(),
+            watched,
+            tracker: TaskTracker::new(),
+            closing: closing.clone(),
+            run_ended: Notify::new(),
+        });
+        let receiving = tokio::spawn(receive(Arc::clone(&shared), parallel, closing.clone()));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&shared), presence, leaving.clone()));
+        Ok(Self { shared, receiving, sweeping, closing, leaving })
+    }
+
+    /// This worker's id in `bursar.workers`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// How many attempts it has under way.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.shared.active().len()
+    }
+
+    /// Waits until a run is over, wherever its tasks are worked on, or until `cancel`.
+    ///
+    /// # Errors
+    /// When there is no such run; a transient fault when the database is away for longer than half a minute.
+    pub async fn follow(&self, run: Uuid, cancel: &CancellationToken) -> anyhow::Result<()> {
+        let mut answered = Stopwatch::start();
+        loop {
+            let ended = self.shared.run_ended.notified();
+            match runs::is_over(&self.shared.engine.pool, run).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => answered = Stopwatch::start(),
+                Err(error) if fault::judge(&error) == fault::Fault::Transient && answered.elapsed() < AWAY => {}
+                Err(error) => {
+                    return Err(error.context(format!(
+                        "run {run} can't be followed; it goes on when the database is back, say the same again"
+                    )));
+                }
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = ended => {}
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            }
+        }
+    }
+
+    /// Takes nothing more, waits at most `grace` for what is under way, then has the rest stop: for a
+    /// [`Cause::Stopping`] the tasks are handed back, for a [`Cause::Cancelled`] they have ended.
+    pub async fn stop(self, grace: Duration, cause: Cause) {
+        self.closing.cancel();
+        self.shared.tracker.close();
+        if tokio::time::timeout(grace, self.shared.tracker.wait()).await.is_err() {
+            if cause == Cause::Stopping {
+                let busy = self.busy();
+                warn!("{busy} tasks are still going on after {} s; they are handed back", grace.as_secs());
+            }
+            self.shared.cancel_all(cause);
+            if tokio::time::timeout(LAST_CALL, self.shared.tracker.wait()).await.is_err() {
+                warn!("{} tasks do not stop; others will take them over", self.busy());
+            }
+        }
+        let mut receiving = self.receiving;
+        if tokio::time::timeout(LAST_CALL, &mut receiving).await.is_err() {
+            receiving.abort();
+        }
+        self.leaving.cancel();
+        if let Ok(presence) = self.sweeping.await {
+            let _ = tokio::time::timeout(LAST_CALL, presence.leave()).await;
+        }
+    }
+}
+
+async fn receive(shared: Arc<Shared>, parallel: usize, closing: CancellationToken) {
+    let (pool, id) = (shared.engine.queue.clone(), shared.id.clone());
+    let deliver: Deliver = Arc::new(move |message| Box::pin(Arc::clone(&shared).deliver(message)));
+    queue::receive(&pool, &id, parallel, &deliver, &closing).await;
+}
+
+/// Sweeps until it leaves. A sweep that fails is told once, until one succeeds again.
+async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: CancellationToken) -> Presence {
+    let (mut sweep, mut is_failing, mut count) = (Sweep::default(), false, 0_u64);
+    loop {
+        let swept = leaving.run_until_cancelled(shared.sweep_once(&mut presence, &mut sweep, count)).await;
+        match swept {
+            None => return presence,
+            Some(Ok(())) => is_failing = false,
+            Some(Err(error)) if is_failing => debug!("the sweep fails: {}", fault::told(&error)),
+            Some(Err(error)) => {
+                is_failing = true;
+                warn!("the sweep fails, and is tried again each second: {}", fault::told(&error));
+            }
+        }
+        count += 1;
+        if leaving.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_none() {
+            return presence;
+        }
+    }
+}
+
+impl Shared {
+    fn active(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Active>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch_of(&self, run: Uuid) -> Arc<dyn Watch> {
+        match &self.watched {
+            Some((watched, watch)) if *watched == run => Arc::clone(watch),
+            _ => Arc::new(Unwatched),
+        }
+    }
+
+    fn cancel_all(&self, cause: Cause) {
+        for active in self.active().values() {
+            let _ = active.cause.set(cause);
+            active.cancel.cancel();
+        }
+    }
+
+    /// Takes a message. An error has the queue deliver it again.
+    async fn deliver(self: Arc<Self>, message: Message) -> anyhow::Result<()> {
+        if self.closing.is_cancelled() {
+            return tasks::withdraw_offer(&self.engine.pool, &message).await;
+        }
+        let key = (message.run, message.task.clone(), message.item.clone());
+        if self.active().contains_key(&key) {
+            // The queue took this process for dead, and it is not.
+            return Ok(());
+        }
+        match self.claim(&message).await {
+            Ok(Some(claimed)) => {
+                let worker = Arc::clone(&self);
+                let working = self.tracker.spawn(async move { worker.work(key, claimed).await });
+                working.await.map_err(fault::bug)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                // Not at once again: the database may be away.
+                tokio::time::sleep(SWEEP).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Claims the task. Where another worker's attempt is under way although the queue delivers it again, that
+    /// worker's lease is over, and the task is taken over.
+    async fn claim(&self, message: &Message) -> anyhow::Result<Option<Claimed>> {
+        let pool = &self.engine.pool;
+        if let Some(claimed) = tasks::claim(pool, message, &self.id).await? {
+            return Ok(Some(claimed));
+        }
+        let Some((fence, worker)) = tasks::find_under_way(pool, message).await? else { return Ok(None) };
+        let why = format!("attempt {} ended with its worker {worker}, which fell silent", fence.attempt);
+        match tasks::lose(pool, &fence, &why, self.engine.clock.now()).await? {
+            Lost::Stale => Ok(None),
+            Lost::Ready => {
+                warn!(run.id = %message.run, "{}[{}] of run {} is taken over: {why}", message.task, message.item, message.run);
+                tasks::claim(pool, message, &self.id).await
+            }
+            Lost::Failed => {
+                self.advance(message.run).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// One attempt, from its claim to what its end means for the run.
+    async fn work(&self, key: Key, claimed: Claimed) {
+        let (cancel, cause) = (CancellationToken::new(), Arc::new(OnceLock::new()));
+        let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
+        self.active().insert(key.clone(), active);
+        let watch = self.watch_of(claimed.run.id);
+        let (run, is_limited) = (claimed.run.id, claimed.is_limited || self.engine.limit.is_some());
+        let ended = attempt::make(&self.engine, claimed, watch, &cancel, &cause).await;
+        self.active().remove(&key);
+        let released = match ended {
+            Ended::Last => self.advance(run).await,
+            Ended::Open if is_limited => self.offer().await,
+            Ended::Open | Ended::Stale => Ok(()),
+        };
+        if let Err(error) = released {
+            // The next sweep does it.
+            warn!(run.id = %run, "run {run} could not go on at once: {}", fault::told(&error));
+        }
+    }
+
+    async fn advance(&self, run: Uuid) -> anyhow::Result<()> {
+        let engine = &self.engine;
+        advance::advance_now(&engine.pool, run, engine.clock.now(), engine.limit).await?;
+        self.run_ended.notify_waiters();
+        Ok(())
+    }
+
+    async fn offer(&self) -> anyhow::Result<()> {
+        let mut transaction = self.engine.pool.begin().await?;
+        advance::offer(&mut transaction, self.engine.clock.now(), self.engine.limit).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn sweep_once(&self, presence: &mut Presence, sweep: &mut Sweep, count: u64) -> anyhow::Result<()> {
+        let stopwatch = Stopwatch::start();
+        presence.keep().await?;
+        sweep.look(&self.engine.pool, self.engine.clock.now(), self.engine.limit).await?;
+        self.cancel_stale().await?;
+        if count % PRUNE_EVERY == PRUNE_EVERY - 1 {
+            queue::prune(&self.engine.queue).await?;
+        }
+        debug!(elapsed_ms = stopwatch.elapsed_ms(), "swept");
+        Ok(())
+    }
+
+    /// Has those attempts stop that are not the present ones any more: they were taken over, or their run cancelled.
+    async fn cancel_stale(&self) -> anyhow::Result<()> {
+        if self.active().is_empty() {
+            return Ok(());
+        }
+        let before: Vec<(Key, i32)> = self.active().iter().map(|(key, a)| (key.clone(), a.attempt)).collect();
+        let present = tasks::list_of_worker(&self.engine.pool, &self.id).await?;
+        for (key, attempt) in before {
+            if present.contains(&(key.0, key.1.clone(), key.2.clone(), attempt)) {
+                continue;
+            }
+            if let Some(active) = self.active().get(&key).filter(|a| a.attempt == attempt) {
+                let _ = active.cause.set(Cause::Stale);
+                active.cancel.cancel();
+            }
+        }
+        Ok(())
+    }
+}
