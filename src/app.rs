@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, InForce};
 use crate::clock::Clock;
 use crate::config::{Ident, Settings};
 use crate::db::Database;
+use crate::engine::again;
 use crate::engine::attempt::Cause;
 use crate::engine::execute::Engine;
 use crate::engine::presence::Role;
@@ -150,10 +151,10 @@ impl App {
         let worker = Worker::start(&self.engine, Role::RunJob, parallel, Some((id, watch))).await?;
         let followed = worker.follow(id, cancel).await;
         let is_stopped = cancel.is_cancelled();
-        let grace = if is_stopped { Duration::ZERO } else { Duration::from_secs(self.settings.file.engine.grace_s) };
-        worker.stop(grace, if is_stopped { cause } else { Cause::Stopping }).await;
+        let grace_s = if is_stopped || followed.is_err() { 0 } else { self.settings.file.engine.grace_s };
+        worker.stop(Duration::from_secs(grace_s), if is_stopped { cause } else { Cause::Stopping }).await;
         if is_stopped && cause == Cause::Cancelled {
-            runs::cancel(&self.database.pool, id, "the run was cancelled: the program was told to stop").await?;
+            again::cancel(&self.database.pool, id, "the run was cancelled: the program was told to stop").await?;
         }
         followed?;
         runs::summary(&self.database.pool, id).await

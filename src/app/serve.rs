@@ -107,8 +107,7 @@ impl App {
         let reloaded = self.reload_if_asked(worker, reload_is_asked).await;
         let catalog = self.catalog();
         let jobs: Vec<Arc<Job>> = catalog.jobs.values().cloned().collect();
-        let Dispatched { faults, .. } =
-            dispatch_due(&self.engine, &jobs, &catalog.items(), self.clock.now()).await;
+        let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &catalog.items(), self.clock.now()).await;
         reloaded?;
         faults.into_iter().next().map_or(Ok(()), Err)
     }

@@ -141,12 +141,7 @@ async fn apply(
 }
 
 /// The run is over: its state follows from its tasks', its fault is the gravest of theirs.
-async fn close(
-    connection: &mut PgConnection,
-    run: Uuid,
-    board: &Board,
-    rows: &[TaskRow],
-) -> anyhow::Result<RunState> {
+async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[TaskRow]) -> anyhow::Result<RunState> {
     let has = |state: TaskState| board.nodes().iter().any(|n| n.mark == Mark::Ended(state));
     let state = if has(TaskState::Cancelled) {
         RunState::Cancelled

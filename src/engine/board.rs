@@ -108,7 +108,8 @@ impl Board {
         loop {
             let is_next = |task: usize| {
                 let after = &self.plan[task].after;
-                !downstream[task] && after.iter().any(|up| downstream[*up] || asked.iter().any(|i| self.nodes[*i].task == *up))
+                !downstream[task]
+                    && after.iter().any(|up| downstream[*up] || asked.iter().any(|i| self.nodes[*i].task == *up))
             };
             match (0..self.plan.len()).find(|task| is_next(*task)) {
                 Some(task) => downstream[task] = true,

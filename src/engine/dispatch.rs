@@ -111,11 +111,7 @@ fn policy(
 }
 
 /// Opens the run of the oldest queued occurrence, unless the job is still running. Whether one was opened.
-async fn open_next(
-    engine: &Engine,
-    job: &Arc<Job>,
-    items: &HashMap<String, Vec<String>>,
-) -> anyhow::Result<bool> {
+async fn open_next(engine: &Engine, job: &Arc<Job>, items: &HashMap<String, Vec<String>>) -> anyhow::Result<bool> {
     let pool = &engine.pool;
     let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(false) };
     if let Some(running) = runs::find_open(pool, &job.name, run_date).await? {

@@ -7,6 +7,7 @@
 //! crash left between two steps. What a task does is a [`task::TaskKind`].
 
 pub mod advance;
+pub mod again;
 pub mod attempt;
 pub mod board;
 pub mod dispatch;

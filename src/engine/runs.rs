@@ -1,12 +1,12 @@
-//! The door to `bursar.runs`: a run is opened, followed, retried, cancelled. Its end is [`super::advance`]'s.
+//! The door to `bursar.runs`: a run is opened and looked at. Its end is [`super::advance`]'s; that an operator retries
+//! or cancels it is [`super::again`]'s.
 //!
 //! At most one run of a job and run date is open, which a unique index holds, whatever number of processes ask.
 
-use super::advance::{advance, board_of};
-use super::job::{Job, Task};
+use super::advance::advance;
+use super::job::Job;
 use super::occurrences;
-use super::task::{Label, RunInfo, RunState, TaskResult, TaskState, Trigger};
-use crate::db::fence::Fence;
+use super::task::{RunInfo, RunState, TaskResult, TaskState, Trigger};
 use crate::fault::{self, Fault};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -168,7 +168,9 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
              done, try again when it is over (bursar runs show {id})",
             opened_at.format("%F %T UTC"),
         ))),
-        None => Err(fault::transient(format!("a run of {job} for {run_date} has just ended; nothing was done, try again"))),
+        None => {
+            Err(fault::transient(format!("a run of {job} for {run_date} has just ended; nothing was done, try again")))
+        }
     }
 }
 
@@ -311,110 +313,4 @@ pub async fn results(pool: &PgPool, id: Uuid) -> anyhow::Result<Vec<TaskResult>>
         })
     };
     Ok(rows.into_iter().filter_map(result).collect())
-}
-
-/// Opens a run again for what failed in it (or just `only`, whatever became of it), and all that is downstream of that.
-/// What succeeded otherwise is left as it is. Returns the tasks that run again.
-///
-/// # Errors
-/// A data fault when there is no such run or nothing in it to repeat; a transient one when a newer run of the same
-/// job and run date is open.
-pub async fn retry(
-    pool: &PgPool,
-    id: Uuid,
-    only: Option<&Label>,
-    now: DateTime<Utc>,
-    limit: Option<u32>,
-) -> anyhow::Result<Vec<Label>> {
-    let mut transaction = pool.begin().await.context("retry the run")?;
-    let found: Option<(Json<Vec<Task>>, String)> =
-        sqlx::query_as("select plan, state from bursar.runs where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *transaction)
-            .await
-            .context("lock the run")?;
-    let (plan, state) = found.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
-    let board = board_of(&mut transaction, id, plan.0).await?;
-    let again = board.to_repeat(only);
-    if again.is_empty() {
-        let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
-        return Err(fault::data(format!("run {id} is {state} and {what}: there is nothing to repeat")));
-    }
-    reopen(&mut transaction, id).await?;
-    let labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
-    repeat_tasks(&mut transaction, id, &labels).await?;
-    advance(&mut transaction, id, now, limit).await?;
-    transaction.commit().await.context("retry the run")?;
-    Ok(labels)
-}
-
-async fn reopen(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<()> {
-    let reopened = sqlx::query(
-        "update bursar.runs
-            set state = 'running', fault = null, error = null, closed_at = null
-          where id = $1 and state <> 'running'",
-    )
-    .bind(id)
-    .execute(connection)
-    .await;
-    match reopened {
-        Err(sqlx::Error::Database(error)) if error.constraint() == Some("runs_one_open") => {
-            Err(fault::transient(format!("a newer run of the job and run date of {id} is open; wait for its end")))
-        }
-        other => other.map(drop).context("open the run again"),
-    }
-}
-
-async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label]) -> anyhow::Result<()> {
-    let tasks: Vec<&str> = labels.iter().map(|l| l.task.as_str()).collect();
-    let items: Vec<&str> = labels.iter().map(|l| l.item.as_deref().unwrap_or_default()).collect();
-    sqlx::query(
-        "update bursar.task_runs as t
-            set state = 'waiting', ready_at = null, offered_at = null, wake_key = null, failures = 0, losses = 0,
-                fault = null, error = null, outcome = null, ended_at = null
-           from unnest($2::text[], $3::text[]) as again (task, item)
-          where t.run_id = $1 and t.task = again.task and t.item = again.item
-            and t.state in ('succeeded', 'failed', 'skipped', 'cancelled')",
-    )
-    .bind(id)
-    .bind(tasks)
-    .bind(items)
-    .execute(connection)
-    .await
-    .context("set the tasks back")?;
-    Ok(())
-}
-
-/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. False when it is over.
-///
-/// # Errors
-/// What the server says.
-pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> {
-    let mut transaction = pool.begin().await.context("cancel the run")?;
-    let cancelled = sqlx::query(
-        "update bursar.runs
-            set state = 'cancelled', fault = 'transient', error = $2, closed_at = clock_timestamp()
-          where id = $1 and state = 'running'",
-    )
-    .bind(id)
-    .bind(why)
-    .execute(&mut *transaction)
-    .await
-    .context("cancel the run")?;
-    if cancelled.rows_affected() == 0 {
-        return Ok(false);
-    }
-    let under_way: Vec<(String, String, i32, bool)> = sqlx::query_as(include_str!("runs_cancel_tasks.sql"))
-        .bind(id)
-        .bind(why)
-        .fetch_all(&mut *transaction)
-        .await
-        .context("cancel the run's tasks")?;
-    transaction.commit().await.context("cancel the run")?;
-    for (task, item, attempt, was_running) in under_way {
-        if was_running {
-            Fence::new(id, task, item, attempt).break_off(pool).await?;
-        }
-    }
-    Ok(true)
 }

@@ -79,7 +79,8 @@ pub async fn claim(pool: &PgPool, message: &Message, worker: &str) -> anyhow::Re
 
 fn claimed(message: &Message, row: ClaimedRow) -> anyhow::Result<Claimed> {
     let task = row.plan.0.into_iter().find(|t| t.name == message.task);
-    let task = task.ok_or_else(|| fault::bug(format!("the plan of run {} has no task {}", message.run, message.task)))?;
+    let task =
+        task.ok_or_else(|| fault::bug(format!("the plan of run {} has no task {}", message.run, message.task)))?;
     Ok(Claimed {
         run: RunInfo {
             id: message.run,

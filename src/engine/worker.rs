@@ -25,7 +25,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Sweeps between two prunings of the queue.
 const PRUNE_EVERY: u64 = 600;
 /// How long a database may be away before who follows a run gives up.
-const AWAY: Duration = Duration::from_secs(30);
+const AWAY: Duration = Duration::from_secs(15);
 /// How long work that was told to stop is waited for.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
@@ -102,7 +102,7 @@ impl Worker {
     /// Waits until a run is over, wherever its tasks are worked on, or until `cancel`.
     ///
     /// # Errors
-    /// When there is no such run; a transient fault when the database is away for longer than half a minute.
+    /// When there is no such run; a transient fault when the database is away for longer than a quarter of a minute.
     pub async fn follow(&self, run: Uuid, cancel: &CancellationToken) -> anyhow::Result<()> {
         let mut answered = Stopwatch::start();
         loop {

@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 9] = [
+const KEYS: [(&str, &str, &str); 10] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -167,6 +167,7 @@ const KEYS: [(&str, &str, &str); 9] = [
     ("database.lock_timeout_s", "8", "lock_timeout_s: 8"),
     ("http.bind", "127.0.0.9:99", "bind: 127.0.0.9:99"),
     ("engine.parallel_tasks", "9", "parallel_tasks: 9"),
+    ("engine.max_parallel_tasks", "11", "max_parallel_tasks: Some(11)"),
     ("engine.grace_s", "0", "grace_s: 0"),
 ];
 

@@ -252,7 +252,7 @@ async fn a_schema_that_does_not_exist_is_made() {
 async fn a_schema_that_the_role_may_not_make_is_a_configuration_fault() {
     let world = made().await;
     let role = format!("poor_{}", uuid::Uuid::new_v4().simple());
-    execute(&world, &format!("create role {role} login; grant usage on schema bursar to {role}; grant select on all tables in schema bursar to {role}")).await;
+    execute(&world, &format!("create role {role} login; grant usage on schema bursar, apalis to {role}; grant select on all tables in schema bursar, apalis to {role}")).await;
     let url = world.database_url().replace("user=bursar", &format!("user={role}"));
     let output = world
         .command(&["migrate"])

@@ -1,6 +1,6 @@
 //! Runs that something comes between: a change, a signal, a cut, another run.
 
-use super::{TODAY, TODAYS, assert_says, assert_today, assert_yesterday, delivered, states};
+use super::{ONCE, TODAY, TODAYS, assert_says, assert_today, assert_yesterday, delivered, states};
 use crate::running::{Running, Shut, Stall, until};
 use crate::support::{World, ratings};
 use nix::sys::signal::Signal;
@@ -64,41 +64,91 @@ async fn a_connection_cut_mid_load_leaves_yesterdays_rows_and_a_second_run_succe
     assert_eq!(states(&world).await, ["failed", "succeeded"]);
 }
 
+/// As shipped: what is transient is tried again.
+fn tried_again(world: &World) {
+    world.edit("jobs/customer-ratings.toml", |text| text.replace(ONCE, "for_each = \"customer\""));
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_gone_mid_load_is_transient_and_a_second_run_succeeds() {
+async fn a_connection_cut_mid_load_is_tried_again_and_each_row_is_loaded_once() {
+    let world = delivered().await;
+    tried_again(&world);
+    let mut stall = Stall::of(&world, "agency_a").await;
+    let running = Running::start(&world, &TODAY);
+    stall.cut().await;
+    stall.release().await;
+    let ran = running.ended().await.code(0);
+    assert!(ran.stderr.contains("load[agency_a] failed and is tried again in"), "{}", ran.stderr);
+    assert_today(&world).await;
+    let attempts: Value = world
+        .scalar("select jsonb_agg(state order by attempt) from bursar.attempts as a join bursar.runs as r on r.id = run_id where run_date = '2025-05-14' and item = 'agency_a'")
+        .await;
+    assert_eq!(attempts, serde_json::json!(["failed", "succeeded"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_for_a_while_is_waited_for() {
+    let world = delivered().await;
+    tried_again(&world);
+    let mut stall = Stall::of(&world, "agency_a").await;
+    let running = Running::start(&world, &TODAY);
+    stall.reached().await;
+    world.shut(Shut::Closed).await;
+    running.says("the sweep fails, and is tried again each second").await;
+    world.shut(Shut::Open).await;
+    stall.release().await;
+    running.ended().await.code(0);
+    assert_today(&world).await;
+    assert_eq!(states(&world).await, ["succeeded"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stays_away_is_a_transient_fault_and_the_run_goes_on_when_it_is_back() {
     let world = delivered().await;
     let mut stall = Stall::of(&world, "agency_a").await;
     let running = Running::start(&world, &TODAY);
     stall.reached().await;
     world.shut(Shut::Closed).await;
     let ran = running.ended().await.code(75);
-    assert!(ran.messages().contains("error: load[agency_a] failed (transient)"), "{}", ran.messages());
+    assert_says(&ran, &["can't be followed; it goes on when the database is back, say the same again"]);
     world.shut(Shut::Open).await;
     stall.release().await;
     assert_yesterday(&world).await;
     world.bursar(&TODAY).code(0);
     assert_today(&world).await;
-    assert_eq!(states(&world).await, ["abandoned", "succeeded"], "its end could not be recorded");
+    assert_eq!(states(&world).await, ["succeeded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_runs_of_one_date_at_once_the_second_says_who_runs_it() {
+async fn of_two_runs_of_one_date_at_once_the_second_follows_the_first() {
     let world = delivered().await;
     let mut stall = Stall::of(&world, "agency_a").await;
     let first = Running::start(&world, &TODAY);
     stall.reached().await;
-    let second = world.bursar(&TODAY).code(75);
-    assert_says(
-        &second,
-        &[
-            "customer-ratings for 2025-05-14 is already being run by process",
-            &first.pid().to_string(),
-            "nothing was done",
-        ],
-    );
+    let second = Running::start(&world, &TODAY);
+    second.says("is open; it is followed").await;
+    stall.release().await;
+    let (first, second) = (first.ended().await.code(0), second.ended().await.code(0));
+    assert_eq!(first.json()["run"]["id"], second.json()["run"]["id"]);
+    assert_eq!(first.json()["tasks"], second.json()["tasks"]);
+    assert_today(&world).await;
+    assert_eq!(states(&world).await, ["succeeded"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_would_do_something_else_than_the_open_one_says_which_that_is() {
+    let world = delivered().await;
+    let mut stall = Stall::of(&world, "agency_a").await;
+    let first = Running::start(&world, &TODAY);
+    stall.reached().await;
+    for other in [&["--publish"][..], &["--customer", "agency_b"]] {
+        let second = world.bursar(&[&TODAY[..], other].concat()).code(75);
+        let words =
+            ["another run of customer-ratings for 2025-05-14 is open", &first.pid().to_string(), "nothing was done"];
+        assert_says(&second, &words);
+    }
     stall.release().await;
     first.ended().await.code(0);
-    assert_today(&world).await;
     assert_eq!(states(&world).await, ["succeeded"]);
 }
 
@@ -134,10 +184,11 @@ async fn a_kill_mid_load_leaves_yesterdays_rows_and_the_next_run_loads_each_row_
     assert_yesterday(&world).await;
     assert_eq!(states(&world).await, ["running"]);
     let ran = world.bursar(&TODAY).code(0);
-    assert!(ran.stderr.contains("left open by a process that died"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("which died"), "{}", ran.stderr);
     assert_today(&world).await;
-    assert_eq!(states(&world).await, ["abandoned", "succeeded"]);
-    let open: i64 = world.scalar("select count(*) from bursar.task_runs where state in ('waiting', 'running')").await;
+    assert_eq!(states(&world).await, ["succeeded"], "the run goes on");
+    let open: i64 =
+        world.scalar("select count(*) from bursar.task_runs where state in ('waiting', 'ready', 'running')").await;
     assert_eq!(open, 0);
     let leftovers = std::fs::read_dir(world.path("state/spool")).expect("the spool's folder").count();
     assert_eq!(leftovers, 0, "a spool has no name that could be left behind");

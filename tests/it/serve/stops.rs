@@ -44,7 +44,8 @@ async fn finishes_when_told_by(signal: Signal) {
     assert_eq!(daemon.running.ended().await.code, 0);
     assert_eq!(world.rows("agency_a").await, ["(1,10,20,high-value)", "(2,20,30,low-value)"]);
     assert_eq!(count(&world, "runs").await, 1);
-    assert_eq!(count(&world, "runs where state = 'succeeded'").await, 1);
+    assert_eq!(count(&world, "task_runs where state = 'succeeded' and item = 'agency_a'").await, 1);
+    assert_eq!(count(&world, "attempts where state = 'handed_back'").await, 0);
     assert_eq!(count(&world, "occurrences where state = 'ran'").await, 1);
 }
 
@@ -54,7 +55,7 @@ async fn a_load_under_way_is_finished_within_the_grace_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_that_outlasts_the_grace_time_is_cancelled_and_its_occurrence_queued_again() {
+async fn a_load_that_outlasts_the_grace_time_is_handed_back_with_no_attempt_spent() {
     let world = due("* * * * * *").await;
     world.bursar(&["migrate"]).code(0);
     let mut stall = Stall::of(&world, "agency_a").await;
@@ -62,14 +63,12 @@ async fn a_load_that_outlasts_the_grace_time_is_cancelled_and_its_occurrence_que
     stall.reached().await;
     let ran = daemon.stop(Signal::SIGTERM, Duration::from_secs(5)).await;
     assert_eq!(ran.code, 0, "a stop for a deployment is no failure: {}", ran.stderr);
-    assert!(ran.stderr.contains("1 runs are still going on after 0 s"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tasks are still going on after 0 s; they are handed back"), "{}", ran.stderr);
     assert_eq!(world.rows("agency_a").await, Vec::<String>::new());
-    assert_eq!(count(&world, "loads").await, 0);
-    assert_eq!(count(&world, "runs where state = 'cancelled'").await, 1);
-    assert!(occurrences(&world).await["queued"] >= 1);
-    let queued =
-        "occurrences as o where o.state = 'queued' and o.due_at = (select min(due_at) from bursar.occurrences)";
-    assert_eq!(count(&world, queued).await, 1, "the one that was being run");
+    assert_eq!(count(&world, "loads where customer = 'agency_a'").await, 0);
+    let handed_back = "task_runs where item = 'agency_a' and state = 'ready' and failures = 0 and losses = 0";
+    assert_eq!(count(&world, handed_back).await, 1);
+    assert_eq!(count(&world, "attempts where item = 'agency_a' and state = 'handed_back'").await, 1);
     stall.release().await;
     let daemon = Daemon::start(&world).await;
     recorded(&world, 1, "occurrences as o join bursar.runs as r on r.id = o.run_id and r.state = 'succeeded' where o.due_at = (select min(due_at) from bursar.occurrences)").await;
@@ -96,7 +95,7 @@ async fn a_second_signal_ends_a_daemon_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_runs_of_a_killed_daemon_are_closed_and_run_again_by_the_next() {
+async fn the_runs_of_a_killed_daemon_are_gone_on_with_by_the_next() {
     let world = due("* * * * * *").await;
     world.bursar(&["migrate"]).code(0);
     let mut stall = Stall::of(&world, "agency_a").await;
@@ -106,15 +105,10 @@ async fn the_runs_of_a_killed_daemon_are_closed_and_run_again_by_the_next() {
     assert_eq!(count(&world, "runs where state = 'running'").await, 1);
     stall.release().await;
     let daemon = Daemon::start(&world).await;
-    assert!(
-        daemon.running.said().contains("1 runs were left open by processes that died"),
-        "{}",
-        daemon.running.said()
-    );
+    assert!(daemon.running.said().contains("1 runs are open, "), "{}", daemon.running.said());
     recorded(&world, 1, "occurrences as o join bursar.runs as r on r.id = o.run_id and r.state = 'succeeded' where o.due_at = (select min(due_at) from bursar.occurrences)").await;
     daemon.stop(Signal::SIGTERM, Duration::from_secs(5)).await.code(0);
-    assert_eq!(count(&world, "runs where state = 'abandoned'").await, 1);
-    assert_eq!(count(&world, "task_runs where state in ('waiting', 'running')").await, 0);
+    assert!(count(&world, "attempts where state = 'lost'").await >= 1);
     assert_eq!(world.rows("agency_a").await.len(), 2);
 }
 
@@ -129,7 +123,7 @@ async fn the_runs_of_a_killed_daemon_are_taken_over_by_one_that_is_up() {
     recorded(&world, 1, "occurrences where state = 'skipped'").await;
     first.stop(Signal::SIGKILL, Duration::from_secs(5)).await;
     stall.release().await;
-    recorded(&world, 1, "runs where state = 'abandoned'").await;
+    recorded(&world, 1, "attempts where item = 'agency_a' and state = 'lost'").await;
     recorded(&world, 2, "runs where state = 'succeeded'").await;
     second.stop(Signal::SIGTERM, Duration::from_secs(5)).await.code(0);
 }
