@@ -9,6 +9,7 @@
 )]
 
 mod offline;
+mod proxy;
 mod running;
 mod support;
 
