@@ -2,7 +2,8 @@
 //!
 //! A [`job::Job`] is a DAG of tasks with an optional [`schedule`]. [`dispatch`] turns due instants into
 //! occurrences and runs, [`execute`] works on a run, [`board`] decides which task is next, [`store`] and
-//! [`occurrences`] are the only doors to the tables. What a task does is a [`task::TaskKind`].
+//! [`occurrences`] are the only doors to the tables, [`retry`] says how long to wait before a task is tried again.
+//! What a task does is a [`task::TaskKind`].
 
 pub mod board;
 pub mod dispatch;
