@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod jobs;
 mod migrate;
+mod occurrences;
 mod parse;
 mod progress;
 mod psql;
@@ -66,6 +67,8 @@ enum Command {
     RunJob(run_job::Arguments),
     /// List the jobs, and when each is due next.
     Jobs(jobs::Arguments),
+    /// List the instants at which jobs were due, with what became of each.
+    Occurrences(occurrences::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -90,6 +93,7 @@ impl Command {
         match self {
             Self::RunJob(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
+            Self::Occurrences(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -166,6 +170,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::run(context).await,
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
+            Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

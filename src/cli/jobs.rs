@@ -2,7 +2,7 @@
 
 use super::{Context, show};
 use crate::clock::Clock;
-use crate::engine::job::Job;
+use crate::engine::job::{Catchup, Job};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         show::json(&jobs)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = show::table(&["job", "schedule", "time zone", "next due", "tasks"], &[]);
+    let mut table = show::table(&["job", "schedule", "time zone", "next due", "tasks", "settings"], &[]);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for job in &jobs {
         let tasks: Vec<&str> = job["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -30,10 +30,23 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
             text(&job["timezone"]),
             text(&job["next_due"]),
             tasks.join(", "),
+            settings(job),
         ]);
     }
     show::line(&table)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the job's file sets beyond the schedule.
+fn settings(job: &Value) -> String {
+    let offset = job["run_date_offset_days"].as_i64().filter(|days| *days != 0);
+    let told = [
+        offset.map(|days| format!("run date {days:+} d")),
+        job["catchup_limit"].as_u64().map(|limit| format!("catches up {limit}")),
+        job["max_parallel_tasks"].as_u64().map(|tasks| format!("{tasks} tasks at a time")),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
 }
 
 fn describe(job: &Job) -> Value {
@@ -43,6 +56,9 @@ fn describe(job: &Job) -> Value {
         "schedule": job.schedule.as_ref().map(|s| s.expression().to_owned()),
         "timezone": job.timezone.name(),
         "next_due": next.map(|due| due.with_timezone(&job.timezone).to_rfc3339()),
+        "run_date_offset_days": job.run_date_offset_days,
+        "catchup_limit": (job.catchup == Catchup::All).then_some(job.catchup_limit),
+        "max_parallel_tasks": job.max_parallel_tasks,
         "tasks": job.tasks.iter().map(|t| t.name.clone()).collect::<Vec<_>>(),
     })
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 /// An occurrence that is recorded at most this long after it was due was not missed.
-const ON_TIME: TimeDelta = TimeDelta::seconds(60);
+pub(super) const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 
 /// More occurrences than this are never recorded in one go; the rest follows at the next beat.
 const MOST_AT_ONCE: usize = 10_000;
@@ -56,8 +56,7 @@ async fn dispatch_job(
     now: DateTime<Utc>,
 ) -> anyhow::Result<bool> {
     let pool = &engine.pool;
-    let since =
-        occurrences::watermark(pool, &job.name, &format!("{} {}", schedule.expression(), schedule.zone()), now).await?;
+    let since = occurrences::watermark(pool, &job.name, &schedule.to_string(), now).await?;
     let due = judge_due(job, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;

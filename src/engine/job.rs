@@ -60,7 +60,12 @@ impl Job {
 
     /// A day at the very end of the calendar stays where it is.
     fn offset(&self, day: NaiveDate) -> NaiveDate {
-        day.checked_add_signed(TimeDelta::days(self.run_date_offset_days.into())).unwrap_or(day)
+        day.checked_add_signed(self.offset_days()).unwrap_or(day)
+    }
+
+    /// From the day on which it is due to its run date.
+    pub(super) fn offset_days(&self) -> TimeDelta {
+        TimeDelta::days(self.run_date_offset_days.into())
     }
 }
 

@@ -229,6 +229,13 @@ impl Schedule {
     }
 }
 
+/// The expression and the zone: what tells one schedule from another.
+impl std::fmt::Display for Schedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.expression(), self.zone())
+    }
+}
+
 /// The least number for which `test` is true, when it is false for 0 and true for `upto`.
 fn first_true(upto: i64, test: impl Fn(i64) -> bool) -> i64 {
     let (mut no, mut yes) = (0, upto);

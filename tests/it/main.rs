@@ -9,6 +9,7 @@
 )]
 
 mod offline;
+mod proxy;
 mod running;
 mod support;
 
@@ -20,7 +21,9 @@ mod faults;
 mod fence;
 mod job;
 mod laws;
+mod occurrences;
 mod parse;
+mod retry;
 mod schedule;
 mod schemas;
 mod serve;

@@ -194,3 +194,30 @@ fn instants_beyond_the_calendar_have_no_occurrences() {
         assert_eq!(job.run_date(DateTime::<Utc>::MAX_UTC), DateTime::<Utc>::MAX_UTC.date_naive());
     }
 }
+
+/// The rows of the table of zones in docs/schedules.md: zone, run date, the change, schedule, due instant.
+fn documented() -> Vec<[String; 5]> {
+    let text = std::fs::read_to_string(crate::offline::project("docs/schedules.md")).unwrap();
+    let rows = text.lines().skip_while(|line| !line.starts_with("| zone |")).skip(2).take_while(|l| l.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|c| c.trim().replace('`', "")).collect::<Vec<_>>();
+    rows.map(|row| cells(row).try_into().unwrap()).collect()
+}
+
+#[test]
+fn the_documented_changes_of_the_clocks_are_those_of_the_program() {
+    let documented = documented();
+    assert!(documented.len() > 15, "{}", documented.len());
+    for [zone, date, change, expression, expected] in documented {
+        let (job, date) = (schedule(&expression, &zone), day(&date));
+        let around = date.and_hms_opt(0, 0, 0).unwrap().and_utc();
+        let due: Vec<_> = job
+            .between(around - TimeDelta::days(2), around + TimeDelta::days(3))
+            .filter(|due| job.run_date(*due) == date)
+            .map(|due| due.format("%F %H:%M").to_string())
+            .collect();
+        assert_eq!(due, [expected], "{expression} in {zone} on {date}");
+        let offset = |at: DateTime<Utc>| at.with_timezone(&job.zone()).format("%z").to_string();
+        let changes = offset(around - TimeDelta::hours(20)) != offset(around + TimeDelta::hours(28));
+        assert_eq!(changes, change != "never", "{zone} on {date}");
+    }
+}

@@ -5,6 +5,7 @@ use bursar::config::{Environment, Settings};
 use bursar::db::embedded::{Embedded, Options};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -59,6 +60,18 @@ impl Server {
             }
         }
     }
+}
+
+/// The address of a database with another host and port.
+fn url_at(url: &str, address: SocketAddr, database: &str) -> String {
+    let (server, query) = url.split_once('?').unwrap_or((url, ""));
+    let credentials = server
+        .split_once("//")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+        .map_or(String::new(), |(credentials, _)| format!("{credentials}@"));
+    let elsewhere = ["host=", "port="];
+    let query: Vec<&str> = query.split('&').filter(|key| !elsewhere.iter().any(|e| key.starts_with(e))).collect();
+    format!("postgres://{credentials}{address}/{database}?{}", query.join("&"))
 }
 
 fn options() -> Options {
@@ -187,6 +200,16 @@ impl World {
 
     pub fn database_url(&self) -> String {
         self.server.url(&self.database)
+    }
+
+    /// The test's database where another address leads to the same server.
+    pub fn database_url_at(&self, address: SocketAddr) -> String {
+        url_at(&self.database_url(), address, &self.database)
+    }
+
+    /// How to connect to the server itself.
+    pub fn server_options(&self) -> PgConnectOptions {
+        self.server.admin()
     }
 
     /// The environment the program is run with.

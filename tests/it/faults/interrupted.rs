@@ -81,7 +81,7 @@ async fn a_connection_cut_mid_load_is_tried_again_and_each_row_is_loaded_once() 
     assert!(ran.stderr.contains("load[agency_a] failed and is tried again in"), "{}", ran.stderr);
     assert_today(&world).await;
     let attempts: Value = world
-        .scalar("select jsonb_agg(state order by attempt) from bursar.attempts as a join bursar.runs as r on r.id = run_id where run_date = '2025-05-14' and item = 'agency_a'")
+        .scalar("select jsonb_agg(a.state order by attempt) from bursar.attempts as a join bursar.runs as r on r.id = run_id where run_date = '2025-05-14' and item = 'agency_a'")
         .await;
     assert_eq!(attempts, serde_json::json!(["failed", "succeeded"]));
 }

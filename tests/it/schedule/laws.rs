@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::collections::BTreeSet;
 
-const ZONES: [&str; 10] = [
+const ZONES: [&str; 12] = [
     "America/New_York",
     "Europe/Madrid",
     "Australia/Lord_Howe",
@@ -18,6 +18,8 @@ const ZONES: [&str; 10] = [
     "Pacific/Apia",
     "Europe/London",
     "America/St_Johns",
+    "America/Nuuk",
+    "Pacific/Chatham",
     "UTC",
 ];
 

@@ -1,6 +1,6 @@
 //! Daemons that are told to stop, that are killed, and those that come after.
 
-use super::{Daemon, count, due, occurrences, recorded};
+use super::{Daemon, count, due, recorded};
 use crate::running::{Shut, Stall, until};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};

@@ -1,0 +1,217 @@
+//! What is recorded of due instants, in a real database and with the time handed in.
+
+use super::{KIND, due, utc};
+use crate::running::until;
+use crate::support::World;
+use bursar::clock::Clock;
+use bursar::db::Database;
+use bursar::engine::dispatch::dispatch_due;
+use bursar::engine::execute::Engine;
+use bursar::engine::job::Job;
+use bursar::engine::presence::Role;
+use bursar::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use bursar::engine::worker::Worker;
+use bursar::fault;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A task that is over at once.
+struct Rest;
+
+impl TaskKind for Rest {
+    fn spec(&self) -> KindSpec {
+        KIND
+    }
+
+    fn run<'a>(&'a self, _: &'a TaskContext) -> TaskFuture<'a> {
+        Box::pin(async { Ok(Outcome::Done(Value::Null)) })
+    }
+}
+
+/// One daemon: it looks at its jobs when it is told to, and works on what it opened.
+struct Daemon {
+    database: Database,
+    engine: Engine,
+    _worker: Worker,
+    jobs: Vec<Arc<Job>>,
+}
+
+impl Daemon {
+    async fn new(world: &World, jobs: &[Arc<Job>]) -> Self {
+        let database = Database::open(&world.settings()).await.expect("the database");
+        database.migrate().await.expect("the tables");
+        Engine::prepare(&database.pool).await.expect("the queue");
+        let (pool, queue) = (database.pool.clone(), database.queue.clone());
+        let engine = Engine::new(pool, queue, vec![Arc::new(Rest)], Clock::system(), None);
+        let worker = Worker::start(&engine, Role::Serve, 4, None).await.expect("a worker");
+        Self { database, engine, _worker: worker, jobs: jobs.to_vec() }
+    }
+
+    fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    /// One beat at `now`, and the end of the runs that are open. Says how many were opened.
+    async fn beat(&self, now: DateTime<Utc>) -> usize {
+        let looked = dispatch_due(&self.engine, &self.jobs, &HashMap::new(), now).await;
+        let faults: Vec<String> = looked.faults.iter().map(fault::told).collect();
+        assert_eq!(faults, Vec::<String>::new());
+        until("the runs are over", async || {
+            self.count("select count(*) from bursar.runs where state = 'running'").await == 0
+        })
+        .await;
+        looked.opened
+    }
+
+    /// Beats at `now` until nothing is left to run.
+    async fn settle(&self, now: DateTime<Utc>) {
+        while self.beat(now).await > 0 {}
+    }
+
+    /// The recorded instants of a job with their states, oldest first.
+    async fn recorded(&self, job: &str) -> Vec<(DateTime<Utc>, String)> {
+        sqlx::query_as("select due_at, state from bursar.occurrences where job = $1 order by due_at")
+            .bind(job)
+            .fetch_all(self.pool())
+            .await
+            .expect("the occurrences")
+    }
+
+    async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.pool()).await.expect(query)
+    }
+}
+
+fn instants(recorded: &[(DateTime<Utc>, String)]) -> Vec<DateTime<Utc>> {
+    recorded.iter().map(|(due_at, _)| *due_at).collect()
+}
+
+fn states(recorded: &[(DateTime<Utc>, String)]) -> Vec<&str> {
+    recorded.iter().map(|(_, state)| state.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_suspended_misses_as_the_job_says_and_forgets_nothing() {
+    let world = World::new().await;
+    let jobs = [
+        ("none", "catchup = \"none\"", ["ran", "skipped", "skipped", "skipped", "ran"]),
+        ("latest", "catchup = \"latest\"", ["ran", "coalesced", "coalesced", "coalesced", "ran"]),
+        ("all", "catchup = \"all\"", ["ran", "ran", "ran", "ran", "ran"]),
+        ("some", "catchup = \"all\"\ncatchup_limit = 1", ["ran", "skipped", "skipped", "ran", "ran"]),
+    ];
+    let compiled: Vec<_> = jobs.iter().map(|(name, keys, _)| due(name, "0 5 * * *", "UTC", keys)).collect();
+    let daemon = Daemon::new(&world, &compiled).await;
+    for now in ["2025-05-10T04:59", "2025-05-10T05:00", "2025-05-10T05:01", "2025-05-14T05:00"] {
+        daemon.settle(utc(now)).await;
+    }
+    for (name, _, expected) in jobs {
+        assert_eq!(states(&daemon.recorded(name).await), expected, "{name}");
+    }
+    let out_of_order = "select count(*) from bursar.runs as a join bursar.runs as b using (job)
+        where a.run_date < b.run_date and a.opened_at > b.opened_at";
+    assert_eq!(daemon.count(out_of_order).await, 0, "the oldest is run first");
+    let unexplained = "select count(*) from bursar.occurrences where (state = 'ran') <> (reason is null)";
+    assert_eq!(daemon.count(unexplained).await, 0);
+}
+
+/// Instants that a bad clock shows: on by seconds, hours or days, and back.
+fn walk(seed: u64, from: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut now = from;
+    let step = |random: &mut fastrand::Rng| match random.u8(..5) {
+        0 => random.i64(0..90),
+        1 => random.i64(0..7200),
+        2 => random.i64(0..300_000),
+        3 => -random.i64(0..7200),
+        _ => -random.i64(0..200_000),
+    };
+    let mut shown = vec![from];
+    for _ in 0..30 {
+        now += TimeDelta::milliseconds(step(&mut random) * 1000 + random.i64(0..1000));
+        shown.push(now.max(from));
+    }
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_forward_and_back_loses_and_repeats_nothing() {
+    let world = World::new().await;
+    // The clocks of the zone change within these days.
+    let from = utc("2024-03-30T12:00");
+    let policies = ["catchup = \"none\"", "catchup = \"latest\"", "catchup = \"all\"\ncatchup_limit = 1"];
+    for (seed, policy) in (0..).zip(policies.repeat(2)) {
+        let name = format!("walk-{seed}");
+        let job = due(&name, "15,45 1-3,12 * * *", "Europe/Madrid", policy);
+        let daemon = Daemon::new(&world, std::slice::from_ref(&job)).await;
+        let shown = walk(seed, from);
+        for now in &shown {
+            daemon.settle(*now).await;
+        }
+        let furthest = shown.iter().max().expect("instants");
+        let expected: Vec<_> = job.schedule.as_ref().expect("a schedule").between(from, *furthest).collect();
+        assert_eq!(instants(&daemon.recorded(&name).await), expected, "{name}: {shown:?}");
+        assert_eq!(daemon.count("select count(*) from bursar.occurrences where state = 'queued'").await, 0);
+        let again = "select count(*) from (select from bursar.occurrences where state = 'ran' group by run_id having count(*) > 1) as twice";
+        assert_eq!(daemon.count(again).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_night_in_which_the_clocks_change_has_one_run_for_every_day() {
+    let world = World::new().await;
+    let nights = [
+        ("new-york-march", "America/New_York", "2024-03-09T12:00", ["2024-03-10T07:00", "2024-03-11T06:30"]),
+        ("new-york-november", "America/New_York", "2024-11-02T12:00", ["2024-11-03T07:30", "2024-11-04T07:30"]),
+        ("madrid-march", "Europe/Madrid", "2024-03-30T12:00", ["2024-03-31T01:00", "2024-04-01T00:30"]),
+        ("madrid-october", "Europe/Madrid", "2024-10-26T12:00", ["2024-10-27T00:30", "2024-10-28T01:30"]),
+        ("lord-howe-october", "Australia/Lord_Howe", "2024-10-05T03:00", ["2024-10-05T15:30", "2024-10-06T15:30"]),
+        ("lord-howe-april", "Australia/Lord_Howe", "2024-04-06T03:00", ["2024-04-06T16:00", "2024-04-07T16:00"]),
+    ];
+    for (name, zone, eve, expected) in nights {
+        let daemon = Daemon::new(&world, &[due(name, "30 2 * * *", zone, "")]).await;
+        for quarter in 0..4 * 48 {
+            daemon.beat(utc(eve) + TimeDelta::minutes(15 * quarter)).await;
+        }
+        let recorded = daemon.recorded(name).await;
+        assert_eq!(instants(&recorded), expected.map(utc), "{name}");
+        assert_eq!(states(&recorded), ["ran", "ran"], "{name}");
+    }
+    let dates: i64 = world.scalar("select count(distinct (job, run_date)) from bursar.runs").await;
+    assert_eq!(dates, 12, "a run date each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_thousand_jobs_due_at_one_instant_two_dispatchers_record_every_one_once() {
+    let world = World::new().await;
+    let jobs: Vec<_> = (0..1000).map(|n| due(&format!("job-{n}"), "0 5 * * *", "UTC", "catchup = \"none\"")).collect();
+    let (one, two) = (Daemon::new(&world, &jobs).await, Daemon::new(&world, &jobs).await);
+    tokio::join!(one.beat(utc("2025-05-13T04:00")), two.beat(utc("2025-05-13T04:00")));
+    let (late, later) = (utc("2025-05-13T05:02"), utc("2025-05-13T05:03"));
+    tokio::join!(one.beat(late), two.beat(later));
+    assert_eq!(one.count("select count(*) from bursar.schedules").await, 1000);
+    assert_eq!(one.count("select count(distinct job) from bursar.occurrences where state = 'skipped'").await, 1000);
+    assert_eq!(one.count("select count(*) from bursar.occurrences").await, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_jobs_due_at_one_instant_two_dispatchers_run_every_one_once() {
+    let world = World::new().await;
+    let keys = "catchup = \"all\"\noverlap = \"queue\"";
+    let jobs: Vec<_> = (0..12).map(|n| due(&format!("job-{n}"), "0 5 * * *", "UTC", keys)).collect();
+    let (one, two) = (Daemon::new(&world, &jobs).await, Daemon::new(&world, &jobs).await);
+    one.beat(utc("2025-05-11T04:00")).await;
+    while one.count("select count(*) from bursar.occurrences where state = 'ran'").await < 36 {
+        tokio::join!(one.beat(utc("2025-05-13T05:00")), two.beat(utc("2025-05-13T05:00")));
+    }
+    for query in [
+        "select count(*) from bursar.occurrences",
+        "select count(distinct (job, run_date)) from bursar.runs",
+        "select count(*) from bursar.runs where state = 'succeeded'",
+        "select count(distinct run_id) from bursar.occurrences",
+    ] {
+        assert_eq!(one.count(query).await, 36, "{query}");
+    }
+}
