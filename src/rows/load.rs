@@ -8,7 +8,7 @@ use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::{Customer, Ident, Table};
 use crate::db::fence;
 use crate::db::interrupt::Backend;
@@ -132,12 +132,8 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(
-        &request.inbox,
-        request.dataset.pattern_of(&request.customer),
-        &request.customer,
-        request.run_date,
-    )?;
+    let now = Clock::system().now();
+    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, now)?;
     let source = SourceFile::open(&path)?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
