@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod deliveries;
 mod demo;
 mod health;
 mod jobs;
@@ -66,6 +67,8 @@ enum Command {
     RunJob(run_job::Arguments),
     /// List the jobs, and when each is due next.
     Jobs(jobs::Arguments),
+    /// List what was to be delivered, until when, and what became of it.
+    Deliveries(deliveries::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -90,6 +93,7 @@ impl Command {
         match self {
             Self::RunJob(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
+            Self::Deliveries(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -166,6 +170,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::run(context).await,
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
+            Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

@@ -16,6 +16,7 @@ pub mod header;
 pub mod inbox;
 pub mod ledger;
 pub mod load;
+pub mod loaded;
 pub mod measure;
 pub mod parse;
 pub mod pattern;
