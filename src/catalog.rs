@@ -204,8 +204,11 @@ fn stems(dir: &Path, folder: &str) -> Vec<String> {
         .collect()
 }
 
+/// Who delivers, and the calendars by which they do.
+type People = (Vec<Customer>, Vec<Calendar>);
+
 /// Of customers in a file with a problem nobody can say whether they fit a pattern: then they are not known.
-fn customers(dir: &Path, problems: &mut Problems) -> (Source, Option<(Vec<Customer>, Vec<Calendar>)>) {
+fn customers(dir: &Path, problems: &mut Problems) -> (Source, Option<People>) {
     let path = dir.join("customers.toml");
     let before = problems.len();
     let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));

@@ -77,7 +77,7 @@ pub fn expectations(catalog: &Catalog, job: &Job, due_day: NaiveDate) -> Vec<Exp
         .skip_while(|day| *day <= due_day)
         .take_while(|day| *day <= upto)
         .collect();
-    let day = Day { catalog, job, due_day, following: &following };
+    let day = Day { catalog, job, on: due_day, following: &following };
     let mut datasets: Vec<&str> =
         job.tasks.iter().filter(|task| task.kind == LOAD).map(|task| task.subject.as_str()).collect();
     datasets.sort_unstable();
@@ -90,7 +90,7 @@ pub fn expectations(catalog: &Catalog, job: &Job, due_day: NaiveDate) -> Vec<Exp
 struct Day<'a> {
     catalog: &'a Catalog,
     job: &'a Job,
-    due_day: NaiveDate,
+    on: NaiveDate,
     following: &'a [NaiveDate],
 }
 
@@ -98,17 +98,17 @@ impl Day<'_> {
     fn expectation(&self, dataset: &Dataset, customer: &Customer) -> Option<Expectation> {
         let (zone, calendar) = (self.job.timezone, self.catalog.calendar_of(dataset, customer));
         let reason_closed = |day: NaiveDate| calendar.and_then(|calendar| calendar.reason_closed(day));
-        let deadline = instant(self.due_day.and_time(dataset.arrive_by_of(customer)?), zone);
+        let deadline = instant(self.on.and_time(dataset.arrive_by_of(customer)?), zone);
         let next = self.following.iter().find(|day| reason_closed(**day).is_none());
-        let changes_until = begin(next.copied().unwrap_or(self.due_day + LONGEST_WATCH), zone);
+        let changes_until = begin(next.copied().unwrap_or(self.on + LONGEST_WATCH), zone);
         let window_end = deadline + dataset.late_window;
         let is_dated = pattern::is_dated(dataset.pattern_of(customer));
-        let note = reason_closed(self.due_day);
+        let note = reason_closed(self.on);
         Some(Expectation {
             job: self.job.name.clone(),
             dataset: dataset.name.to_string(),
             customer: customer.name.to_string(),
-            run_date: run_date(self.job, self.due_day),
+            run_date: run_date(self.job, self.on),
             state: if note.is_some() { State::NotExpected } else { State::Expected },
             note,
             deadline,

@@ -11,6 +11,7 @@ use crate::rows::ledger;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
+use sqlx::error::DatabaseError;
 use sqlx::{FromRow, PgConnection, PgPool};
 use std::path::Path;
 use uuid::Uuid;
@@ -346,7 +347,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<Delivery
     .bind(filter.state.map(State::as_str))
     .fetch_all(pool)
     .await
-    .map_err(|error| match error.as_database_error().and_then(|e| e.code()).as_deref() {
+    .map_err(|error| match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         // SQLSTATE undefined_table.
         Some("42P01") => fault::config("there is no table bursar.deliveries yet; make it with `bursar migrate`"),
         _ => anyhow::Error::new(error).context("list the deliveries"),

@@ -60,7 +60,7 @@ impl Lookout {
     /// # Errors
     /// What the server says. A folder that can't be read is no error but one of the [`Seen::problems`].
     pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Seen> {
-        self.expect(pool, now).await?;
+        self.make_rows(pool, now).await?;
         let watched = store::watched(pool, now).await?;
         if watched.is_empty() {
             return Ok(Seen::default());
@@ -74,7 +74,7 @@ impl Lookout {
         Ok(Seen { moves, problems })
     }
 
-    async fn expect(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+    async fn make_rows(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
         let scheduled = self.catalog.jobs.values().filter_map(|job| Some((job, job.schedule.as_ref()?)));
         let asked: Vec<(&Arc<Job>, &Schedule)> =
             scheduled.filter(|(job, _)| !self.made.contains(&(job.name.clone(), today(job, now)))).collect();
