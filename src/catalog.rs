@@ -331,6 +331,11 @@ fn check_deliveries(source: &Source, datasets: &[(Source, Dataset)], customers: 
         delivering.sort_by_key(|customer| customer.position);
         let mut taken: HashMap<String, &Ident> = HashMap::new();
         for customer in delivering {
+            let own = customer.files.get(dataset.name.as_str());
+            if let Some(why) = own.and_then(|pattern| dataset.complete.why_not(pattern, customer)) {
+                let at = At::key("customer").index(customer.position).then("file").then(dataset.name.as_str());
+                problems.push(source.problem(&at, why));
+            }
             let Some(file) = sample(dataset.pattern_of(customer), customer) else { continue };
             let other = *taken.entry(file).or_insert(&customer.name);
             if *other != customer.name {

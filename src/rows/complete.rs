@@ -86,6 +86,13 @@ impl Complete {
         }
     }
 
+    /// Why a customer's own pattern can't be: it would match the markers of its files too.
+    #[must_use]
+    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
+        let Self::Marker(marker) = self else { return None };
+        is_matched_too(marker, pattern, customer).then(|| taken(marker, pattern))
+    }
+
     /// Since when the file is complete, or why it is not.
     ///
     /// # Errors
@@ -148,7 +155,11 @@ fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]) -> Option
         return Some(format!("{marker:?} holds braces other than {{file}}"));
     }
     let is_taken = marker == "{file}" || customers.iter().any(|customer| is_matched_too(marker, pattern, customer));
-    is_taken.then(|| format!("{marker:?} is itself matched by the pattern {pattern:?}: each marker would be a file"))
+    is_taken.then(|| taken(marker, pattern))
+}
+
+fn taken(marker: &str, pattern: &str) -> String {
+    format!("the marker {marker:?} is itself matched by the pattern {pattern:?}: each marker would be a file")
 }
 
 /// Whether the pattern would match the marker of a file that it matches.

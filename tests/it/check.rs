@@ -363,4 +363,10 @@ fn a_marker_that_cannot_be_told_from_a_file_is_named() {
     folder
         .write("config/datasets/customer_rating.toml", folder.read("config/datasets/customer_rating.toml") + complete);
     folder.bursar(&["check"]).code(0);
+    let own = "\nfile = { customer_rating = \".*\" }\n";
+    folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
+    let said = folder.bursar(&["check"]).code(78).stderr;
+    let problem =
+        "customer[3].file.customer_rating: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
+    assert!(said.starts_with(&format!("config/customers.toml:21: {problem}")), "{said}");
 }
