@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod deliveries;
 mod demo;
 mod health;
 mod jobs;
@@ -69,6 +70,8 @@ enum Command {
     Jobs(jobs::Arguments),
     /// List the instants at which jobs were due, with what became of each.
     Occurrences(occurrences::Arguments),
+    /// List what was to be delivered, until when, and what became of it.
+    Deliveries(deliveries::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -94,6 +97,7 @@ impl Command {
             Self::RunJob(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
             Self::Occurrences(arguments) => arguments.json,
+            Self::Deliveries(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -171,6 +175,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
+            Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

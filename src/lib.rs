@@ -10,6 +10,7 @@
 //! - [`report`]: a SQL file becomes a CSV with its provenance
 //! - [`http`]: HTTP we answer
 //! - [`catalog`]: everything the configuration declares, put together
+//! - [`deliveries`]: what is to be delivered, until when, and what became of it
 //! - [`tasks`]: the kinds of tasks every system uses
 //! - [`systems`]: WHAT the business wants, one folder each
 //! - [`app`], [`telemetry`], [`cli`]: wiring, logs, commands
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod deliveries;
 pub mod engine;
 pub mod fault;
 pub mod http;

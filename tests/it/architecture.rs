@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms it may use; the order is that of `src/lib.rs`, and nothing uses what comes after it.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("fault", &[]),
     ("clock", &[]),
     ("sql", &[]),
@@ -16,9 +16,29 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("report", &["fault", "clock", "sql", "config", "db", "rows"]),
     ("http", &["fault", "clock", "config", "db", "engine"]),
     ("catalog", &["fault", "config", "engine", "rows", "report"]),
-    ("tasks", &["fault", "clock", "config", "db", "engine", "rows", "report", "catalog"]),
-    ("systems", &["fault", "clock", "config", "db", "engine", "rows", "report", "http", "catalog", "tasks"]),
-    ("app", &["fault", "clock", "config", "db", "engine", "rows", "report", "http", "catalog", "tasks", "systems"]),
+    ("deliveries", &["fault", "clock", "config", "db", "engine", "rows", "catalog"]),
+    ("tasks", &["fault", "clock", "config", "db", "engine", "rows", "report", "catalog", "deliveries"]),
+    (
+        "systems",
+        &["fault", "clock", "config", "db", "engine", "rows", "report", "http", "catalog", "deliveries", "tasks"],
+    ),
+    (
+        "app",
+        &[
+            "fault",
+            "clock",
+            "config",
+            "db",
+            "engine",
+            "rows",
+            "report",
+            "http",
+            "catalog",
+            "deliveries",
+            "tasks",
+            "systems",
+        ],
+    ),
     ("telemetry", &["fault", "clock", "config"]),
     (
         "cli",
@@ -33,6 +53,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "report",
             "http",
             "catalog",
+            "deliveries",
             "tasks",
             "systems",
             "app",

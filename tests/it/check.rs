@@ -328,3 +328,46 @@ fn a_problem_is_found_on_its_line_however_the_key_is_written() {
     let wrong = problem_of("[http]\n# é\nbind = \"999.1.1.1:80\"\n", "http.bind");
     assert_eq!((wrong["line"].as_u64(), wrong["message"].as_str()), (Some(3), Some("invalid socket address syntax")));
 }
+
+#[test]
+fn calendars_that_do_not_fit_their_shape_are_named() {
+    let wrong =
+        "\n[[calendar]]\nname = \"us\"\nclosed_weekdays = [\"saturday\"]\nclosed_dates = [2026-12-25]\nclosed = []\n";
+    let said = said_of("customers.toml", |text| text + wrong);
+    insta::assert_snapshot!(said, @r#"
+    config/customers.toml:23: calendar[0].closed_weekdays[0]: "saturday" is not known here; did you mean "sat"?
+    config/customers.toml:24: calendar[0].closed_dates[0]: must be a text, found 2026-12-25; put it in quotes
+    config/customers.toml:25: calendar[0].closed: unknown key; did you mean "closed_dates"?
+    error: 3 problems in config
+    "#);
+}
+
+#[test]
+fn a_marker_that_cannot_be_told_from_a_file_is_named() {
+    let said = |marker: &str, file: &str| {
+        let complete = format!("\n[complete]\nwhen = \"marker\"\nmarker = \"{marker}\"\n");
+        let said = said_of("datasets/customer_rating.toml", |text| text.replace("Inc*.csv", file) + &complete);
+        said.lines().next().unwrap_or_default().rsplit_once("complete.marker: ").expect("the key").1.to_owned()
+    };
+    for (marker, file, problem) in [
+        ("done", "Inc*.csv", "\"done\" must hold {file}, the name of the file it is for"),
+        ("done/{file}", "Inc*.csv", "\"done/{file}\" must be a name: the marker lies beside its file"),
+        ("{file}{x}", "Inc*.csv", "\"{file}{x}\" holds braces other than {file}"),
+    ] {
+        assert_eq!(said(marker, file), problem);
+    }
+    for (marker, file) in [("{file}", "Inc.csv"), ("{file}.done", "Inc*"), ("{file}.csv", "Inc*.csv")] {
+        assert!(said(marker, file).contains("is itself matched by the pattern"), "{marker} {file}");
+    }
+    let folder = Offline::configured();
+    let complete = "\n[complete]\nwhen = \"marker\"\nmarker = \".{file}.done\"\n";
+    folder
+        .write("config/datasets/customer_rating.toml", folder.read("config/datasets/customer_rating.toml") + complete);
+    folder.bursar(&["check"]).code(0);
+    let own = "\nfile = { customer_rating = \".*\" }\n";
+    folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
+    let said = folder.bursar(&["check"]).code(78).stderr;
+    let problem =
+        "customer[3].file.customer_rating: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
+    assert!(said.starts_with(&format!("config/customers.toml:21: {problem}")), "{said}");
+}

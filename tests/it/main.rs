@@ -16,6 +16,7 @@ mod support;
 mod architecture;
 mod bad_input;
 mod check;
+mod deliveries;
 mod embedded;
 mod faults;
 mod fence;
