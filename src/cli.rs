@@ -17,6 +17,7 @@ mod signals;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
+use crate::outbound;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use progress::Bars;
@@ -158,8 +159,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
-    #[cfg(feature = "download")]
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    outbound::use_ring();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match command {

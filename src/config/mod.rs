@@ -7,6 +7,7 @@
 mod customers;
 mod environment;
 mod ident;
+mod notify;
 mod problem;
 mod settings;
 mod shape;
@@ -15,6 +16,7 @@ mod source;
 pub use customers::{Customer, CustomersFile, compile_customers};
 pub use environment::Environment;
 pub use ident::{Ident, IdentError, Table};
+pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};
 pub use shape::schema_of;

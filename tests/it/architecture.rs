@@ -5,20 +5,34 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms it may use; the order is that of `src/lib.rs`, and nothing uses what comes after it.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("fault", &[]),
     ("clock", &[]),
     ("sql", &[]),
     ("config", &["fault"]),
     ("db", &["fault", "config"]),
-    ("engine", &["fault", "clock", "config", "db"]),
+    ("outbound", &["fault", "clock", "config"]),
+    ("notify", &["fault", "clock", "config", "db", "outbound"]),
+    ("engine", &["fault", "clock", "config", "db", "notify"]),
     ("rows", &["fault", "clock", "sql", "config", "db"]),
     ("report", &["fault", "clock", "sql", "config", "db", "rows"]),
     ("http", &["fault", "clock", "config", "db", "engine"]),
     ("catalog", &["fault", "config", "engine", "rows", "report"]),
-    ("tasks", &["fault", "clock", "config", "db", "engine", "rows", "report", "catalog"]),
-    ("systems", &["fault", "clock", "config", "db", "engine", "rows", "report", "http", "catalog", "tasks"]),
-    ("app", &["fault", "clock", "config", "db", "engine", "rows", "report", "http", "catalog", "tasks", "systems"]),
+    ("tasks", &["fault", "clock", "config", "db", "notify", "engine", "rows", "report", "catalog"]),
+    (
+        "systems",
+        &[
+            "fault", "clock", "config", "db", "outbound", "notify", "engine", "rows", "report", "http", "catalog",
+            "tasks",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "fault", "clock", "config", "db", "outbound", "notify", "engine", "rows", "report", "http", "catalog",
+            "tasks", "systems",
+        ],
+    ),
     ("telemetry", &["fault", "clock", "config"]),
     (
         "cli",
@@ -28,6 +42,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "sql",
             "config",
             "db",
+            "outbound",
+            "notify",
             "engine",
             "rows",
             "report",

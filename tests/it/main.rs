@@ -20,6 +20,7 @@ mod faults;
 mod fence;
 mod job;
 mod laws;
+mod notify;
 mod parse;
 mod schedule;
 mod schemas;
