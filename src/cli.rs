@@ -1,5 +1,6 @@
 //! Commands and their arguments.
 
+mod alerts;
 mod bench;
 mod check;
 mod demo;
@@ -67,6 +68,8 @@ enum Command {
     RunJob(run_job::Arguments),
     /// List the jobs, and when each is due next.
     Jobs(jobs::Arguments),
+    /// List the alerts that are open, or test the channels they are told by.
+    Alerts(alerts::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -91,6 +94,7 @@ impl Command {
         match self {
             Self::RunJob(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
+            Self::Alerts(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -166,6 +170,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve => serve::run(context).await,
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
+            Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

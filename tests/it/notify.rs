@@ -1,6 +1,7 @@
 //! Alerts and notices: told once on each channel, whatever the channels do, and never at the expense of a run.
 
 mod alerts;
+mod command;
 mod forms;
 mod secrets;
 mod sending;

@@ -20,6 +20,8 @@ pub(super) enum Web {
     Hang,
     /// Closes the connection.
     Cut,
+    /// Refuses, with a text that has no end.
+    Flood,
 }
 
 impl Web {
@@ -140,6 +142,10 @@ fn serve_web(mut stream: TcpStream, shared: &Shared<Web, Posted>) {
         // To the end of the client's patience.
         Web::Hang => drop(stream.read(&mut [0])),
         Web::Cut => {}
+        Web::Flood => {
+            let _ = stream.write_all(b"HTTP/1.1 500 No\r\nconnection: close\r\n\r\n");
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
+        }
     }
 }
 
@@ -154,6 +160,8 @@ pub(super) enum Mood {
     Echo(&'static str),
     /// Closes the connection at once.
     Cut,
+    /// Never says a word.
+    Hang,
     /// Takes the mail, and closes the connection before it says so.
     CutLate,
 }
@@ -210,6 +218,9 @@ impl MailServer {
 fn serve_mail(mut stream: TcpStream, shared: &Shared<Mood, Letter>) -> std::io::Result<()> {
     if matches!(shared.mood(), Mood::Cut) {
         return Ok(());
+    }
+    if matches!(shared.mood(), Mood::Hang) {
+        return stream.read(&mut [0]).map(drop);
     }
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let mut letter = Letter { recipients: Vec::new(), text: String::new() };
