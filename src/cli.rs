@@ -1,5 +1,6 @@
 //! Commands and their arguments.
 
+mod alerts;
 mod bench;
 mod check;
 mod deliveries;
@@ -19,6 +20,7 @@ mod signals;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
+use crate::outbound;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use progress::Bars;
@@ -72,6 +74,8 @@ enum Command {
     Occurrences(occurrences::Arguments),
     /// List what was to be delivered, until when, and what became of it.
     Deliveries(deliveries::Arguments),
+    /// List the alerts that are open, or test the channels they are told by.
+    Alerts(alerts::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -98,6 +102,7 @@ impl Command {
             Self::Jobs(arguments) => arguments.json,
             Self::Occurrences(arguments) => arguments.json,
             Self::Deliveries(arguments) => arguments.json,
+            Self::Alerts(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -166,8 +171,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
-    #[cfg(feature = "download")]
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    outbound::use_ring();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match command {
@@ -176,6 +180,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Jobs(arguments) => jobs::run(context, &arguments),
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
+            Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments),
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

@@ -8,6 +8,7 @@ mod calendar;
 mod customers;
 mod environment;
 mod ident;
+mod notify;
 mod problem;
 mod settings;
 mod shape;
@@ -17,6 +18,7 @@ pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time}
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use environment::Environment;
 pub use ident::{Ident, IdentError, Table};
+pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};
 pub use shape::schema_of;

@@ -22,6 +22,7 @@ mod faults;
 mod fence;
 mod job;
 mod laws;
+mod notify;
 mod occurrences;
 mod parse;
 mod retry;
