@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::suggest;
 use crate::db::Database;
 use crate::deliveries::expect::run_date;
-use crate::deliveries::store::{Filter, list};
+use crate::deliveries::list::{Filter, list};
 use crate::deliveries::{Delivery, State};
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;

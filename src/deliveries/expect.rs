@@ -63,8 +63,8 @@ pub fn due_days(schedule: &Schedule, after: DateTime<Utc>) -> impl Iterator<Item
 
 /// The run date of a due day.
 #[must_use]
-pub fn run_date(_job: &Job, due_day: NaiveDate) -> NaiveDate {
-    due_day
+pub fn run_date(job: &Job, due_day: NaiveDate) -> NaiveDate {
+    job.offset(due_day)
 }
 
 /// Every file that is, or by a calendar is not, expected on a due day of a job: one for each customer and dataset.

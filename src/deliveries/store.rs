@@ -5,13 +5,11 @@
 
 use super::expect::Expectation;
 use super::judge::signed;
-use crate::fault;
 use crate::rows::inbox::Delivered;
 use crate::rows::ledger;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
-use sqlx::error::DatabaseError;
 use sqlx::{FromRow, PgConnection, PgPool};
 use std::path::Path;
 use uuid::Uuid;
@@ -310,46 +308,52 @@ pub async fn loaded(
     .context("record the delivery that was loaded")
 }
 
-/// What to list.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// The first run date.
-    pub from: Option<NaiveDate>,
-    /// The last run date.
-    pub to: Option<NaiveDate>,
-    /// Only this dataset.
-    pub dataset: Option<String>,
-    /// Only this customer.
-    pub customer: Option<String>,
-    /// Only this state.
-    pub state: Option<State>,
-}
-
-/// The deliveries there are, by run date, dataset and customer.
+/// The run date of the latest earlier load with the same bytes, for the same dataset and customer.
 ///
 /// # Errors
-/// A configuration fault where the database is not migrated; else what the server says.
-pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<Delivery>> {
+/// What the server says.
+pub async fn same_bytes_date(connection: &mut PgConnection, load: &Load<'_>) -> anyhow::Result<Option<NaiveDate>> {
+    let earlier =
+        ledger::same_bytes_before(connection, load.dataset, load.customer, load.run_date, load.sha256).await?;
+    Ok(earlier.map(|(_, date)| date))
+}
+
+/// A delivery, if one is known for that day.
+///
+/// # Errors
+/// What the server says.
+pub async fn find(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+    run_date: NaiveDate,
+) -> anyhow::Result<Option<Delivery>> {
+    sqlx::query_as("select * from bursar.deliveries where dataset = $1 and customer = $2 and run_date = $3")
+        .bind(dataset)
+        .bind(customer)
+        .bind(run_date)
+        .fetch_optional(connection)
+        .await
+        .context("look how the delivery stands")
+}
+
+/// The customers of whom none of these datasets is expected for a run date, by the calendar.
+///
+/// # Errors
+/// What the server says.
+pub async fn not_expected(
+    pool: &PgPool,
+    datasets: &[String],
+    run_date: NaiveDate,
+) -> anyhow::Result<Vec<(String, String)>> {
     sqlx::query_as(
-        "select *
+        "select dataset, customer
            from bursar.deliveries
-          where ($1::date is null or run_date >= $1)
-            and ($2::date is null or run_date <= $2)
-            and ($3::text is null or dataset = $3)
-            and ($4::text is null or customer = $4)
-            and ($5::text is null or state = $5)
-          order by run_date, dataset, customer",
+          where dataset = any ($1) and run_date = $2 and state = 'not_expected'",
     )
-    .bind(filter.from)
-    .bind(filter.to)
-    .bind(&filter.dataset)
-    .bind(&filter.customer)
-    .bind(filter.state.map(State::as_str))
+    .bind(datasets)
+    .bind(run_date)
     .fetch_all(pool)
     .await
-    .map_err(|error| match error.as_database_error().and_then(DatabaseError::code).as_deref() {
-        // SQLSTATE undefined_table.
-        Some("42P01") => fault::config("there is no table bursar.deliveries yet; make it with `bursar migrate`"),
-        _ => anyhow::Error::new(error).context("list the deliveries"),
-    })
+    .context("look who is not to deliver")
 }

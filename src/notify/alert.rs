@@ -176,6 +176,31 @@ pub async fn resolve(connection: &mut PgConnection, key: &str, resolution: &str)
     Ok(resolved.rows_affected() > 0)
 }
 
+/// The same for several keys at once: how many were open.
+///
+/// # Errors
+/// What the database says.
+pub async fn resolve_all(connection: &mut PgConnection, keys: &[String], resolution: &str) -> anyhow::Result<u64> {
+    let resolved = sqlx::query(
+        "with resolved as (
+             update bursar.alerts
+                set state = 'resolved',
+                    resolved_at = clock_timestamp(),
+                    resolution = $2
+              where key = any ($1) and state = 'open'
+             returning id
+         )
+         insert into bursar.notices (alert_id, event)
+         select id, 'resolved' from resolved",
+    )
+    .bind(keys)
+    .bind(storable(resolution))
+    .execute(connection)
+    .await
+    .context("resolve alerts")?;
+    Ok(resolved.rows_affected())
+}
+
 /// PostgreSQL takes no NUL in a text, and a file's bytes can get into an error's words: a notice must not undo
 /// the transaction it is told of.
 fn storable(text: &str) -> String {

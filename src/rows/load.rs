@@ -9,13 +9,13 @@ use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::config::{Customer, Ident, Table};
 use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct Request {
     pub inbox: PathBuf,
     /// Where rejects are spooled.
     pub spool: PathBuf,
+    /// What time it is.
+    pub now: DateTime<Utc>,
     /// How long to wait for other users of the table, in seconds.
     pub lock_timeout_s: u64,
 }
@@ -70,8 +72,7 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let now = Clock::system().now();
-    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, now)?;
+    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now)?;
     let source = SourceFile::open(&path)?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
@@ -151,7 +152,7 @@ impl Loading<'_> {
             measures_ms: measures_ms - rows_ms,
             rejects_ms: rejects_ms - measures_ms,
         };
-        let loaded = self.loaded(target, certificate, measures, stages);
+        let loaded = self.loaded(target, reading.identity.modified_at, certificate, measures, stages);
         finish.finish(connection, &loaded).await?;
         Ok(loaded)
     }
@@ -296,7 +297,14 @@ impl Loading<'_> {
         ledger::enter(connection, &entry).await
     }
 
-    fn loaded(&self, target: Target, certificate: Certificate, measures: Value, stages: Stages) -> Loaded {
+    fn loaded(
+        &self,
+        target: Target,
+        file_modified_at: DateTime<Utc>,
+        certificate: Certificate,
+        measures: Value,
+        stages: Stages,
+    ) -> Loaded {
         Loaded {
             load_id: self.load_id,
             dataset: self.request.dataset.name.to_string(),
@@ -305,6 +313,7 @@ impl Loading<'_> {
             state: target.state,
             reasons: target.reasons,
             file: self.path.clone(),
+            file_modified_at,
             certificate,
             measures,
             stages,

@@ -1,6 +1,7 @@
 //! What became of a load.
 
 use super::certificate::Certificate;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub struct Loaded {
     pub reasons: Vec<String>,
     /// The file it came from.
     pub file: PathBuf,
+    /// When the file's bytes were last changed, by its own account.
+    pub file_modified_at: DateTime<Utc>,
     /// The proof.
     pub certificate: Certificate,
     /// The measures, name to value.
