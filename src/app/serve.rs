@@ -46,15 +46,13 @@ impl App {
         listening(address);
         let beside = orders.stop.child_token();
         let pulse = heartbeat.pulse();
-        let (followed, (), ()) = tokio::join!(
-            async {
-                let followed = self.follow_beats(beats, &pulse, &orders, worker.id()).await;
-                beside.cancel();
-                followed
-            },
-            self.look_for_files(&beside),
-            self.send_notices(&channels, &beside),
-        );
+        let beating = async {
+            let followed = self.follow_beats(beats, &pulse, &orders, worker.id()).await;
+            beside.cancel();
+            followed
+        };
+        let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
+        let (followed, (), ()) = Box::pin(async { tokio::join!(beating, looking, sending) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;

@@ -122,10 +122,10 @@ async fn load_late(
 fn log(event: &Event) {
     match event {
         Event::Arrived(d) => {
-            info!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} has arrived", d.dataset, d.customer, d.run_date)
+            info!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} has arrived", d.dataset, d.customer, d.run_date);
         }
         Event::Late(d) => {
-            warn!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} came late", d.dataset, d.customer, d.run_date)
+            warn!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} came late", d.dataset, d.customer, d.run_date);
         }
         Event::Missing(d) => {
             let note = d.note.as_deref().unwrap_or_default();

@@ -99,7 +99,7 @@ pub(super) async fn board_of(connection: &mut PgConnection, run: Uuid, plan: Vec
 }
 
 fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
-    let index: HashMap<&str, usize> = plan.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect();
+    let index: HashMap<String, usize> = plan.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
     let nodes = rows
         .iter()
         .filter_map(|row| {
@@ -112,7 +112,7 @@ fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
             Some(Node { task: *index.get(row.task.as_str())?, item, mark })
         })
         .collect();
-    Board::new(plan.clone(), nodes)
+    Board::new(plan, nodes)
 }
 
 async fn apply(
