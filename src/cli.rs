@@ -181,7 +181,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
-            Command::Check(arguments) => check::run(context, &arguments),
+            Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(context, &arguments),
