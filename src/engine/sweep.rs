@@ -121,19 +121,12 @@ async fn offer_ready(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> a
     Ok(())
 }
 
-/// Runs of which nothing is under way: whoever ended the last task died before the run went on.
+/// Runs that could go on and did not: whoever ended a task died, or never heard that it had, before the run went on.
 async fn advance_stuck(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
-    let stuck: Vec<Uuid> = sqlx::query_scalar(
-        "select id
-           from bursar.runs as r
-          where state = 'running'
-            and not exists (
-                select from bursar.task_runs as t
-                 where t.run_id = r.id and t.state in ('ready', 'running', 'deferred'))",
-    )
-    .fetch_all(pool)
-    .await
-    .context("look for runs that stand still")?;
+    let stuck: Vec<Uuid> = sqlx::query_scalar(include_str!("sweep_stuck.sql"))
+        .fetch_all(pool)
+        .await
+        .context("look for runs that stand still")?;
     for run in stuck {
         advance::advance_now(pool, run, now, limit).await?;
     }

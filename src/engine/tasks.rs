@@ -133,6 +133,8 @@ pub enum Lost {
 /// # Errors
 /// What the server says.
 pub async fn lose(pool: &PgPool, fence: &Fence, why: &str, now: DateTime<Utc>) -> anyhow::Result<Lost> {
+    // Before: one that has settled and not committed holds the task's row. After: one may just have begun.
+    fence.break_off(pool).await?;
     let state: Option<String> = sqlx::query_scalar(
         "with lost as (
               update bursar.task_runs

@@ -223,7 +223,7 @@ impl Shared {
     }
 
     /// Claims the task. Where another worker's attempt is under way although the queue delivers it again, that
-    /// worker's lease is over, and the task is taken over.
+    /// worker's lease is over: the attempt is given up, and the task offered again.
     async fn claim(&self, message: &Message) -> anyhow::Result<Option<Claimed>> {
         let pool = &self.engine.pool;
         if let Some(claimed) = tasks::claim(pool, message, &self.id).await? {
@@ -235,7 +235,9 @@ impl Shared {
             Lost::Stale => Ok(None),
             Lost::Ready => {
                 warn!(run.id = %message.run, "{}[{}] of run {} is taken over: {why}", message.task, message.item, message.run);
-                tasks::claim(pool, message, &self.id).await
+                // Not claimed by this message: its place may be filled already, and it must be counted.
+                self.offer().await?;
+                Ok(None)
             }
             Lost::Failed => {
                 self.advance(message.run).await?;

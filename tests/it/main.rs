@@ -17,6 +17,7 @@ mod architecture;
 mod bad_input;
 mod check;
 mod embedded;
+mod engine;
 mod faults;
 mod fence;
 mod job;
