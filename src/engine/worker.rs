@@ -6,7 +6,7 @@ use super::presence::{Presence, Role};
 use super::queue::{self, Deliver, Message};
 use super::sweep::Sweep;
 use super::task::{Unwatched, Watch};
-use super::tasks::{self, Claimed, Lost};
+use super::tasks::{self, Claimed, Key};
 use super::{advance, runs};
 use crate::clock::Stopwatch;
 use crate::fault;
@@ -46,8 +46,6 @@ struct Active {
     cancel: CancellationToken,
     cause: Arc<OnceLock<Cause>>,
 }
-
-type Key = (Uuid, String, String);
 
 struct Shared {
     engine: Engine,
@@ -203,11 +201,7 @@ impl Shared {
             return tasks::withdraw_offer(&self.engine.pool, &message).await;
         }
         let key = (message.run, message.task.clone(), message.item.clone());
-        if self.active().contains_key(&key) {
-            // The queue took this process for dead, and it is not.
-            return Ok(());
-        }
-        match self.claim(&message).await {
+        match tasks::claim(&self.engine.pool, &message, &self.id).await {
             Ok(Some(claimed)) => {
                 let worker = Arc::clone(&self);
                 let working = self.tracker.spawn(async move { worker.work(key, claimed).await });
@@ -218,30 +212,6 @@ impl Shared {
                 // Not at once again: the database may be away.
                 tokio::time::sleep(SWEEP).await;
                 Err(error)
-            }
-        }
-    }
-
-    /// Claims the task. Where another worker's attempt is under way although the queue delivers it again, that
-    /// worker's lease is over: the attempt is given up, and the task offered again.
-    async fn claim(&self, message: &Message) -> anyhow::Result<Option<Claimed>> {
-        let pool = &self.engine.pool;
-        if let Some(claimed) = tasks::claim(pool, message, &self.id).await? {
-            return Ok(Some(claimed));
-        }
-        let Some((fence, worker)) = tasks::find_under_way(pool, message).await? else { return Ok(None) };
-        let why = format!("attempt {} ended with its worker {worker}, which fell silent", fence.attempt);
-        match tasks::lose(pool, &fence, &why, self.engine.clock.now()).await? {
-            Lost::Stale => Ok(None),
-            Lost::Ready => {
-                warn!(run.id = %message.run, "{}[{}] of run {} is taken over: {why}", message.task, message.item, message.run);
-                // Not claimed by this message: its place may be filled already, and it must be counted.
-                self.offer().await?;
-                Ok(None)
-            }
-            Lost::Failed => {
-                self.advance(message.run).await?;
-                Ok(None)
             }
         }
     }
@@ -284,7 +254,7 @@ impl Shared {
         let stopwatch = Stopwatch::start();
         presence.keep().await?;
         sweep.look(&self.engine.pool, self.engine.clock.now(), self.engine.limit).await?;
-        self.cancel_stale().await?;
+        self.compare(sweep).await?;
         if count % PRUNE_EVERY == PRUNE_EVERY - 1 {
             queue::prune(&self.engine.queue).await?;
         }
@@ -292,15 +262,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Has those attempts stop that are not the present ones any more: they were taken over, or their run cancelled.
-    async fn cancel_stale(&self) -> anyhow::Result<()> {
-        if self.active().is_empty() {
-            return Ok(());
-        }
+    /// Compares the attempts under way here with those that are recorded as this worker's.
+    ///
+    /// Those that are not the present ones any more have to stop: they were taken over, or their run was cancelled.
+    /// Those that are not under way (the answer to a claim, or the end of an attempt, was never heard of) are given up.
+    async fn compare(&self, sweep: &mut Sweep) -> anyhow::Result<()> {
         let before: Vec<(Key, i32)> = self.active().iter().map(|(key, a)| (key.clone(), a.attempt)).collect();
         let present = tasks::list_of_worker(&self.engine.pool, &self.id).await?;
         for (key, attempt) in before {
-            if present.contains(&(key.0, key.1.clone(), key.2.clone(), attempt)) {
+            if present.contains(&(key.clone(), attempt)) {
                 continue;
             }
             if let Some(active) = self.active().get(&key).filter(|a| a.attempt == attempt) {
@@ -308,6 +278,8 @@ impl Shared {
                 active.cancel.cancel();
             }
         }
-        Ok(())
+        let is_active = |(key, attempt): &(Key, i32)| self.active().get(key).is_some_and(|a| a.attempt == *attempt);
+        let unheard = present.into_iter().filter(|p| !is_active(p)).collect();
+        sweep.give_up(&self.engine.pool, unheard, self.engine.clock.now()).await
     }
 }

@@ -251,6 +251,10 @@ impl Plant {
     }
 
     async fn open_job(&self, job: &Job, items: &[&str], trigger: Trigger, date: &str) -> Uuid {
+        self.open_items(job, "item", items, trigger, date).await
+    }
+
+    async fn open_items(&self, job: &Job, over: &str, items: &[&str], trigger: Trigger, date: &str) -> Uuid {
         let items = items.iter().map(|item| (*item).to_owned()).collect();
         let run_date: NaiveDate = date.parse().unwrap();
         let request = RunRequest {
@@ -258,7 +262,7 @@ impl Plant {
             run_date,
             trigger,
             occurrence: None,
-            items: HashMap::from([("item".to_owned(), items)]),
+            items: HashMap::from([(over.to_owned(), items)]),
             publish: false,
         };
         match self.engine.open(&request).await.expect("a run") {
