@@ -47,7 +47,7 @@ fn ended(nodes: &[Node]) -> BTreeSet<usize> {
 
 fn ends(plan: &Plan, nodes: &[Node]) -> BTreeMap<String, TaskState> {
     let end = |node: &Node| match node.mark {
-        Mark::Ended(state) => (plan.label(node.task, &node.item), state),
+        Mark::Ended(state) => (plan.label(node.task, node.item.as_ref()), state),
         other => panic!("{node:?} is {other:?}"),
     };
     nodes.iter().map(end).collect()

@@ -16,6 +16,7 @@ use bursar::engine::task::Trigger;
 use chrono::{NaiveDate, Utc};
 use deliveries::Deliveries;
 use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -122,7 +123,7 @@ impl Runs<'_> {
     async fn open_until(&mut self, blow: usize, blows: usize) {
         while self.open.len() < self.dates.len() && self.open.len() * blows <= self.dates.len() * blow {
             let date = self.dates[self.open.len()].to_string();
-            let trigger = if self.open.len() % 2 == 0 { Trigger::Backfill } else { Trigger::Operator };
+            let trigger = if self.open.len().is_multiple_of(2) { Trigger::Backfill } else { Trigger::Operator };
             self.open.push(self.plant.open_items(&self.job, "customer", &self.items, trigger, &date).await);
         }
     }
@@ -142,7 +143,7 @@ impl Runs<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
     let (seed, size) = (seed(), size());
-    println!("seed {seed} (BURSAR_TEST_SEED={seed} repeats it)");
+    eprintln!("seed {seed} (BURSAR_TEST_SEED={seed} repeats it)");
     let mut random = fastrand::Rng::with_seed(seed);
     let plant = Plant::new().await;
     let world = &plant.world;
@@ -156,19 +157,7 @@ async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
 
     let since = Instant::now();
     let mut victims: Vec<Victim> = (0..3).map(|_| Victim::start(world)).collect();
-    let mut blows = std::collections::BTreeMap::<&str, usize>::new();
-    for blow in 0..size.blows {
-        runs.open_until(blow, size.blows).await;
-        tokio::time::sleep(Duration::from_millis(random.u64(50..550))).await;
-        victims.iter_mut().for_each(|v| v.recover(false));
-        let mut awake: Vec<&mut Victim> = victims.iter_mut().filter(|v| v.paused_until.is_none()).collect();
-        let victim = random.usize(..awake.len().max(1));
-        if let Some(victim) = awake.get_mut(victim) {
-            *blows.entry(victim.strike(world, &mut random)).or_default() += 1;
-        }
-    }
-    runs.open_until(size.blows, size.blows).await;
-    victims.iter_mut().for_each(|v| v.recover(true));
+    let blows = strike_all(&mut victims, &mut runs, &mut random, size.blows).await;
     let (stricken, mut retried) = (since.elapsed(), 0);
     let open = "select count(*) from bursar.runs where state = 'running'";
     while world.scalar::<i64>(open).await > 0 || runs.retry_what_died_too_often().await > 0 {
@@ -179,8 +168,8 @@ async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!("{blows:?} in {stricken:?}; over after {:?}; {retried} runs retried", since.elapsed());
-    println!("attempts: {:?}", attempts(&plant).await);
+    eprintln!("{blows:?} in {stricken:?}; over after {:?}; {retried} runs retried", since.elapsed());
+    eprintln!("attempts: {:?}", attempts(&plant).await);
     // What dead daemons had fetched comes back when their lease is over, and is void.
     plant.count_is(0, "apalis.jobs where status in ('Pending', 'Queued', 'Running')").await;
     for victim in &victims {
@@ -193,6 +182,35 @@ async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
     plant.count_is(size.dates.try_into().unwrap(), "bursar.runs where state = 'succeeded'").await;
     plant.count_is(0, "bursar.runs where state <> 'succeeded'").await;
     plant.assert_settled().await;
+}
+
+/// So many blows, while the runs are opened one after the other; in the end all is healed. Says how many of each there were.
+async fn strike_all(
+    victims: &mut [Victim],
+    runs: &mut Runs<'_>,
+    random: &mut fastrand::Rng,
+    blows: usize,
+) -> BTreeMap<&'static str, usize> {
+    let (mut struck, mut kinds) = (0, BTreeMap::new());
+    while struck < blows {
+        runs.open_until(struck, blows).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(50..550))).await;
+        for victim in victims.iter_mut() {
+            victim.recover(false);
+        }
+        let mut awake: Vec<&mut Victim> = victims.iter_mut().filter(|v| v.paused_until.is_none()).collect();
+        if awake.is_empty() {
+            continue;
+        }
+        let victim = random.usize(..awake.len());
+        *kinds.entry(awake[victim].strike(&runs.plant.world, random)).or_default() += 1;
+        struck += 1;
+    }
+    runs.open_until(blows, blows).await;
+    for victim in victims {
+        victim.recover(true);
+    }
+    kinds
 }
 
 async fn open_tasks(plant: &Plant) -> Vec<(String, String, String, i32, Option<String>)> {

@@ -32,8 +32,8 @@ impl Plan {
         (0..self.tasks.len()).flat_map(of).collect()
     }
 
-    pub(super) fn label(&self, task: usize, item: &Option<String>) -> String {
-        Label { task: self.tasks[task].name.clone(), item: item.clone() }.to_string()
+    pub(super) fn label(&self, task: usize, item: Option<&String>) -> String {
+        Label { task: self.tasks[task].name.clone(), item: item.cloned() }.to_string()
     }
 
     /// Whether a task ever starts, given what those before it came to.
@@ -52,7 +52,7 @@ impl Plan {
             ends.push(fates.map(|fate| if starts { *fate } else { TaskState::Skipped }).collect());
         }
         let of = |task: usize| {
-            let labels = self.items_of(task).into_iter().map(move |item| self.label(task, &item));
+            let labels = self.items_of(task).into_iter().map(move |item| self.label(task, item.as_ref()));
             labels.zip(ends[task].clone())
         };
         (0..self.tasks.len()).flat_map(of).collect()

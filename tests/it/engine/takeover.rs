@@ -58,7 +58,7 @@ async fn a_load_whose_daemon_is_killed_is_taken_over_by_another_within_15_second
     let second = daemon(&world).await;
     first.signal(Signal::SIGKILL);
     let took = seen(&world, Duration::from_secs(15), SECOND).await;
-    println!("taken over after {took:?}");
+    eprintln!("taken over after {took:?}");
     stall.release().await;
     seen(&world, Duration::from_secs(15), "runs where state = 'succeeded'").await;
     second.signal(Signal::SIGTERM);
@@ -85,7 +85,7 @@ async fn is_stopped_past_its_lease(hold_commit: bool) {
     first.signal(Signal::SIGSTOP);
     let second = daemon(&world).await;
     let took = seen(&world, Duration::from_secs(18), SECOND).await;
-    println!("taken over after {took:?}");
+    eprintln!("taken over after {took:?}");
     stall.release().await;
     seen(&world, Duration::from_secs(15), "runs where state = 'succeeded'").await;
     first.signal(Signal::SIGCONT);
