@@ -79,8 +79,8 @@ impl Victim {
         }
     }
 
-    /// Undoes what has lasted long enough.
-    fn recover(&mut self, is_end: bool) {
+    /// Undoes what has lasted long enough. A daemon that was cut off while it started has ended, and is started again.
+    fn recover(&mut self, world: &World, is_end: bool) {
         let now = Instant::now();
         if self.paused_until.is_some_and(|until| is_end || until < now) {
             self.running.signal(Signal::SIGCONT);
@@ -89,6 +89,9 @@ impl Victim {
         if self.stalled_until.is_some_and(|until| is_end || until < now) {
             self.proxy.heal();
             self.stalled_until = None;
+        }
+        if !self.running.is_up() {
+            self.running = serve(world, &self.proxy);
         }
     }
 }
@@ -166,13 +169,18 @@ async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
             let said: Vec<String> = victims.iter().map(|v| v.running.said()).collect();
             panic!("seed {seed}: not over: {:?}\n{}", open_tasks(&plant).await, said.join("\n=====\n"));
         }
+        for victim in &mut victims {
+            victim.recover(world, true);
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     eprintln!("{blows:?} in {stricken:?}; over after {:?}; {retried} runs retried", since.elapsed());
     eprintln!("attempts: {:?}", attempts(&plant).await);
     // What dead daemons had fetched comes back when their lease is over, and is void.
     plant.count_is(0, "apalis.jobs where status in ('Pending', 'Queued', 'Running')").await;
-    for victim in &victims {
+    for victim in &mut victims {
+        victim.recover(world, true);
+        victim.running.says("answering on http://").await;
         victim.running.signal(Signal::SIGTERM);
     }
     for victim in victims {
@@ -196,7 +204,7 @@ async fn strike_all(
         runs.open_until(struck, blows).await;
         tokio::time::sleep(Duration::from_millis(random.u64(50..550))).await;
         for victim in victims.iter_mut() {
-            victim.recover(false);
+            victim.recover(&runs.plant.world, false);
         }
         let mut awake: Vec<&mut Victim> = victims.iter_mut().filter(|v| v.paused_until.is_none()).collect();
         if awake.is_empty() {
@@ -208,7 +216,7 @@ async fn strike_all(
     }
     runs.open_until(blows, blows).await;
     for victim in victims {
-        victim.recover(true);
+        victim.recover(&runs.plant.world, true);
     }
     kinds
 }

@@ -232,13 +232,14 @@ async fn an_attempt_that_is_stuck_at_its_commit_does_not_keep_others_from_taking
     plant.count_is(1, AT_COMMIT).await;
     let (task, item) = ("settles".to_owned(), String::new());
     let fence = bursar::db::fence::Fence::new(run, task, item, 1);
-    let since = Instant::now();
     let lost = tasks::lose(plant.pool(), &fence, "attempt 1 ended with its worker", Utc::now());
     let lost = tokio::time::timeout(Duration::from_secs(5), lost).await.expect("it is not waited for");
-    assert_eq!(lost.expect("an answer"), tasks::Lost::Ready, "{:?}", since.elapsed());
+    // Its own worker may be quicker to record that the connection was cut.
+    let lost = lost.expect("an answer");
+    let first = if lost == tasks::Lost::Ready { "lost" } else { "failed transient" };
     sqlx::raw_sql("select pg_advisory_unlock(42)").execute(&mut holder).await.expect("let commits go");
     assert_eq!(plant.over(run).await.0, "succeeded");
-    assert_eq!(plant.attempts("settles").await, ["lost", "succeeded"]);
+    assert_eq!(plant.attempts("settles").await, [first, "succeeded"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
