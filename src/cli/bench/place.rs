@@ -34,7 +34,8 @@ pub(super) fn url(settings: &Settings, database: &Database) -> anyhow::Result<St
     }
     let url = settings.database_url.as_ref().map(|u| u.expose_secret().to_owned()).unwrap_or_default();
     let (base, query) = url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
-    let server = base.rsplit_once('/').filter(|(s, _)| s.contains("://") && !s.ends_with('/')).map(|(s, _)| s);
+    // A server that is reached by a socket has no host before the name: postgres:///NAME?host=/FOLDER.
+    let server = base.rsplit_once('/').filter(|(s, name)| s.contains("://") && !name.is_empty()).map(|(s, _)| s);
     let server = server.ok_or_else(|| fault::config("DATABASE_URL must name a database for the bench"))?;
     Ok(format!("{server}/{DATABASE}{query}"))
 }

@@ -1,16 +1,18 @@
 //! How attempts end, and which ends are tried again.
 
-use super::{Plant, Step, after, fanned, states_of, task};
+use super::{Plant, Step, after, fanned, job, states_of, task};
 use crate::proxy::{Proxy, Way};
 use crate::running::until;
 use bursar::config::{Environment, Settings};
 use bursar::db::Database;
+use bursar::engine::again;
 use bursar::engine::attempt::Cause;
 use bursar::engine::execute::Engine;
 use bursar::engine::job::Task;
 use bursar::engine::presence::Role;
 use bursar::engine::retry::Retry;
 use bursar::engine::sweep::Sweep;
+use bursar::engine::task::Trigger;
 use bursar::engine::worker::Worker;
 use bursar::engine::{queue, tasks};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -240,6 +242,57 @@ async fn an_attempt_that_is_stuck_at_its_commit_does_not_keep_others_from_taking
     sqlx::raw_sql("select pg_advisory_unlock(42)").execute(&mut holder).await.expect("let commits go");
     assert_eq!(plant.over(run).await.0, "succeeded");
     assert_eq!(plant.attempts("settles").await, [first, "succeeded"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_which_an_attempt_is_stuck_at_its_commit_can_be_cancelled() {
+    let plant = Plant::new().await;
+    plant.sql(WAIT_AT_COMMIT).await;
+    let mut holder = plant.world.connect().await;
+    sqlx::raw_sql("select pg_advisory_lock(42)").execute(&mut holder).await.expect("hold the commit");
+    plant.script("settles", &[Step::Settles]);
+    let _worker = plant.worker(2).await;
+    let run = plant.open(vec![task("settles"), after("behind", &[0])], &[]).await;
+    plant.count_is(1, AT_COMMIT).await;
+    let cancelled = again::cancel(plant.pool(), run, "the test says so");
+    let cancelled = tokio::time::timeout(Duration::from_secs(5), cancelled).await.expect("it is not waited for");
+    assert!(cancelled.expect("an answer"));
+    sqlx::raw_sql("select pg_advisory_unlock(42)").execute(&mut holder).await.expect("let commits go");
+    let (state, states) = plant.over(run).await;
+    assert_eq!(
+        (state.as_str(), states),
+        ("cancelled", states_of(&[("settles", "cancelled"), ("behind", "cancelled")]))
+    );
+    plant.assert_settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_claim_its_own_worker_never_heard_of_is_taken_over() {
+    let plant = Plant::new().await;
+    plant.script("gate", &[Step::Held]);
+    let worker = plant.worker(1).await;
+    let gate = plant.open_job(&job("gate", vec![task("gate")]), &[], Trigger::Operator, "2025-05-14").await;
+    until("the only place is taken", async || plant.kind.now() == 1).await;
+    let run = plant.open(vec![task("unheard")], &[]).await;
+    let message = plant.message(run, "unheard").await;
+    let claimed = tasks::claim(plant.pool(), &message, worker.id()).await.expect("an answer");
+    assert_eq!(claimed.expect("it is there to be claimed").fence.attempt, 1);
+    plant.count_is(1, "bursar.attempts where task = 'unheard' and state = 'lost'").await;
+    plant.kind.let_go.add_permits(1);
+    assert_eq!(plant.over(run).await.0, "succeeded");
+    assert_eq!(plant.over(gate).await.0, "succeeded");
+    assert_eq!(plant.attempts("unheard").await, ["lost", "succeeded"]);
+    assert_eq!(plant.attempts("gate").await, ["succeeded"], "what it knows of is let alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bench_of_the_queue_says_what_a_task_costs() {
+    let world = crate::support::World::new().await;
+    let ran = world.bursar(&["bench", "queue", "--tasks", "20", "--rounds", "2", "--json"]).code(0);
+    let figures = ran.json();
+    assert!(figures["ms_per_task"]["median"].as_f64().is_some_and(|ms| ms > 0.0), "{figures}");
+    assert_eq!(figures["tasks"], 20);
+    assert!(world.bursar(&["bench", "queue", "--tasks", "1", "--rounds", "1"]).code(0).stdout.contains("a task, ms"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
