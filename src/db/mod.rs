@@ -153,16 +153,17 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
     pool.with_context(|| format!("connect to the database {place}"))
 }
 
-/// One connection listens, the others fetch and acknowledge.
+/// One connection listens, the others fetch and acknowledge. A process that is paused in the middle of that must not
+/// keep its message from the others.
 fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s))
-        .connect_lazy_with(
-            options
-                .application_name("bursar")
-                .options([("search_path", "apalis, bursar, public"), ("synchronous_commit", "off")]),
-        )
+        .connect_lazy_with(options.application_name("bursar").options([
+            ("search_path", "apalis, bursar, public"),
+            ("synchronous_commit", "off"),
+            ("idle_in_transaction_session_timeout", "5s"),
+        ]))
 }
 
 /// Files are UTF-8, and so is what is kept of them: a database of another encoding can't take every character.

@@ -19,6 +19,9 @@ use uuid::Uuid;
 /// At most so many tasks are offered in one go; a sweep offers the rest.
 const MOST_OFFERED: i64 = 10_000;
 
+/// A process that says nothing for so long in the middle of a transaction that others wait for is taken to be paused.
+const PAUSED: &str = "5s";
+
 /// The tasks of a run as its row in `bursar.task_runs` has them.
 #[derive(sqlx::FromRow)]
 struct TaskRow {
@@ -66,15 +69,21 @@ pub async fn advance_now(pool: &PgPool, run: Uuid, now: DateTime<Utc>, limit: Op
     Ok(())
 }
 
-/// The plan of an open run, which nobody else can advance or close until the transaction ends.
+/// The plan of an open run, which nobody else can advance or close until the transaction ends. The server ends it
+/// for a process that is paused, so that it does not keep the others from the run for as long.
 async fn lock(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Option<Vec<Task>>> {
-    let plan: Option<Json<Vec<Task>>> =
-        sqlx::query_scalar("select plan from bursar.runs where id = $1 and state = 'running' for no key update")
-            .bind(run)
-            .fetch_optional(connection)
-            .await
-            .context("lock the run")?;
-    Ok(plan.map(|p| p.0))
+    let found: Option<(Json<Vec<Task>>, String)> = sqlx::query_as(
+        "select plan, set_config('idle_in_transaction_session_timeout', $2, true)
+           from bursar.runs
+          where id = $1 and state = 'running'
+            for no key update",
+    )
+    .bind(run)
+    .bind(PAUSED)
+    .fetch_optional(connection)
+    .await
+    .context("lock the run")?;
+    Ok(found.map(|(plan, _)| plan.0))
 }
 
 async fn rows(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Vec<TaskRow>> {
@@ -218,10 +227,14 @@ struct Offered {
 /// What the server says.
 pub async fn offer(connection: &mut PgConnection, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<usize> {
     // One at a time, so that two who count what is under way don't both fill the same gap.
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar offer', 0))")
-        .execute(&mut *connection)
-        .await
-        .context("wait for the turn to offer tasks")?;
+    sqlx::query(
+        "select set_config('idle_in_transaction_session_timeout', $1, true),
+                pg_advisory_xact_lock(hashtextextended('bursar offer', 0))",
+    )
+    .bind(PAUSED)
+    .execute(&mut *connection)
+    .await
+    .context("wait for the turn to offer tasks")?;
     let mut offered: Vec<Offered> = sqlx::query_as(include_str!("advance_offer.sql"))
         .bind(now)
         .bind(limit.map(i64::from))

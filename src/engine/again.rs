@@ -103,6 +103,8 @@ async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label])
 /// # Errors
 /// What the server says.
 pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> {
+    // Before: a paused process may hold the row of a task that it has settled. After: it may just have begun.
+    break_off_all(pool, id).await?;
     let mut transaction = pool.begin().await.context("cancel the run")?;
     let cancelled = sqlx::query(
         "update bursar.runs
@@ -130,4 +132,18 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> 
         }
     }
     Ok(true)
+}
+
+/// Ends the transactions of a run's attempts under way.
+async fn break_off_all(pool: &PgPool, id: Uuid) -> anyhow::Result<()> {
+    let under_way: Vec<(String, String, i32)> =
+        sqlx::query_as("select task, item, attempt from bursar.task_runs where run_id = $1 and state = 'running'")
+            .bind(id)
+            .fetch_all(pool)
+            .await
+            .context("look what is under way of the run")?;
+    for (task, item, attempt) in under_way {
+        Fence::new(id, task, item, attempt).break_off(pool).await?;
+    }
+    Ok(())
 }

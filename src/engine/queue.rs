@@ -28,6 +28,9 @@ const QUEUE: &str = "bursar";
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const MISSED: usize = 4;
 
+/// A worker that has not told for so long is not heard of any more.
+pub const LEASE: Duration = Duration::from_secs(HEARTBEAT.as_secs() * MISSED as u64);
+
 /// A worker is told of each new message by the database; this is how often it looks by itself.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -59,7 +59,7 @@ pub enum Opening {
     Opened(Uuid),
     /// One of the same job, run date, tasks and purpose is open already.
     Open(Uuid),
-    /// Its occurrence was settled by another daemon.
+    /// Its occurrence was settled by another daemon, or has to wait for a run that was open just now.
     Settled,
 }
 
@@ -162,7 +162,8 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
     .context("look for the open run")?;
     match open {
         Some(run) if request.occurrence.is_none() && run.is_same => Ok(Opening::Open(run.id)),
-        Some(_) if request.occurrence.is_some() => Ok(Opening::Settled),
+        // Nobody waits for an answer: it is looked at again at the next beat.
+        _ if request.occurrence.is_some() => Ok(Opening::Settled),
         Some(OpenRun { id, host, pid, opened_at, .. }) => Err(fault::transient(format!(
             "another run of {job} for {run_date} is open: {id}, opened by process {pid} on {host} at {}; nothing was \
              done, try again when it is over (bursar runs show {id})",

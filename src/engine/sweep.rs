@@ -1,10 +1,10 @@
 //! The sweep: once a second every worker looks for what fell between two steps, and puts it right.
 //!
-//! Nothing here is needed while all goes well. A worker that died is found by its lock, which is gone; one that fell
-//! silent but holds its connection is found by the queue's lease, which delivers its tasks to somebody else.
+//! Nothing here is needed while all goes well. A worker that died is found by its lock, which is gone; one that is
+//! paused or cut off, and whose connection still holds it, by the queue, which has not heard of it for its lease.
 
-use super::advance;
-use super::tasks::{self, Lost};
+use super::tasks::{self, Key, Lost};
+use super::{advance, queue};
 use crate::db::fence::Fence;
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,6 +20,7 @@ const OVERDUE: TimeDelta = TimeDelta::seconds(20);
 #[derive(Debug, Default)]
 pub struct Sweep {
     suspects: HashSet<String>,
+    unheard: HashSet<(Key, i32)>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -29,6 +30,7 @@ struct Orphan {
     item: String,
     attempt: i32,
     worker: String,
+    is_there: bool,
 }
 
 impl Sweep {
@@ -44,27 +46,54 @@ impl Sweep {
         advance_stuck(pool, now, limit).await
     }
 
-    /// Takes over what dead workers left. One whose lock is gone may just be making its connection anew: it is dead when
-    /// two sweeps in a row find it gone.
+    /// Takes over what dead and silent workers left. One whose lock is gone may just be making its connection anew: it
+    /// is dead when two sweeps in a row find it gone.
     async fn take_over(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
-        let orphans: Vec<Orphan> =
-            sqlx::query_as(include_str!("sweep_orphans.sql")).fetch_all(pool).await.context("look for dead workers")?;
+        let orphans: Vec<Orphan> = sqlx::query_as(include_str!("sweep_orphans.sql"))
+            .bind(queue::LEASE.as_secs_f64())
+            .fetch_all(pool)
+            .await
+            .context("look for dead workers")?;
         let gone: HashSet<String> = orphans.iter().map(|o| o.worker.clone()).collect();
         let dead: HashSet<&String> = gone.intersection(&self.suspects).collect();
         for orphan in orphans.iter().filter(|o| dead.contains(&o.worker)) {
-            let Orphan { run_id, task, item, attempt, worker } = orphan;
+            let Orphan { run_id, task, item, attempt, worker, is_there } = orphan;
             let fence = Fence::new(*run_id, task.clone(), item.clone(), *attempt);
-            let why = format!("attempt {attempt} ended with its worker {worker}, which died");
+            let how = if *is_there { "fell silent" } else { "died" };
+            let why = format!("attempt {attempt} ended with its worker {worker}, which {how}");
             let lost = tasks::lose(pool, &fence, &why, now).await?;
             if lost != Lost::Stale {
                 warn!(run.id = %run_id, task.name = %task, task.item = %item, "{task}[{item}] of run {run_id} is taken over: {why}");
             }
         }
-        for worker in dead {
+        let has_died = |worker: &&String| orphans.iter().any(|o| o.worker == **worker && !o.is_there);
+        for worker in dead.into_iter().filter(has_died) {
             let stopped = "update bursar.workers set stopped_at = now() where id = $1 and stopped_at is null";
             sqlx::query(stopped).bind(worker).execute(pool).await.context("record that a worker died")?;
         }
         self.suspects = gone;
+        Ok(())
+    }
+
+    /// Gives up attempts that are recorded as this worker's and of which it knows nothing. One may just have been
+    /// claimed, or just have ended: two sweeps in a row must find it.
+    ///
+    /// # Errors
+    /// What the server says; the next sweep looks again.
+    pub async fn give_up(
+        &mut self,
+        pool: &PgPool,
+        unheard: HashSet<(Key, i32)>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<()> {
+        for ((run, task, item), attempt) in unheard.intersection(&self.unheard) {
+            let fence = Fence::new(*run, task.clone(), item.clone(), *attempt);
+            let why = format!("attempt {attempt} was begun or ended without its worker hearing of it");
+            if tasks::lose(pool, &fence, &why, now).await? != Lost::Stale {
+                warn!(run.id = %run, task.name = %task, task.item = %item, "{task}[{item}] of run {run} is taken over: {why}");
+            }
+        }
+        self.unheard = unheard;
         Ok(())
     }
 }
@@ -121,19 +150,12 @@ async fn offer_ready(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> a
     Ok(())
 }
 
-/// Runs of which nothing is under way: whoever ended the last task died before the run went on.
+/// Runs that could go on and did not: whoever ended a task died, or never heard that it had, before the run went on.
 async fn advance_stuck(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
-    let stuck: Vec<Uuid> = sqlx::query_scalar(
-        "select id
-           from bursar.runs as r
-          where state = 'running'
-            and not exists (
-                select from bursar.task_runs as t
-                 where t.run_id = r.id and t.state in ('ready', 'running', 'deferred'))",
-    )
-    .fetch_all(pool)
-    .await
-    .context("look for runs that stand still")?;
+    let stuck: Vec<Uuid> = sqlx::query_scalar(include_str!("sweep_stuck.sql"))
+        .fetch_all(pool)
+        .await
+        .context("look for runs that stand still")?;
     for run in stuck {
         advance::advance_now(pool, run, now, limit).await?;
     }

@@ -96,27 +96,6 @@ fn claimed(message: &Message, row: ClaimedRow) -> anyhow::Result<Claimed> {
     })
 }
 
-/// The attempt under way at the task that a message names, if the message's offer is the present one.
-///
-/// # Errors
-/// What the server says.
-pub async fn find_under_way(pool: &PgPool, message: &Message) -> anyhow::Result<Option<(Fence, String)>> {
-    let row: Option<(i32, String)> = sqlx::query_as(
-        "select attempt, worker
-           from bursar.task_runs
-          where run_id = $1 and task = $2 and item = $3 and offer = $4 and state = 'running'",
-    )
-    .bind(message.run)
-    .bind(&message.task)
-    .bind(&message.item)
-    .bind(message.offer)
-    .fetch_optional(pool)
-    .await
-    .context("look who works on a task")?;
-    let Message { run, task, item, .. } = message.clone();
-    Ok(row.map(|(attempt, worker)| (Fence::new(run, task, item, attempt), worker)))
-}
-
 /// What became of an attempt that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -133,6 +112,8 @@ pub enum Lost {
 /// # Errors
 /// What the server says.
 pub async fn lose(pool: &PgPool, fence: &Fence, why: &str, now: DateTime<Utc>) -> anyhow::Result<Lost> {
+    // Before: one that has settled and not committed holds the task's row. After: one may just have begun.
+    fence.break_off(pool).await?;
     let state: Option<String> = sqlx::query_scalar(
         "with lost as (
               update bursar.task_runs
@@ -326,11 +307,14 @@ pub async fn standing(pool: &PgPool, run: Uuid, task: &str, item: &str) -> anyho
     .context("look how the task stands")
 }
 
-/// The attempts that are a worker's and under way.
+/// A task of a run: the run, the task's name, the item or nothing.
+pub type Key = (Uuid, String, String);
+
+/// The attempts that are recorded as under way at a worker.
 ///
 /// # Errors
 /// What the server says.
-pub async fn list_of_worker(pool: &PgPool, worker: &str) -> anyhow::Result<HashSet<(Uuid, String, String, i32)>> {
+pub async fn list_of_worker(pool: &PgPool, worker: &str) -> anyhow::Result<HashSet<(Key, i32)>> {
     let rows: Vec<(Uuid, String, String, i32)> = sqlx::query_as(
         "select run_id, task, item, attempt from bursar.task_runs where state = 'running' and worker = $1",
     )
@@ -338,5 +322,5 @@ pub async fn list_of_worker(pool: &PgPool, worker: &str) -> anyhow::Result<HashS
     .fetch_all(pool)
     .await
     .context("list this worker's tasks")?;
-    Ok(rows.into_iter().collect())
+    Ok(rows.into_iter().map(|(run, task, item, attempt)| ((run, task, item), attempt)).collect())
 }

@@ -6,7 +6,7 @@ use super::presence::{Presence, Role};
 use super::queue::{self, Deliver, Message};
 use super::sweep::Sweep;
 use super::task::{Unwatched, Watch};
-use super::tasks::{self, Claimed, Lost};
+use super::tasks::{self, Claimed, Key};
 use super::{advance, runs};
 use crate::clock::Stopwatch;
 use crate::fault;
@@ -46,8 +46,6 @@ struct Active {
     cancel: CancellationToken,
     cause: Arc<OnceLock<Cause>>,
 }
-
-type Key = (Uuid, String, String);
 
 struct Shared {
     engine: Engine,
@@ -203,11 +201,7 @@ impl Shared {
             return tasks::withdraw_offer(&self.engine.pool, &message).await;
         }
         let key = (message.run, message.task.clone(), message.item.clone());
-        if self.active().contains_key(&key) {
-            // The queue took this process for dead, and it is not.
-            return Ok(());
-        }
-        match self.claim(&message).await {
+        match tasks::claim(&self.engine.pool, &message, &self.id).await {
             Ok(Some(claimed)) => {
                 let worker = Arc::clone(&self);
                 let working = self.tracker.spawn(async move { worker.work(key, claimed).await });
@@ -222,37 +216,12 @@ impl Shared {
         }
     }
 
-    /// Claims the task. Where another worker's attempt is under way although the queue delivers it again, that
-    /// worker's lease is over, and the task is taken over.
-    async fn claim(&self, message: &Message) -> anyhow::Result<Option<Claimed>> {
-        let pool = &self.engine.pool;
-        if let Some(claimed) = tasks::claim(pool, message, &self.id).await? {
-            // A server process whose client was cut off may still be at work for the attempt before.
-            if let Some(before) = claimed.fence.before() {
-                before.break_off(pool).await?;
-            }
-            return Ok(Some(claimed));
-        }
-        let Some((fence, worker)) = tasks::find_under_way(pool, message).await? else { return Ok(None) };
-        let why = format!("attempt {} ended with its worker {worker}, which fell silent", fence.attempt);
-        match tasks::lose(pool, &fence, &why, self.engine.clock.now()).await? {
-            Lost::Stale => Ok(None),
-            Lost::Ready => {
-                warn!(run.id = %message.run, "{}[{}] of run {} is taken over: {why}", message.task, message.item, message.run);
-                tasks::claim(pool, message, &self.id).await
-            }
-            Lost::Failed => {
-                self.advance(message.run).await?;
-                Ok(None)
-            }
-        }
-    }
-
     /// One attempt, from its claim to what its end means for the run.
     async fn work(&self, key: Key, claimed: Claimed) {
         let (cancel, cause) = (CancellationToken::new(), Arc::new(OnceLock::new()));
         let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
         self.active().insert(key.clone(), active);
+        self.end_attempt_before(&claimed).await;
         let watch = self.watch_of(claimed.run.id);
         let (run, is_limited) = (claimed.run.id, claimed.is_limited || self.engine.limit.is_some());
         let ended = attempt::make(&self.engine, claimed, watch, &cancel, &cause).await;
@@ -265,6 +234,14 @@ impl Shared {
         if let Err(error) = released {
             // The next sweep does it.
             warn!(run.id = %run, "run {run} could not go on at once: {}", fault::told(&error));
+        }
+    }
+
+    /// A server process whose client was cut off may still be at work for the attempt before, and hold its locks.
+    async fn end_attempt_before(&self, claimed: &Claimed) {
+        let Some(before) = claimed.fence.before() else { return };
+        if let Err(error) = before.break_off(&self.engine.pool).await {
+            warn!(run.id = %claimed.run.id, "what is left of an attempt could not be ended: {}", fault::told(&error));
         }
     }
 
@@ -286,7 +263,7 @@ impl Shared {
         let stopwatch = Stopwatch::start();
         presence.keep().await?;
         sweep.look(&self.engine.pool, self.engine.clock.now(), self.engine.limit).await?;
-        self.cancel_stale().await?;
+        self.compare(sweep).await?;
         if count % PRUNE_EVERY == PRUNE_EVERY - 1 {
             queue::prune(&self.engine.queue).await?;
         }
@@ -294,15 +271,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Has those attempts stop that are not the present ones any more: they were taken over, or their run cancelled.
-    async fn cancel_stale(&self) -> anyhow::Result<()> {
-        if self.active().is_empty() {
-            return Ok(());
-        }
+    /// Compares the attempts under way here with those that are recorded as this worker's.
+    ///
+    /// Those that are not the present ones any more have to stop: they were taken over, or their run was cancelled.
+    /// Those that are not under way (the answer to a claim, or the end of an attempt, was never heard of) are given up.
+    async fn compare(&self, sweep: &mut Sweep) -> anyhow::Result<()> {
         let before: Vec<(Key, i32)> = self.active().iter().map(|(key, a)| (key.clone(), a.attempt)).collect();
         let present = tasks::list_of_worker(&self.engine.pool, &self.id).await?;
         for (key, attempt) in before {
-            if present.contains(&(key.0, key.1.clone(), key.2.clone(), attempt)) {
+            if present.contains(&(key.clone(), attempt)) {
                 continue;
             }
             if let Some(active) = self.active().get(&key).filter(|a| a.attempt == attempt) {
@@ -310,6 +287,8 @@ impl Shared {
                 active.cancel.cancel();
             }
         }
-        Ok(())
+        let is_active = |(key, attempt): &(Key, i32)| self.active().get(key).is_some_and(|a| a.attempt == *attempt);
+        let unheard = present.into_iter().filter(|p| !is_active(p)).collect();
+        sweep.give_up(&self.engine.pool, unheard, self.engine.clock.now()).await
     }
 }

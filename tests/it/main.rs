@@ -18,6 +18,7 @@ mod bad_input;
 mod check;
 mod deliveries;
 mod embedded;
+mod engine;
 mod faults;
 mod fence;
 mod job;

@@ -82,6 +82,11 @@ impl Running {
         kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("send a signal");
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_up(&mut self) -> bool {
+        self.child.try_wait().expect("look at bursar").is_none()
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> Ran {
         let since = Instant::now();

@@ -1,6 +1,9 @@
-//! `bursar bench load`: this program's load against a bare `\copy`, in paired rounds of one run.
+//! `bursar bench load`: this program's load against a bare `\copy`, in paired rounds of one run. `bursar bench queue`:
+//! what a task costs that does nothing.
 
 mod generate;
+mod place;
+mod queue;
 mod rival;
 
 use super::{Context, show};
@@ -22,6 +25,8 @@ pub(super) struct Arguments {
 enum What {
     /// Load a generated file, and its clean rows with psql \copy after TRUNCATE in one transaction (the floor).
     Load(LoadArguments),
+    /// Run tasks that do nothing, and say what each costs.
+    Queue(queue::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +88,13 @@ struct Figures {
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let What::Load(arguments) = arguments.what;
+    match arguments.what {
+        What::Load(arguments) => run_load(context, arguments).await,
+        What::Queue(arguments) => queue::run(context, &arguments).await,
+    }
+}
+
+async fn run_load(context: &Context, arguments: LoadArguments) -> anyhow::Result<ExitCode> {
     let settings = context.settings()?;
     let database = Database::open(&settings).await?;
     let folder = tempfile::Builder::new()
@@ -94,7 +105,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let measured = match Arena::build(&settings, &database, folder.path()).await {
         Ok(arena) => {
             let measured = measure(&arena, &arguments, context).await;
-            arena.tear_down(&database).await?;
+            place::drop(&database).await?;
             measured
         }
         Err(error) => Err(error),
@@ -148,8 +159,12 @@ async fn measure(arena: &Arena, arguments: &LoadArguments, context: &Context) ->
     })
 }
 
+/// The median, with the quartiles in brackets.
+fn spread(s: Spread, digits: usize) -> String {
+    format!("{:.digits$} ({:.digits$} to {:.digits$})", s.median, s.q1, s.q3)
+}
+
 fn print(figures: &Figures) -> anyhow::Result<()> {
-    let spread = |s: Spread, digits: usize| format!("{:.digits$} ({:.digits$} to {:.digits$})", s.median, s.q1, s.q3);
     let mut table = show::table(&["", "median (quartiles)"], &[1]);
     #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
     let mib = figures.peak_memory_bytes as f64 / 1_048_576.0;

@@ -1,20 +1,18 @@
 //! The two that are measured against each other, both as processes of their own on the same table.
 
+use super::place;
 use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
-use secrecy::ExposeSecret;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tokio::process::Command;
-
-const DATABASE: &str = "bursar_bench";
 
 /// The shape of the ratings files.
 const DATASET: &str = include_str!("customer_rating.toml");
@@ -42,21 +40,14 @@ pub(super) struct Taken {
 
 impl Arena {
     pub(super) async fn build(settings: &Settings, database: &Database, folder: &Path) -> anyhow::Result<Self> {
-        sqlx::raw_sql("drop database if exists bursar_bench with (force)")
-            .execute(&database.pool)
-            .await
-            .context("make the bench's database")?;
-        sqlx::raw_sql("create database bursar_bench template template0")
-            .execute(&database.pool)
-            .await
-            .context("make the bench's database")?;
+        place::make(database).await?;
         let server_version: String = sqlx::query_scalar("select current_setting('server_version')")
             .fetch_one(&database.pool)
             .await
             .context("ask for the server's version")?;
         let arena = Self {
             folder: folder.to_owned(),
-            url: url(settings, database)?,
+            url: place::url(settings, database)?,
             psql: database.embedded().map_or_else(|| PathBuf::from("psql"), |e| e.binaries().join("psql")),
             server_version,
         };
@@ -159,24 +150,4 @@ impl Arena {
         }
         Ok(output.stdout)
     }
-
-    pub(super) async fn tear_down(&self, database: &Database) -> anyhow::Result<()> {
-        sqlx::raw_sql("drop database if exists bursar_bench with (force)")
-            .execute(&database.pool)
-            .await
-            .context("drop the bench's database")?;
-        Ok(())
-    }
-}
-
-/// The bench's database on the same server.
-fn url(settings: &Settings, database: &Database) -> anyhow::Result<String> {
-    if let Some(embedded) = database.embedded() {
-        return Ok(format!("postgres:///{DATABASE}?host={}&user=bursar", embedded.socket_dir().display()));
-    }
-    let url = settings.database_url.as_ref().map(|u| u.expose_secret().to_owned()).unwrap_or_default();
-    let (base, query) = url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
-    let server = base.rsplit_once('/').filter(|(s, _)| s.contains("://") && !s.ends_with('/')).map(|(s, _)| s);
-    let server = server.ok_or_else(|| fault::config("DATABASE_URL must name a database for the bench"))?;
-    Ok(format!("{server}/{DATABASE}{query}"))
 }
