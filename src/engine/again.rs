@@ -83,11 +83,12 @@ async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label])
     Ok(())
 }
 
-/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. False when it is over.
+/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. Returns what was under
+/// way; none when the run is over.
 ///
 /// # Errors
 /// What the server says.
-pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> {
+pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<Option<Vec<Label>>> {
     let mut transaction = pool.begin().await.context("cancel the run")?;
     let cancelled = sqlx::query(
         "update bursar.runs
@@ -100,7 +101,7 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> 
     .await
     .context("cancel the run")?;
     if cancelled.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     let under_way: Vec<(String, String, i32, bool)> = sqlx::query_as(include_str!("again_cancel_tasks.sql"))
         .bind(id)
@@ -109,10 +110,10 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> 
         .await
         .context("cancel the run's tasks")?;
     transaction.commit().await.context("cancel the run")?;
-    for (task, item, attempt, was_running) in under_way {
-        if was_running {
-            Fence::new(id, task, item, attempt).break_off(pool).await?;
-        }
+    let mut labels = Vec::new();
+    for (task, item, attempt, _) in under_way.into_iter().filter(|(.., was_running)| *was_running) {
+        labels.push(Label { task: task.clone(), item: (!item.is_empty()).then(|| item.clone()) });
+        Fence::new(id, task, item, attempt).break_off(pool).await?;
     }
-    Ok(true)
+    Ok(Some(labels))
 }

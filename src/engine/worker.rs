@@ -5,7 +5,7 @@ use super::execute::Engine;
 use super::presence::{Presence, Role};
 use super::queue::{self, Deliver, Message};
 use super::sweep::Sweep;
-use super::task::{Unwatched, Watch};
+use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Lost};
 use super::{advance, runs};
 use crate::clock::Stopwatch;
@@ -53,15 +53,15 @@ struct Shared {
     engine: Engine,
     id: String,
     active: Mutex<HashMap<Key, Active>>,
-    watched: Option<(Uuid, Arc<dyn Watch>)>,
+    watching: Option<Watching>,
     tracker: TaskTracker,
     closing: CancellationToken,
     run_ended: Notify,
 }
 
 impl Worker {
-    /// Shows this process to the others and starts to take tasks, `parallel` at a time. `watched` is a run and who is
-    /// told of its tasks in this process.
+    /// Shows this process to the others and starts to take tasks, `parallel` at a time. `watching` says who is
+    /// told of a run's tasks in this process.
     ///
     /// # Errors
     /// What the server says.
@@ -69,7 +69,7 @@ impl Worker {
         engine: &Engine,
         role: Role,
         parallel: usize,
-        watched: Option<(Uuid, Arc<dyn Watch>)>,
+        watching: Option<Watching>,
     ) -> anyhow::Result<Self> {
         let presence = Presence::announce(&engine.pool, role).await?;
         let (closing, leaving) = (CancellationToken::new(), CancellationToken::new());
@@ -77,7 +77,7 @@ impl Worker {
             engine: engine.clone(),
             id: presence.id().to_owned(),
             active: Mutex::default(),
-            watched,
+            watching,
             tracker: TaskTracker::new(),
             closing: closing.clone(),
             run_ended: Notify::new(),
@@ -183,11 +183,8 @@ impl Shared {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn watch_of(&self, run: Uuid) -> Arc<dyn Watch> {
-        match &self.watched {
-            Some((watched, watch)) if *watched == run => Arc::clone(watch),
-            _ => Arc::new(Unwatched),
-        }
+    fn watch_of(&self, run: &RunInfo) -> Arc<dyn Watch> {
+        self.watching.as_ref().map_or_else(|| Arc::new(Unwatched) as Arc<dyn Watch>, |watching| watching(run))
     }
 
     fn cancel_all(&self, cause: Cause) {
@@ -249,7 +246,7 @@ impl Shared {
         let (cancel, cause) = (CancellationToken::new(), Arc::new(OnceLock::new()));
         let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
         self.active().insert(key.clone(), active);
-        let watch = self.watch_of(claimed.run.id);
+        let watch = self.watch_of(&claimed.run);
         let (run, is_limited) = (claimed.run.id, claimed.is_limited || self.engine.limit.is_some());
         let ended = attempt::make(&self.engine, claimed, watch, &cancel, &cause).await;
         self.active().remove(&key);
