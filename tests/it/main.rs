@@ -14,6 +14,7 @@ mod running;
 mod support;
 
 mod architecture;
+mod backfill;
 mod bad_input;
 mod check;
 mod embedded;
@@ -23,7 +24,9 @@ mod job;
 mod laws;
 mod occurrences;
 mod parse;
+mod reload;
 mod retry;
+mod runs;
 mod schedule;
 mod schemas;
 mod serve;
