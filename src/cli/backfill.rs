@@ -103,7 +103,7 @@ async fn one(helper: &Helper<'_>, request: &RunRequest) -> anyhow::Result<Row> {
 }
 
 fn is_of_the_database(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<sqlx::Error>())
+    error.chain().any(<dyn std::error::Error>::is::<sqlx::Error>)
 }
 
 fn row(summary: &RunSummary) -> Row {

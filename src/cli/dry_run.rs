@@ -48,9 +48,10 @@ fn print(rehearsed: &[Rehearsed]) -> anyhow::Result<()> {
             table.add_row(load_row(&run.run_date.to_string(), load));
         }
     }
-    match table.is_empty() {
-        true => show::line(&"nothing would be loaded")?,
-        false => show::line(&table)?,
+    if table.is_empty() {
+        show::line(&"nothing would be loaded")?;
+    } else {
+        show::line(&table)?;
     }
     for run in rehearsed {
         for path in &run.reports {

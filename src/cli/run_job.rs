@@ -16,6 +16,7 @@ use std::sync::Arc;
 const MOST_DAYS: i64 = 10_000;
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person gives")]
 pub(super) struct Arguments {
     /// The job's name; `bursar jobs` lists them.
     job: String,

@@ -103,7 +103,7 @@ fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
             Some(Node { task: *index.get(row.task.as_str())?, item, mark })
         })
         .collect();
-    Board::new(plan.clone(), nodes)
+    Board::new(plan, nodes)
 }
 
 async fn apply(
