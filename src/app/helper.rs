@@ -104,6 +104,7 @@ impl Helper<'_> {
         self.worker.follow(id, &self.cancel).await?;
         let is_ours = self.opened.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
         if self.cancel.is_cancelled() && is_ours {
+            self.worker.cancel(id).await;
             again::cancel(pool, id, "the run was cancelled: the program was told to stop").await?;
         }
         runs::summary(pool, id).await

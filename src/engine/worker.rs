@@ -125,6 +125,23 @@ impl Worker {
         }
     }
 
+    /// Takes nothing more, and has this process's attempts at the tasks of a run end as cancelled.
+    pub async fn cancel(&self, run: Uuid) {
+        self.closing.cancel();
+        for (_, active) in self.shared.active().iter().filter(|(key, _)| key.0 == run) {
+            let _ = active.cause.set(Cause::Cancelled);
+            active.cancel.cancel();
+        }
+        let ended = async {
+            while self.shared.active().keys().any(|key| key.0 == run) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_CALL, ended).await.is_err() {
+            warn!(run.id = %run, "tasks of run {run} do not stop; what they do counts for nothing");
+        }
+    }
+
     /// Takes nothing more, waits at most `grace` for what is under way, then has the rest stop: for a
     /// [`Cause::Stopping`] the tasks are handed back, for a [`Cause::Cancelled`] they have ended.
     pub async fn stop(self, grace: Duration, cause: Cause) {
