@@ -1,5 +1,6 @@
 //! Builds everything from the configuration and keeps the order of starting and stopping.
 
+mod beside;
 mod helper;
 mod rehearsal;
 mod reload;

@@ -4,7 +4,8 @@
 //! checked. Nothing is asked of a database.
 
 use crate::config::{
-    At, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, compile_customers, schema_of, suggest,
+    At, Calendar, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, WALL_TIME,
+    compile_customers, no_calendar, schema_of, suggest,
 };
 use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
 use crate::engine::task::KindSpec;
@@ -13,7 +14,7 @@ use crate::report::compile::{LooseReport, Report, compile_report};
 use crate::report::names::Known;
 use crate::rows::column::TYPES;
 use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
-use crate::rows::inbox::{check_pattern, names_customer, sample};
+use crate::rows::pattern::{check_pattern, names_customer, sample};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ const FOR_EACH: [&str; 1] = ["customer"];
 pub struct Catalog {
     /// By name.
     pub customers: BTreeMap<String, Arc<Customer>>,
+    /// By name.
+    pub calendars: BTreeMap<String, Arc<Calendar>>,
     /// By name.
     pub datasets: BTreeMap<String, Arc<Dataset>>,
     /// By name.
@@ -70,10 +73,15 @@ impl Catalog {
             problems.push(Problem { file: dir.to_owned(), line: 0, key: String::new(), message });
             return (Self::default(), problems);
         }
-        let (source, customers) = customers(dir, &mut problems);
+        let (source, known) = customers(dir, &mut problems);
+        let is_known = known.is_some();
+        let (customers, calendars) = known.unwrap_or_default();
         let datasets = datasets(dir, schema, &customers, &mut problems);
         check_relations(&datasets, &customers, &mut problems);
         check_deliveries(&source, &datasets, &customers, &mut problems);
+        if is_known {
+            check_calendars(&datasets, &calendars, &mut problems);
+        }
         let datasets: Vec<Dataset> = datasets.into_iter().map(|(_, dataset)| dataset).collect();
         let reports = reports(dir, &datasets, &mut problems);
         check_outputs(&reports, &mut problems);
@@ -85,6 +93,7 @@ impl Catalog {
         let jobs = jobs(dir, &words, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
         let catalog = Self {
+            calendars: calendars.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
             customers: customers.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
             datasets: datasets.into_iter().map(|d| (d.name.to_string(), Arc::new(d))).collect(),
             reports: reports.into_iter().map(|(_, r)| (r.name.to_string(), Arc::new(r))).collect(),
@@ -125,6 +134,13 @@ impl Catalog {
         self.reports.get(name).ok_or_else(|| unknown("report", name, self.reports.keys()))
     }
 
+    /// The calendar by which a customer delivers a dataset's files, if there is one.
+    #[must_use]
+    pub fn calendar_of(&self, dataset: &Dataset, customer: &Customer) -> Option<&Calendar> {
+        let name = customer.calendar.as_ref().or(dataset.calendar.as_ref())?;
+        self.calendars.get(name).map(AsRef::as_ref)
+    }
+
     /// What each `for_each` goes over.
     #[must_use]
     pub fn items(&self) -> HashMap<String, Vec<String>> {
@@ -147,12 +163,15 @@ pub fn schemas(kinds: &[KindSpec]) -> Vec<(&'static str, Schema)> {
     let types = json!([{"enum": plain}, {"pattern": format!(r"^({pattern})\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\)$")}]);
     let mut dataset = schema_of::<LooseDataset>();
     rule(&mut dataset, "/$defs/LooseColumn/properties/type", "anyOf", types);
+    rule(&mut dataset, "/properties/arrive_by", "pattern", json!(WALL_TIME));
+    let mut customers = schema_of::<CustomersFile>();
+    rule(&mut customers, "/$defs/LooseCustomer/properties/arrive_by/additionalProperties", "pattern", json!(WALL_TIME));
     let mut job = schema_of::<LooseJob>();
     rule(&mut job, "/$defs/LooseTask/properties/kind", "enum", json!(kinds));
     rule(&mut job, "/$defs/LooseTask/properties/for_each", "enum", json!(FOR_EACH));
     let mut schemas = vec![
         ("bursar.schema.json", "Bursar: the settings of an installation", schema_of::<SettingsFile>()),
-        ("customers.schema.json", "Bursar: the customers", schema_of::<CustomersFile>()),
+        ("customers.schema.json", "Bursar: the customers", customers),
         ("dataset.schema.json", "Bursar: a dataset", dataset),
         ("job.schema.json", "Bursar: a job", job),
         ("report.schema.json", "Bursar: a report", schema_of::<LooseReport>()),
@@ -208,8 +227,11 @@ fn stems(dir: &Path, folder: &str) -> Vec<String> {
         .collect()
 }
 
-/// Of customers in a file with a problem nobody can say whether they fit a pattern: then there are none.
-fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
+/// Who delivers, and the calendars by which they do.
+type People = (Vec<Customer>, Vec<Calendar>);
+
+/// Of customers in a file with a problem nobody can say whether they fit a pattern: then they are not known.
+fn customers(dir: &Path, problems: &mut Problems) -> (Source, Option<People>) {
     let path = dir.join("customers.toml");
     let before = problems.len();
     let source = Source::read(&path, problems).unwrap_or_else(|| Source::of(&path, ""));
@@ -218,9 +240,9 @@ fn customers(dir: &Path, problems: &mut Problems) -> (Source, Vec<Customer>) {
         problems.push(source.problem(&At::file(), "there is no customer; each is a [[customer]]"));
     }
     let known = problems.len();
-    let customers = loose.map(|loose| compile_customers(&source, loose, problems)).unwrap_or_default();
+    let customers = loose.map(|loose| compile_customers(&source, loose, problems));
     problems.drop_echoes(before, known);
-    (source, if known == before { customers } else { Vec::new() })
+    (source, customers.filter(|_| known == before))
 }
 
 /// Reads and compiles a file. It counts only where nothing is wrong with it; each problem is named once.
@@ -293,10 +315,27 @@ fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[Str
         for (dataset, pattern) in &customer.files {
             let at = At::key("customer").index(customer.position).then("file").then(dataset);
             if !datasets.contains(dataset) {
-                let hint = suggest(dataset, datasets.iter().map(String::as_str));
-                problems.push(source.problem(&at, format!("there is no dataset {dataset:?}{hint}")));
+                problems.push(source.problem(&at, no_dataset(dataset, datasets)));
             }
             check_pattern(source, &at, pattern, &[customer], problems);
+        }
+        for dataset in customer.arrive_by.keys().filter(|name| !datasets.contains(name)) {
+            let at = At::key("customer").index(customer.position).then("arrive_by").then(dataset);
+            problems.push(source.problem(&at, no_dataset(dataset, datasets)));
+        }
+    }
+}
+
+fn no_dataset(name: &str, known: &[String]) -> String {
+    format!("there is no dataset {name:?}{}", suggest(name, known.iter().map(String::as_str)))
+}
+
+/// A dataset's calendar must be there.
+fn check_calendars(datasets: &[(Source, Dataset)], calendars: &[Calendar], problems: &mut Problems) {
+    let known: Vec<&str> = calendars.iter().map(|calendar| calendar.name.as_str()).collect();
+    for (source, dataset) in datasets {
+        if let Some(name) = dataset.calendar.as_ref().filter(|name| !known.contains(&name.as_str())) {
+            problems.push(source.problem(&At::key("calendar"), no_calendar(name, &known)));
         }
     }
 }
@@ -315,6 +354,11 @@ fn check_deliveries(source: &Source, datasets: &[(Source, Dataset)], customers: 
         delivering.sort_by_key(|customer| customer.position);
         let mut taken: HashMap<String, &Ident> = HashMap::new();
         for customer in delivering {
+            let own = customer.files.get(dataset.name.as_str());
+            if let Some(why) = own.and_then(|pattern| dataset.complete.why_not(pattern, customer)) {
+                let at = At::key("customer").index(customer.position).then("file").then(dataset.name.as_str());
+                problems.push(source.problem(&at, why));
+            }
             let Some(file) = sample(dataset.pattern_of(customer), customer) else { continue };
             let other = *taken.entry(file).or_insert(&customer.name);
             if *other != customer.name {

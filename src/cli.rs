@@ -1,8 +1,10 @@
 //! Commands and their arguments.
 
+mod alerts;
 mod backfill;
 mod bench;
 mod check;
+mod deliveries;
 mod demo;
 mod dry_run;
 mod health;
@@ -23,6 +25,7 @@ mod workers;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
+use crate::outbound;
 use crate::telemetry;
 use clap::{Parser, Subcommand};
 use progress::Bars;
@@ -81,6 +84,10 @@ enum Command {
     Reload,
     /// List the processes that work on tasks.
     Workers(workers::Arguments),
+    /// List what was to be delivered, until when, and what became of it.
+    Deliveries(deliveries::Arguments),
+    /// List the alerts that are open, or test the channels they are told by.
+    Alerts(alerts::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -108,6 +115,8 @@ impl Command {
             Self::Workers(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
             Self::Occurrences(arguments) => arguments.json,
+            Self::Deliveries(arguments) => arguments.json,
+            Self::Alerts(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -176,8 +185,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
-    #[cfg(feature = "download")]
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    outbound::use_ring();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match command {
@@ -188,7 +196,9 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Workers(arguments) => workers::run(context, &arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
-            Command::Check(arguments) => check::run(context, &arguments),
+            Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
+            Command::Alerts(arguments) => alerts::run(context, &arguments).await,
+            Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(context, &arguments),

@@ -5,9 +5,9 @@ use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::engine::list::{self, Filter, RunRow};
-use crate::engine::occurrences;
 use crate::engine::runs::RunRequest;
 use crate::tasks::forecast::{Forecaster, LoadForecast, output_of};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -28,15 +28,15 @@ impl App {
     /// Says for each of the requests, which follow each other, what would come of it.
     ///
     /// # Errors
-    /// A configuration fault when there are no tables, or the inbox can't be searched.
+    /// A configuration fault when the inbox can't be searched; what the server says.
     pub async fn rehearse(
         settings: &Settings,
         catalog: &Catalog,
         database: &Database,
         requests: &[RunRequest],
+        now: DateTime<Utc>,
     ) -> anyhow::Result<Vec<Rehearsed>> {
-        occurrences::check_tables(&database.pool).await?;
-        let mut forecaster = Forecaster::new(&database.pool, catalog, &settings.file.paths.inbox);
+        let mut forecaster = Forecaster::new(&database.pool, catalog, &settings.file.paths.inbox, now)?;
         let mut rehearsed = Vec::new();
         for request in requests {
             let mut loads = Vec::new();

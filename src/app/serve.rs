@@ -1,13 +1,15 @@
 //! The daemon: it beats, answers, works and reloads until it is told to stop.
 
 use super::App;
+use super::beside::Troubles;
 use crate::engine::attempt::Cause;
 use crate::engine::dispatch::{Dispatched, dispatch_due};
 use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::worker::Worker;
-use crate::{fault, http};
+use crate::http;
+use crate::notify::Channels;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ impl App {
     /// # Errors
     /// A configuration fault when it can't start; runs that fail are recorded, not returned.
     pub async fn serve(&self, orders: Orders, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+        let channels = Channels::from_settings(&self.settings)?;
         let listener = http::listen(self.settings.file.http.bind).await?;
         let (heartbeat, beats) = Heartbeat::start().await?;
         let address = listener.local_addr().context("look at the listening address")?;
@@ -41,7 +44,15 @@ impl App {
         let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
         self.announce(address);
         listening(address);
-        let followed = self.follow_beats(beats, &heartbeat.pulse(), &orders, worker.id()).await;
+        let beside = orders.stop.child_token();
+        let pulse = heartbeat.pulse();
+        let beating = async {
+            let followed = self.follow_beats(beats, &pulse, &orders, worker.id()).await;
+            beside.cancel();
+            followed
+        };
+        let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
+        let (followed, (), ()) = Box::pin(async { tokio::join!(beating, looking, sending) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;
@@ -82,7 +93,7 @@ impl App {
         orders: &Orders,
         worker: &str,
     ) -> anyhow::Result<()> {
-        let mut is_failing = false;
+        let mut troubles = Troubles::default();
         loop {
             let is_asked = tokio::select! {
                 biased;
@@ -93,12 +104,10 @@ impl App {
             // A database that hangs must not keep the daemon from stopping.
             let looked = orders.stop.run_until_cancelled(self.beat(worker, is_asked)).await;
             let Some(looked) = looked else { return Ok(()) };
-            match looked {
-                Ok(()) => pulse.feel(),
-                Err(error) if !is_failing => warn!("could not look for what is due: {}", fault::told(&error)),
-                Err(_) => {}
+            if looked.is_ok() {
+                pulse.feel();
             }
-            is_failing = pulse.age() > Duration::from_secs(1);
+            troubles.tell("could not look for what is due", &looked.err().into_iter().collect::<Vec<_>>());
         }
     }
 

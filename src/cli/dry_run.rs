@@ -3,6 +3,7 @@
 use super::{run_job, show};
 use crate::app::{App, Rehearsed};
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::engine::runs::RunRequest;
@@ -37,7 +38,7 @@ async fn rehearse(
 ) -> anyhow::Result<Vec<Rehearsed>> {
     crate::engine::occurrences::check_tables(&database.pool).await?;
     let requests = run_job::leave_out_succeeded(&database.pool, requests, missing_only).await?;
-    App::rehearse(settings, catalog, database, &requests).await
+    App::rehearse(settings, catalog, database, &requests, Clock::system().now()).await
 }
 
 fn print(rehearsed: &[Rehearsed]) -> anyhow::Result<()> {

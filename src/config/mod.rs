@@ -4,17 +4,21 @@
 //! where each key stands, what the program's own settings are and who the customers are. What a dataset,
 //! a job or a report means is compiled by the room that runs it; [`crate::catalog`] puts them together.
 
+mod calendar;
 mod customers;
 mod environment;
 mod ident;
+mod notify;
 mod problem;
 mod settings;
 mod shape;
 mod source;
 
-pub use customers::{Customer, CustomersFile, compile_customers};
+pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time};
+pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use environment::Environment;
 pub use ident::{Ident, IdentError, Table};
+pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};
 pub use shape::schema_of;

@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::ident::Ident;
+use super::notify::{self, Notify};
 use super::problem::{At, Problem, Problems};
 use super::shape::{self, followed, schema_of};
 use super::source::Source;
@@ -31,6 +32,9 @@ pub struct SettingsFile {
     /// How runs are worked on.
     #[validate(nested)]
     pub engine: Engine,
+    /// Where alerts are told.
+    #[validate(nested)]
+    pub notify: Notify,
 }
 
 /// Folders; a relative one is relative to where the program is started.
@@ -120,6 +124,10 @@ pub struct Settings {
     pub postgres_bin: Option<PathBuf>,
     /// `BURSAR_POSTGRES_USER`: the account that runs the embedded PostgreSQL when started as root.
     pub postgres_user: Option<String>,
+    /// `BURSAR_WEBHOOK_URL`: where notices are posted; there when `notify.webhook` is.
+    pub webhook_url: Option<SecretString>,
+    /// `BURSAR_SMTP_URL`: the mail server; there when `notify.mail` is.
+    pub smtp_url: Option<SecretString>,
 }
 
 /// Variables with a short name, and the key each sets.
@@ -162,10 +170,13 @@ impl Settings {
             .secret("DATABASE_URL")
             .map_err(|error| problems.push(Problem::of_environment("DATABASE_URL", error.to_string())))
             .ok();
+        let source = Source::of(config_dir.join("bursar.toml"), text.as_str());
+        let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
+        let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
         (problems.len() == before).then_some(())?;
         let file = layered(&text, variables.values().map(|(key, value)| (key, value)))
             .map_err(|message| {
-                problems.push(Source::of(config_dir.join("bursar.toml"), text).problem(&At::file(), message));
+                problems.push(source.problem(&At::file(), message));
             })
             .ok()?;
         Some(Self {
@@ -174,6 +185,8 @@ impl Settings {
             database_url: database_url?,
             postgres_bin: environment.path("BURSAR_POSTGRES_BIN"),
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
+            webhook_url: secrets.webhook_url,
+            smtp_url: secrets.smtp_url,
         })
     }
 
@@ -197,6 +210,19 @@ impl Settings {
 /// Whether a variable is one that the settings are made of. The configuration folder's name may be any bytes.
 fn is_ours(variable: &str) -> bool {
     (variable.starts_with("BURSAR_") || variable.starts_with("DATABASE_URL")) && variable != "BURSAR_CONFIG_DIR"
+}
+
+/// Whether the text of a file sets a key, or one in it.
+fn has_key(text: &str, key: &str) -> bool {
+    let (table, _) = toml::de::DeTable::parse_recoverable(text);
+    let mut names = key.split('.');
+    let first = names.next().and_then(|name| table.get_ref().get(name));
+    names.try_fold(first, |node, name| Some(node?.get_ref().as_table()?.get(name))).flatten().is_some()
+}
+
+/// Whether a key is this one, or in it.
+fn lies_in(name: &str, key: &str) -> bool {
+    name.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The text of a file that has no problem, else nothing.
@@ -229,21 +255,36 @@ fn variables(environment: &Environment) -> BTreeMap<String, (String, String)> {
 
 /// Why a variable can't set this key to this text.
 fn why_not(key: &String, text: &String) -> Option<String> {
-    let schema = schema_of::<SettingsFile>();
-    let place = format!("/properties/{}/type", key.replace('.', "/$ref/properties/"));
-    let is_number = followed(&schema, &place).is_some_and(|kind| kind == "integer");
-    let number = text.parse::<i64>().ok().filter(|_| is_number);
-    let value = number.map_or_else(|| json!(text), |number| json!(number));
+    let value = match type_of(key).as_deref() {
+        Some("integer") => text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number)),
+        Some("array") => json!(listed(text)),
+        _ => json!(text),
+    };
     let value = key.rsplit('.').fold(value, |inner, name| json!({name: inner}));
-    let misfit = shape::misfits(&schema, &value).into_iter().next();
+    let misfit = shape::misfits(&schema_of::<SettingsFile>(), &value).into_iter().next();
     misfit.map(|misfit| misfit.message).or_else(|| layered("", [(key, text)]).err())
+}
+
+/// The type that the schema gives a key.
+fn type_of(key: &str) -> Option<String> {
+    let place = format!("/properties/{}/type", key.replace('.', "/$ref/properties/"));
+    Some(followed(&schema_of::<SettingsFile>(), &place)?.as_str()?.to_owned())
+}
+
+/// The entries of a list in a variable.
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').map(|entry| entry.trim().to_owned()).collect()
 }
 
 /// The settings of a file's text with these keys laid over it, or why they can't be used.
 fn layered<'a>(text: &str, keys: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<SettingsFile, String> {
     let mut builder = config::Config::builder().add_source(config::File::from_str(text, config::FileFormat::Toml));
     for (key, value) in keys {
-        builder = builder.set_override(key, value.as_str()).map_err(|error| error.to_string())?;
+        let set = match type_of(key).as_deref() {
+            Some("array") => builder.set_override(key, listed(value)),
+            _ => builder.set_override(key, value.as_str()),
+        };
+        builder = set.map_err(|error| error.to_string())?;
     }
     let file: SettingsFile =
         builder.build().and_then(config::Config::try_deserialize).map_err(|error| error.to_string())?;
@@ -260,6 +301,7 @@ fn misfits(file: &SettingsFile) -> Vec<(At, String)> {
     if let Err(errors) = file.validate() {
         bounds(&At::file(), &errors, &mut found);
     }
+    found.extend(notify::misfits(&file.notify));
     let schema = At::key("database").then("schema");
     match Ident::parse(&file.database.schema) {
         Ok(name) if name.as_str() == "bursar" || name.as_str().starts_with("pg_") => {

@@ -57,6 +57,13 @@ impl Fence {
         Self { run, task, item, attempt, settled: Arc::default() }
     }
 
+    /// The attempt before this one, if there was one.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let Self { run, task, item, attempt, .. } = self.clone();
+        (attempt > 1).then(|| Self::new(run, task, item, attempt - 1))
+    }
+
     /// Whether this attempt's outcome was recorded by the attempt itself; the transaction may yet have failed.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The database: where it is, its pool of connections, its migrations.
 
+pub mod check;
 pub mod embedded;
 pub mod fence;
 pub mod interrupt;

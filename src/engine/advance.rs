@@ -4,10 +4,12 @@
 use super::board::{Board, Mark, Move, Node};
 use super::job::Task;
 use super::queue::{self, Message};
-use super::task::{RunState, TaskState};
+use super::task::{RunState, TaskState, Trigger};
 use crate::fault::Fault;
+use crate::notify::alert::{self, Kind, Subject};
+use crate::notify::wording;
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
@@ -25,6 +27,8 @@ struct TaskRow {
     state: String,
     fault: Option<String>,
     error: Option<String>,
+    /// The key of an alert of its own.
+    alert: Option<String>,
 }
 
 /// Does for a run what its tasks' states ask for; nothing for a run that is over. Returns the state it ended in, when
@@ -74,11 +78,16 @@ async fn lock(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Option
 }
 
 async fn rows(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Vec<TaskRow>> {
-    sqlx::query_as("select task, item, state, fault, error from bursar.task_runs where run_id = $1 order by position")
-        .bind(run)
-        .fetch_all(connection)
-        .await
-        .context("list the run's tasks")
+    sqlx::query_as(
+        "select task, item, state, fault, error, outcome ->> 'alert' as alert
+           from bursar.task_runs
+          where run_id = $1
+          order by position",
+    )
+    .bind(run)
+    .fetch_all(connection)
+    .await
+    .context("list the run's tasks")
 }
 
 /// The board of a run that is locked, with what it needs to be written back.
@@ -90,7 +99,7 @@ pub(super) async fn board_of(connection: &mut PgConnection, run: Uuid, plan: Vec
 }
 
 fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
-    let index: HashMap<&str, usize> = plan.iter().enumerate().map(|(i, t)| (t.name.as_str(), i)).collect();
+    let index: HashMap<String, usize> = plan.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
     let nodes = rows
         .iter()
         .filter_map(|row| {
@@ -161,10 +170,36 @@ async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[
     .bind(state.as_str())
     .bind(fault.map(Fault::as_str))
     .bind(first.and_then(|r| r.error.as_deref()))
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .context("close the run")?;
+    tell(connection, run, state, rows).await?;
     Ok(state)
+}
+
+/// Raises an alert for a scheduled run that failed, unless each of its failures has an alert of its own; whatever run
+/// succeeds resolves it.
+async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &[TaskRow]) -> anyhow::Result<()> {
+    let (job, run_date, trigger): (String, NaiveDate, String) =
+        sqlx::query_as("select job, run_date, trigger from bursar.runs where id = $1")
+            .bind(run)
+            .fetch_one(&mut *connection)
+            .await
+            .context("close the run")?;
+    let untold = rows.iter().find(|r| r.fault.is_some() && r.state == "failed" && r.alert.is_none());
+    match (state, untold) {
+        (RunState::Failed, Some(first)) if trigger == Trigger::Schedule.as_str() => {
+            let fault = first.fault.as_deref().map_or(Fault::Bug, Fault::parse);
+            let why = first.error.as_deref().unwrap_or_default();
+            alert::raise(connection, &wording::run_failed(&job, run_date, run, fault, why)).await?;
+        }
+        (RunState::Succeeded, _) => {
+            let key = Subject::run(&job, run_date).key(Kind::RunFailed);
+            alert::resolve(connection, &key, &format!("run {run} succeeded")).await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 #[derive(sqlx::FromRow)]

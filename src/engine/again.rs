@@ -25,24 +25,39 @@ pub async fn retry(
     limit: Option<u32>,
 ) -> anyhow::Result<Vec<Label>> {
     let mut transaction = pool.begin().await.context("retry the run")?;
+    let labels = repeat(&mut transaction, id, only, now, limit).await?;
+    transaction.commit().await.context("retry the run")?;
+    Ok(labels)
+}
+
+/// The same, in the caller's transaction.
+///
+/// # Errors
+/// As [`retry`].
+pub async fn repeat(
+    connection: &mut PgConnection,
+    id: Uuid,
+    only: Option<&Label>,
+    now: DateTime<Utc>,
+    limit: Option<u32>,
+) -> anyhow::Result<Vec<Label>> {
     let found: Option<(Json<Vec<Task>>, String)> =
         sqlx::query_as("select plan, state from bursar.runs where id = $1 for no key update")
             .bind(id)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut *connection)
             .await
             .context("lock the run")?;
     let (plan, state) = found.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
-    let board = board_of(&mut transaction, id, plan.0).await?;
+    let board = board_of(connection, id, plan.0).await?;
     let again = board.to_repeat(only);
     if again.is_empty() {
         let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
         return Err(fault::data(format!("run {id} is {state} and {what}: there is nothing to repeat")));
     }
-    reopen(&mut transaction, id).await?;
+    reopen(connection, id).await?;
     let labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
-    repeat_tasks(&mut transaction, id, &labels).await?;
-    advance(&mut transaction, id, now, limit).await?;
-    transaction.commit().await.context("retry the run")?;
+    repeat_tasks(connection, id, &labels).await?;
+    advance(connection, id, now, limit).await?;
     Ok(labels)
 }
 

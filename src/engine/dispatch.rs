@@ -5,7 +5,7 @@
 
 use super::execute::Engine;
 use super::job::{Catchup, Job, Overlap};
-use super::occurrences::{self, Occurrence};
+use super::occurrences::{self, Known, Occurrence};
 use super::runs::{self, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
@@ -37,9 +37,13 @@ pub async fn dispatch_due(
     now: DateTime<Utc>,
 ) -> Dispatched {
     let mut dispatched = Dispatched::default();
+    let known = match Known::look(&engine.pool).await {
+        Ok(known) => known,
+        Err(error) => return Dispatched { faults: vec![error], ..dispatched },
+    };
     for job in jobs {
         let Some(schedule) = &job.schedule else { continue };
-        match dispatch_job(engine, job, schedule, items, now).await {
+        match dispatch_job(engine, &known, job, schedule, items, now).await {
             Ok(is_opened) => dispatched.opened += usize::from(is_opened),
             Err(error) => dispatched.faults.push(error.context(job.name.clone())),
         }
@@ -50,16 +54,22 @@ pub async fn dispatch_due(
 /// Whether a run was opened.
 async fn dispatch_job(
     engine: &Engine,
+    known: &Known,
     job: &Arc<Job>,
     schedule: &Schedule,
     items: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<bool> {
-    let pool = &engine.pool;
-    let since = occurrences::watermark(pool, &job.name, &schedule.to_string(), now).await?;
+    let (pool, words) = (&engine.pool, schedule.to_string());
+    let Some(since) = known.watermark(&job.name, &words) else {
+        occurrences::begin_to_watch(pool, &job.name, &words, now).await?;
+        return Ok(false);
+    };
     let due = judge_due(job, since, now);
     if !due.is_empty() {
         occurrences::record(pool, &job.name, &due).await?;
+    } else if !known.is_queued(&job.name) {
+        return Ok(false);
     }
     open_next(engine, job, items).await
 }

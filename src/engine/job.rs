@@ -67,8 +67,9 @@ impl Job {
         at.with_timezone(&self.timezone).date_naive()
     }
 
-    /// A day at the very end of the calendar stays where it is.
-    fn offset(&self, day: NaiveDate) -> NaiveDate {
+    /// The run date of a due day. A day at the very end of the calendar stays where it is.
+    #[must_use]
+    pub fn offset(&self, day: NaiveDate) -> NaiveDate {
         day.checked_add_signed(self.offset_days()).unwrap_or(day)
     }
 

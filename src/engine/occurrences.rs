@@ -8,7 +8,7 @@ use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// So many due instants, the latest ones, are looked at for gaps: some five hours of a job that is due every second,
@@ -70,24 +70,59 @@ pub struct Occurrence {
     pub passed_over: Option<(&'static str, String)>,
 }
 
-/// The instant since which a job's occurrences are not recorded yet: that of the last one, or when a daemon first
-/// saw the job with this schedule. What an earlier schedule missed, or what this one would have had before it was
-/// there, is nobody's to run.
+/// What is recorded of all jobs, as one look at the database has it: a thousand jobs of which none is due cost no more
+/// than one.
+#[derive(Debug)]
+pub struct Known {
+    watched: HashMap<String, (String, DateTime<Utc>)>,
+    queued: HashSet<String>,
+}
+
+impl Known {
+    /// Looks.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn look(pool: &PgPool) -> anyhow::Result<Self> {
+        let watched: Vec<(String, String, DateTime<Utc>)> = sqlx::query_as(
+            "select job,
+                    schedule,
+                    greatest(watched_since, (select max(due_at) from bursar.occurrences as o where o.job = s.job))
+               from bursar.schedules as s",
+        )
+        .fetch_all(pool)
+        .await
+        .context("look for the occurrences recorded last")?;
+        let queued: Vec<String> =
+            sqlx::query_scalar("select distinct job from bursar.occurrences where state = 'queued'")
+                .fetch_all(pool)
+                .await
+                .context("look for queued occurrences")?;
+        let watched = watched.into_iter().map(|(job, schedule, since)| (job, (schedule, since))).collect();
+        Ok(Self { watched, queued: queued.into_iter().collect() })
+    }
+
+    /// The instant since which a job's occurrences are not recorded yet: that of the last one, or when a daemon first
+    /// saw the job with this schedule. None when nobody has; see [`begin_to_watch`].
+    #[must_use]
+    pub fn watermark(&self, job: &str, schedule: &str) -> Option<DateTime<Utc>> {
+        let (known, since) = self.watched.get(job)?;
+        (known == schedule).then_some(*since)
+    }
+
+    /// Whether an occurrence of the job waits to be run.
+    #[must_use]
+    pub fn is_queued(&self, job: &str) -> bool {
+        self.queued.contains(job)
+    }
+}
+
+/// A job is watched with this schedule from now on. What an earlier schedule missed, or what this one would have had
+/// before it was there, is nobody's to run.
 ///
 /// # Errors
 /// What the server says.
-pub async fn watermark(pool: &PgPool, job: &str, schedule: &str, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
-    let known: Option<(String, DateTime<Utc>)> = sqlx::query_as(
-        "select schedule, greatest(watched_since, (select max(due_at) from bursar.occurrences where job = $1))
-           from bursar.schedules where job = $1",
-    )
-    .bind(job)
-    .fetch_optional(pool)
-    .await
-    .context("look for the occurrence recorded last")?;
-    if let Some((_, since)) = known.filter(|(known, _)| known == schedule) {
-        return Ok(since);
-    }
+pub async fn begin_to_watch(pool: &PgPool, job: &str, schedule: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
     sqlx::query(
         "insert into bursar.schedules (job, schedule, watched_since) values ($1, $2, $3)
          on conflict (job) do update set schedule = excluded.schedule, watched_since = excluded.watched_since
@@ -99,7 +134,7 @@ pub async fn watermark(pool: &PgPool, job: &str, schedule: &str, now: DateTime<U
     .execute(pool)
     .await
     .context("remember the job's schedule")?;
-    Ok(now)
+    Ok(())
 }
 
 /// Records occurrences; those another daemon recorded already stay as they are.

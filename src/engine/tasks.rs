@@ -246,21 +246,35 @@ pub async fn withdraw_offer(pool: &PgPool, message: &Message) -> anyhow::Result<
     Ok(())
 }
 
-/// Wakes what waits for `key`: it is ready from `now` on. Returns how many there were.
+/// The keys that begin with `prefix` and that tasks wait for.
 ///
 /// # Errors
 /// What the server says.
-pub async fn wake(connection: &mut PgConnection, key: &str, now: DateTime<Utc>) -> anyhow::Result<u64> {
+pub async fn list_deferred(connection: &mut PgConnection, prefix: &str) -> anyhow::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select distinct wake_key from bursar.task_runs where state = 'deferred' and starts_with(wake_key, $1)",
+    )
+    .bind(prefix)
+    .fetch_all(connection)
+    .await
+    .context("list what is waited for")
+}
+
+/// Wakes what waits for one of `keys`: it is ready from `now` on. Returns how many there were.
+///
+/// # Errors
+/// What the server says.
+pub async fn wake(connection: &mut PgConnection, keys: &[String], now: DateTime<Utc>) -> anyhow::Result<u64> {
     let woken = sqlx::query(
         "update bursar.task_runs
             set state = 'ready', ready_at = $2, offered_at = null
-          where wake_key = $1 and state = 'deferred'",
+          where wake_key = any ($1) and state = 'deferred'",
     )
-    .bind(key)
+    .bind(keys)
     .bind(now)
     .execute(connection)
     .await
-    .with_context(|| format!("wake what waits for {key}"))?;
+    .context("wake what waits for something")?;
     Ok(woken.rows_affected())
 }
 

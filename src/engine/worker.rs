@@ -241,6 +241,10 @@ impl Shared {
     async fn claim(&self, message: &Message) -> anyhow::Result<Option<Claimed>> {
         let pool = &self.engine.pool;
         if let Some(claimed) = tasks::claim(pool, message, &self.id).await? {
+            // A server process whose client was cut off may still be at work for the attempt before.
+            if let Some(before) = claimed.fence.before() {
+                before.break_off(pool).await?;
+            }
             return Ok(Some(claimed));
         }
         let Some((fence, worker)) = tasks::find_under_way(pool, message).await? else { return Ok(None) };

@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub fence: &'a Fence,
     /// Everyone who should have a load.
     pub customers: &'a [String],
+    /// Datasets and customers of whom none is expected that day.
+    pub not_expected: &'a [(String, String)],
     /// Whether it is written although some have none.
     pub partial: Partial,
     /// The folder it is written to.
@@ -98,8 +100,9 @@ pub async fn write_report(
         .await
         .context("begin the report's transaction")?;
     request.fence.hold(&mut transaction).await?;
-    let (inputs, missing) =
+    let (inputs, mut missing) =
         provenance::inputs(&mut transaction, &report.datasets, request.customers, request.run_date).await?;
+    missing.retain(|m| !request.not_expected.iter().any(|(dataset, who)| *dataset == m.dataset && *who == m.customer));
     if !missing.is_empty() && request.partial == Partial::Wait {
         return Ok(Written::Waiting { run_date: request.run_date, missing });
     }

@@ -1,12 +1,14 @@
 //! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
 
 use super::column::{Column, LooseColumn, compile_column};
+use super::complete::{Complete, LooseComplete};
 use super::gate::Gate;
 use super::header::{ExtraColumns, folded};
-use super::inbox;
 use super::measure::{LooseMeasure, Measure, compile_measures};
+use super::pattern;
 use super::split::Marks;
-use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table};
+use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
+use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,6 +23,18 @@ pub struct LooseDataset {
     /// Where its files arrive, relative to the inbox: `*` and `?`, `{customer}` and `{customer.FIELD}`, and the
     /// run date as `%Y%m%d` and the like. A pattern without a date serves whatever date is asked for.
     pub file: String,
+    /// Until when a file is to be there on the day its run is due, as `HH:MM` in the job's time zone; customers
+    /// can have a time of their own. Without it nobody waits for the file, and none is missed.
+    pub arrive_by: Option<String>,
+    /// How long after that a late file is still loaded, in hours.
+    #[serde(default = "late_window_h")]
+    #[schemars(range(min = 1, max = 240))]
+    pub late_window_h: u32,
+    /// The `[[calendar]]` of customers that name none of their own: on which days nothing is delivered.
+    pub calendar: Option<String>,
+    /// How to tell that a file is not being delivered any more.
+    #[serde(default)]
+    pub complete: LooseComplete,
     /// The table of each customer, made from the columns; holds `{customer}`.
     pub table: String,
     /// A view over all customers' tables, each row telling its customer.
@@ -37,6 +51,10 @@ pub struct LooseDataset {
     /// SQL aggregates over a load, kept in the load ledger: name to expression.
     #[serde(default)]
     pub measures: IndexMap<String, LooseMeasure>,
+}
+
+const fn late_window_h() -> u32 {
+    24
 }
 
 /// How a dataset's files are written.
@@ -89,6 +107,14 @@ pub struct Dataset {
     pub name: Ident,
     /// Where its files arrive.
     pub file: String,
+    /// Until when they are to be there, by the clock of the job's zone; none: nobody waits.
+    pub arrive_by: Option<NaiveTime>,
+    /// How long after that a late one is still loaded.
+    pub late_window: TimeDelta,
+    /// The name of the calendar of customers that have none of their own.
+    pub calendar: Option<String>,
+    /// How to tell that a file is complete.
+    pub complete: Complete,
     /// The table's name, with `{customer}` in it.
     pub table: String,
     /// The schema its tables lie in.
@@ -122,6 +148,12 @@ impl Dataset {
     pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
         customer.files.get(self.name.as_str()).unwrap_or(&self.file)
     }
+
+    /// Until when the file of a customer is to be there, by the clock of the job's zone.
+    #[must_use]
+    pub fn arrive_by_of(&self, customer: &Customer) -> Option<NaiveTime> {
+        customer.arrive_by.get(self.name.as_str()).copied().or(self.arrive_by)
+    }
 }
 
 /// The view `load_measures_NAME` must have a name of at most 63 bytes.
@@ -149,7 +181,10 @@ pub fn compile_dataset(
     check_dialect(source, &loose.dialect, problems);
     loose.gate.check(source, problems);
     let delivering: Vec<&Customer> = customers.iter().filter(|c| !c.files.contains_key(&loose.name)).collect();
-    inbox::check_pattern(source, &At::key("file"), &loose.file, &delivering, problems);
+    pattern::check_pattern(source, &At::key("file"), &loose.file, &delivering, problems);
+    let arrive_by =
+        loose.arrive_by.as_deref().map(|text| parse_wall_time(source, &At::key("arrive_by"), text, problems));
+    let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
     check_tables(source, &loose.table, customers, problems);
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, problems);
@@ -158,6 +193,10 @@ pub fn compile_dataset(
     Some(Dataset {
         name: name?,
         file: loose.file,
+        arrive_by: arrive_by.flatten(),
+        late_window: TimeDelta::hours(loose.late_window_h.into()),
+        calendar: loose.calendar,
+        complete,
         table: loose.table,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `[gate]` of a dataset. A load that fails one is held: its rejects and counts are kept, its table isn't touched.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gate {
     /// The greatest number of rejects.
@@ -19,6 +19,21 @@ pub struct Gate {
     pub max_drop_percent: Option<f64>,
     /// Whether a load without one good row may replace the table.
     pub allow_empty: bool,
+    /// Whether a load may be published whose bytes are those of an earlier run date.
+    pub allow_duplicate: bool,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            max_rejects: None,
+            max_reject_percent: None,
+            min_rows: None,
+            max_drop_percent: None,
+            allow_empty: false,
+            allow_duplicate: true,
+        }
+    }
 }
 
 impl Gate {

@@ -1,240 +1,275 @@
-//! Finds a customer's file for a run date by the dataset's pattern.
+//! Finds customers' files for a run date by their datasets' patterns.
 
-use crate::config::{At, Customer, Problems, Source, suggest};
+use super::complete::modified_at;
+use super::dataset::Dataset;
+use super::pattern::render;
+use crate::config::Customer;
 use crate::fault;
 use anyhow::Context;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use glob::{MatchOptions, Pattern};
-use std::fmt::Write;
-use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// Names with a leading dot are left out by [`is_meant`]: glob would panic at one that is no UTF-8.
+/// As in a shell: a leading dot is matched only by a dot.
 const MATCH: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
-/// The one file that matches `pattern` for this customer and run date.
+/// A file as it lies in the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its path within the inbox.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When its bytes were last changed, by its own account; in whole microseconds.
+    pub modified_at: DateTime<Utc>,
+    /// Since when it is complete.
+    pub complete_at: DateTime<Utc>,
+}
+
+/// What there is of a customer's file for a run date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing matches this path.
+    Nothing(PathBuf),
+    /// Something does, and is still being delivered: which, and why it is not complete.
+    Partial(PathBuf, String),
+    /// The one complete file.
+    One(Delivered),
+    /// More than one complete file: which of them counts is not ours to guess.
+    Several(Vec<PathBuf>),
+}
+
+/// The one complete file of a customer for a run date.
 ///
 /// # Errors
-/// A data fault when there is none, or more than one: which of them counts is not ours to guess. A configuration
-/// fault when the inbox is not there or can't be searched: that says nothing of what was delivered.
-pub fn find(inbox: &Path, pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<PathBuf> {
-    let wanted = render(pattern, customer, run_date)?;
-    let shown = inbox.join(&wanted);
-    let mut found = matches(inbox, &wanted)?;
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(fault::data(format!(
-            "no file of {} for {run_date}: nothing matches {}",
-            customer.name,
-            shown.display()
-        ))),
-        n => {
-            let names: Vec<String> = found.iter().take(5).map(|p| p.display().to_string()).collect();
-            Err(fault::data(format!(
-                "{n} files of {} for {run_date} match {}: {}; leave one, or make the pattern tell them apart",
-                customer.name,
-                shown.display(),
-                names.join(", ")
-            )))
-        }
-    }
+/// A data fault when there is none, or more than one; a transient one when it is still being delivered. A
+/// configuration fault when the inbox is not there or can't be searched: that says nothing of what was delivered.
+pub fn find(
+    inbox: &Path,
+    dataset: &Dataset,
+    customer: &Customer,
+    run_date: NaiveDate,
+    now: DateTime<Utc>,
+) -> anyhow::Result<PathBuf> {
+    Ok(inbox.join(Inbox::open(inbox)?.find(dataset, customer, run_date, now)?.path))
 }
 
-/// The paths within the inbox that match a rendered pattern.
-fn matches(inbox: &Path, wanted: &str) -> anyhow::Result<Vec<PathBuf>> {
-    std::fs::read_dir(inbox).and_then(|_| std::fs::metadata(inbox.join("."))).map_err(|error| {
-        fault::config(format!("the inbox {} can't be searched: {error} (set BURSAR_INBOX_DIR)", inbox.display()))
-    })?;
-    let full = format!("{}/{wanted}", Pattern::escape(&inbox.to_string_lossy()));
-    let entries = glob::glob_with(&full, MATCH)
-        .map_err(|error| fault::config(format!("the file pattern {wanted:?}: {error}")))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| {
-            let context = format!("can't search {}", error.path().display());
-            anyhow::Error::new(std::io::Error::from(error)).context(context)
+/// What is said of several files where one was expected.
+#[must_use]
+pub fn several(customer: &Customer, run_date: NaiveDate, paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().take(5).map(|path| path.display().to_string()).collect();
+    format!(
+        "{} files of {} for {run_date} match its pattern: {}; leave one, or make the pattern tell them apart",
+        paths.len(),
+        customer.name,
+        names.join(", ")
+    )
+}
+
+/// One look at the inbox. What a folder holds is asked only once, however many files are looked for in it.
+#[derive(Debug)]
+pub struct Inbox<'a> {
+    root: &'a Path,
+    folders: HashMap<PathBuf, Listing>,
+}
+
+/// The names in a folder in their order, or why they can't be told.
+type Listing = Result<Rc<[String]>, (ErrorKind, String)>;
+
+impl<'a> Inbox<'a> {
+    /// Looks whether there is an inbox.
+    ///
+    /// # Errors
+    /// A configuration fault when it is not there or can't be searched.
+    pub fn open(root: &'a Path) -> anyhow::Result<Self> {
+        std::fs::read_dir(root).and_then(|_| std::fs::metadata(root.join("."))).map_err(|error| {
+            fault::config(format!("the inbox {} can't be searched: {error} (set BURSAR_INBOX_DIR)", root.display()))
         })?;
-        if is_meant(path.strip_prefix(inbox).unwrap_or(&path), wanted) {
-            found.push(path);
+        Ok(Self { root, folders: HashMap::new() })
+    }
+
+    /// The one complete file of a customer for a run date.
+    ///
+    /// # Errors
+    /// As [`find`].
+    pub fn find(
+        &mut self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Delivered> {
+        let name = &customer.name;
+        match self.look(dataset, customer, run_date, now)? {
+            Found::One(file) => Ok(file),
+            Found::Nothing(wanted) => {
+                Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {}", wanted.display())))
+            }
+            Found::Partial(path, why) => Err(fault::transient(format!(
+                "the file of {name} for {run_date} is still being delivered: {}: {why}",
+                path.display()
+            ))),
+            Found::Several(paths) => Err(fault::data(several(customer, run_date, &paths))),
         }
     }
-    // A folder on the way that can't be entered looks to glob as if it were not there.
-    match std::fs::metadata(inbox.join(wanted)) {
-        Err(error) if found.is_empty() && error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("can't look for {}", inbox.join(wanted).display()))
-        }
-        _ => Ok(found),
-    }
-}
 
-/// Whether each name with a leading dot is matched by a part of the pattern that has one too, as in a shell.
-fn is_meant(path: &Path, wanted: &str) -> bool {
-    let is_named = |name: &str| {
-        let mut parts = wanted.split('/').filter(|part| part.starts_with('.'));
-        parts.any(|part| Pattern::new(part).is_ok_and(|part| part.matches_with(name, MATCH)))
-    };
-    path.iter().all(|name| !name.as_bytes().starts_with(b".") || name.to_str().is_some_and(is_named))
-}
-
-/// The pattern with run date and customer filled in; what they bring is taken literally.
-fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<String> {
-    let mut dated = String::new();
-    write!(dated, "{}", run_date.format(pattern))
-        .map_err(|_| fault::config(format!("the file pattern {pattern:?} has an unknown date specifier")))?;
-    let mut text = String::new();
-    for part in parts(&dated) {
-        match part {
-            Part::Text(plain) => text.push_str(plain),
-            Part::Field(name) => text.push_str(&Pattern::escape(customer.field(name).ok_or_else(|| {
-                fault::config(format!(
-                    "the customer {} has no field {name:?} for the file pattern {pattern:?}",
-                    customer.name
-                ))
-            })?)),
-            Part::Unknown(text) => {
-                return Err(fault::config(format!("{{{text}}} in the file pattern {pattern:?} is unknown")));
+    /// What there is of a customer's file for a run date.
+    ///
+    /// # Errors
+    /// When a folder can't be searched, which says nothing of what was delivered.
+    pub fn look(
+        &mut self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Found> {
+        let wanted = render(dataset.pattern_of(customer), customer, run_date)?;
+        let (mut complete, mut partial) = (Vec::new(), None);
+        for path in self.matches(&wanted)? {
+            let Some(file) = metadata(&path)? else { continue };
+            let judged = dataset.complete.judge(&path, &file, now);
+            match judged.with_context(|| format!("can't look for the marker of {}", path.display()))? {
+                Ok(since) => complete.push(self.delivered(&path, &file, since)),
+                Err(why) => partial = Some((path, why)),
             }
         }
+        Ok(match (complete.len(), partial) {
+            (0, None) => Found::Nothing(self.root.join(&wanted)),
+            (0, Some((path, why))) => Found::Partial(path, why),
+            (1, _) => Found::One(complete.remove(0)),
+            _ => Found::Several(complete.into_iter().map(|file| self.root.join(file.path)).collect()),
+        })
     }
-    Ok(text)
+
+    fn delivered(&self, path: &Path, file: &Metadata, complete_at: DateTime<Utc>) -> Delivered {
+        let within = path.strip_prefix(self.root).unwrap_or(path);
+        Delivered { path: within.to_owned(), bytes: file.len(), modified_at: modified_at(file), complete_at }
+    }
+
+    /// The paths that match a rendered pattern, part by part.
+    fn matches(&mut self, wanted: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let parts: Vec<&str> = wanted.split('/').filter(|part| !part.is_empty()).collect();
+        let mut found = vec![self.root.to_owned()];
+        for (i, part) in parts.iter().enumerate() {
+            let mut next = Vec::new();
+            for folder in &found {
+                self.enter(folder, part, &mut next)?;
+            }
+            if i + 1 < parts.len() && !literal_prefix(part).1 {
+                next = folders_of(next)?;
+            }
+            found = next;
+        }
+        Ok(found)
+    }
+
+    /// Adds what matches `part` in a folder. A name without wildcards is not looked for here: it is there or not.
+    fn enter(&mut self, folder: &Path, part: &str, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+        let (prefix, is_whole) = literal_prefix(part);
+        if is_whole {
+            found.push(folder.join(prefix));
+            return Ok(());
+        }
+        let pattern =
+            Pattern::new(part).map_err(|error| fault::config(format!("the file pattern {part:?}: {error}")))?;
+        let names = self.list(folder)?;
+        let first = names.partition_point(|name| *name < prefix);
+        let alike = names[first..].iter().take_while(|name| name.starts_with(&prefix));
+        // Nearly all names are told apart by their ends, at a hundredth of the cost.
+        let suffix = part.rsplit(['*', '?', ']']).next().unwrap_or_default();
+        let alike = alike.filter(|name| name.ends_with(suffix) && pattern.matches_with(name, MATCH));
+        found.extend(alike.map(|name| folder.join(name)));
+        Ok(())
+    }
+
+    fn list(&mut self, folder: &Path) -> anyhow::Result<Rc<[String]>> {
+        if !self.folders.contains_key(folder) {
+            let names = list(folder).map_err(|error| (error.kind(), error.to_string()));
+            self.folders.insert(folder.to_owned(), names);
+        }
+        match self.folders.get(folder) {
+            Some(Ok(names)) => Ok(Rc::clone(names)),
+            Some(Err((kind, why))) => Err(io::Error::new(*kind, why.clone()))
+                .with_context(|| format!("can't look for files in {}", folder.display())),
+            None => Err(fault::bug("a folder that was just listed is not known")),
+        }
+    }
 }
 
-/// Where a customer's file arrives on some day, to tell whether two customers read the same one; none where the
-/// pattern can't be filled in.
-#[must_use]
-pub fn sample(pattern: &str, customer: &Customer) -> Option<String> {
-    render(pattern, customer, NaiveDate::default()).ok()
+/// The names in a folder, in their order; those that are no UTF-8 can't be meant by a pattern. A folder that is
+/// not there holds none.
+fn list(folder: &Path) -> io::Result<Rc<[String]>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Rc::from([])),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names.into())
 }
 
-/// Whether a pattern tells customers apart at all.
-#[must_use]
-pub fn names_customer(pattern: &str) -> bool {
-    parts(pattern).iter().any(|part| matches!(part, Part::Field(_)))
+/// Of what matched a part with wildcards, the folders.
+fn folders_of(paths: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for path in paths {
+        if metadata(&path)?.is_some_and(|file| file.is_dir()) {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
 }
 
-enum Part<'a> {
-    Text(&'a str),
-    /// A field of the customer.
-    Field(&'a str),
-    /// Something else in braces.
-    Unknown(&'a str),
+fn metadata(path: &Path) -> anyhow::Result<Option<Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("can't look for {}", path.display())),
+    }
 }
 
-fn parts(pattern: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = pattern;
-    while let Some((before, inner, after)) = rest
-        .split_once('{')
-        .and_then(|(before, tail)| tail.split_once('}').map(|(inner, after)| (before, inner, after)))
-    {
-        parts.push(Part::Text(before));
-        parts.push(match inner.strip_prefix("customer") {
-            Some("") => Part::Field("name"),
-            Some(field) if field.starts_with('.') => Part::Field(&field[1..]),
-            _ => Part::Unknown(inner),
-        });
+/// What every name that matches a part of a pattern begins with, and whether that is the whole name. `[*]` and
+/// the like, by which a customer's fields are taken literally, are no wildcards.
+fn literal_prefix(part: &str) -> (String, bool) {
+    let (mut prefix, mut rest) = (String::new(), part);
+    while let Some(first) = rest.chars().next() {
+        let literal = match first {
+            '*' | '?' => None,
+            '[' => escaped(rest),
+            c => Some((c, &rest[c.len_utf8()..])),
+        };
+        let Some((c, after)) = literal else { return (prefix, false) };
+        prefix.push(c);
         rest = after;
     }
-    parts.push(Part::Text(rest));
-    parts
+    (prefix, true)
 }
 
-/// Checks a dataset's file pattern, or a customer's own one, without looking at any folder.
-pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Customer], problems: &mut Problems) {
-    let mut problem = |message: String| problems.push(source.problem(at, message));
-    if !is_within(pattern) {
-        problem(format!("{pattern:?} must be a path within the inbox: relative, without `..`"));
-    }
-    let mut dated = String::new();
-    if write!(dated, "{}", NaiveDate::default().format(pattern)).is_err() {
-        problem(format!("{pattern:?} has a specifier that is none of a date; write %% for a percent sign"));
-    }
-    if let Err(error) = Pattern::new(pattern) {
-        problem(format!("{pattern:?}: {error}"));
-    }
-    for part in parts(pattern) {
-        match part {
-            Part::Text(text) if text.contains(['{', '}']) => problem(format!("{text:?} holds half a pair of braces")),
-            Part::Text(_) => {}
-            Part::Unknown(text) => problem(format!("{{{text}}} is unknown; write {{customer}} or {{customer.FIELD}}")),
-            Part::Field(name) => {
-                let lacking: Vec<&&Customer> = customers.iter().filter(|c| c.field(name).is_none()).collect();
-                if let Some(first) = lacking.first() {
-                    let known = first.fields.keys().map(String::as_str).chain(["name"]);
-                    let names: Vec<&str> = lacking.iter().take(5).map(|c| c.name.as_str()).collect();
-                    let more =
-                        if lacking.len() > 5 { format!(" and {} more", lacking.len() - 5) } else { String::new() };
-                    let hint = suggest(name, known);
-                    problem(format!("{{customer.{name}}} has no value for {}{more}{hint}", names.join(", ")));
-                }
-            }
-        }
-    }
-    if let Some(customer) =
-        customers.iter().find(|c| is_within(pattern) && sample(pattern, c).is_some_and(|path| !is_within(&path)))
-    {
-        problem(format!(
-            "{pattern:?} leaves the inbox for the customer {}: its fields must not hold `..`",
-            customer.name
-        ));
-    }
-}
-
-fn is_within(path: &str) -> bool {
-    !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
+/// The one character in brackets that a text begins with, and what comes after.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    let mut inner = text.strip_prefix('[')?.chars();
+    let literal = inner.next().filter(|c| *c != '!')?;
+    Some((literal, inner.as_str().strip_prefix(']')?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Ident;
-
-    fn customer(code: &str) -> Customer {
-        Customer {
-            name: Ident::parse("agency_a").unwrap(),
-            files: std::collections::BTreeMap::new(),
-            fields: [("code".to_owned(), code.to_owned())].into(),
-            position: 0,
-        }
-    }
 
     #[test]
-    fn date_and_customer_are_filled_in_literally() {
-        let date = NaiveDate::from_ymd_opt(2025, 5, 13).unwrap();
-        assert_eq!(
-            render("in/{customer}/%Y%m%d {customer.code}*.csv", &customer("A%d*"), date).unwrap(),
-            "in/agency_a/20250513 A%d[*]*.csv"
-        );
-    }
-
-    #[test]
-    fn a_hidden_name_is_meant_only_by_a_pattern_with_a_dot() {
-        let meant = |path: &str, wanted: &str| is_meant(Path::new(path), wanted);
-        assert!(meant("in/a.csv", "*/*.csv"));
-        assert!(!meant("in/.a.csv", "in/*.csv"));
-        assert!(!meant(".in/a.csv", "*/a.csv"));
-        assert!(meant("in/.a.csv", "in/.*.csv"));
-        assert!(!meant("in/.b.csv", "in/.a*.csv"));
-        assert!(!is_meant(Path::new(std::ffi::OsStr::from_bytes(b".\xFF")), "*"));
-    }
-
-    #[test]
-    fn a_pattern_that_leaves_the_inbox_is_a_problem() {
-        for bad in [
-            "../x.csv",
-            "/etc/passwd",
-            "",
-            "a/%Q.csv",
-            "{customer.town}.csv",
-            "{client}.csv",
-            "%H.csv",
-            "{customer.csv",
-        ] {
-            let mut problems = Problems::default();
-            check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[&customer("A")], &mut problems);
-            assert!(!problems.is_empty(), "{bad}");
-        }
+    fn a_prefix_ends_at_the_first_wildcard_and_escapes_are_literal() {
+        assert_eq!(literal_prefix("Agency A Inc*.csv"), ("Agency A Inc".to_owned(), false));
+        assert_eq!(literal_prefix("A[*]b[[]c[]]é.csv"), ("A*b[c]é.csv".to_owned(), true));
+        assert_eq!(literal_prefix("A[ab].csv"), ("A".to_owned(), false));
+        assert_eq!(literal_prefix("A[!a]"), ("A".to_owned(), false));
+        assert_eq!(literal_prefix("**"), (String::new(), false));
     }
 }

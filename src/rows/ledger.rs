@@ -4,7 +4,7 @@ use super::certificate::Certificate;
 use super::load::State;
 use crate::config::Table;
 use anyhow::Context;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -33,6 +33,8 @@ pub struct Entry<'a> {
     pub file_path: &'a str,
     /// The file's name alone.
     pub file_name: &'a str,
+    /// When the file's bytes were last changed, by its own account.
+    pub file_modified_at: DateTime<Utc>,
     /// The proof that nothing was lost or invented.
     pub certificate: &'a Certificate,
     /// Columns of the file that were left unread.
@@ -100,6 +102,31 @@ pub async fn rows_before(
     Ok(loaded.and_then(|n| u64::try_from(n).ok()))
 }
 
+/// The last load of an earlier run date that met the same bytes: its id and run date.
+///
+/// # Errors
+/// What the server says.
+pub async fn same_bytes_before(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+    run_date: NaiveDate,
+    sha256: &str,
+) -> anyhow::Result<Option<(i64, NaiveDate)>> {
+    sqlx::query_as(
+        "select id, run_date from bursar.loads
+          where file_sha256 = $4 and dataset = $1 and customer = $2 and run_date < $3
+          order by run_date desc, id desc limit 1",
+    )
+    .bind(dataset)
+    .bind(customer)
+    .bind(run_date)
+    .bind(sha256)
+    .fetch_optional(connection)
+    .await
+    .context("look for a load of the same bytes")
+}
+
 /// Enters a load. One that counts (published or measured) takes the place of the one that counted before for
 /// the same customer and run date, and the open rejects of that one are closed as superseded. The rejects of
 /// an earlier held load are superseded by whatever comes after it.
@@ -158,6 +185,7 @@ async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Res
         .bind(Json(entry.measures))
         .bind(entry.elapsed_ms)
         .bind(env!("CARGO_PKG_VERSION"))
+        .bind(entry.file_modified_at)
         .execute(connection)
         .await
         .context("enter the load into the ledger")?;

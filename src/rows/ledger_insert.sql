@@ -20,6 +20,7 @@ insert into bursar.loads (
     ignored_columns,
     measures,
     elapsed_ms,
-    program_version
+    program_version,
+    file_modified_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)

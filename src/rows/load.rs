@@ -4,6 +4,7 @@ use super::certificate::Certificate;
 use super::copy::{Copied, CopySink, copy_in, feed};
 use super::dataset::Dataset;
 use super::ledger;
+pub use super::loaded::{Loaded, Stages, State};
 use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
@@ -14,8 +15,7 @@ use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
-use chrono::NaiveDate;
-use serde::Serialize;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct Request {
     pub inbox: PathBuf,
     /// Where rejects are spooled.
     pub spool: PathBuf,
+    /// What time it is.
+    pub now: DateTime<Utc>,
     /// How long to wait for other users of the table, in seconds.
     pub lock_timeout_s: u64,
 }
@@ -53,68 +55,6 @@ pub enum Older {
     Measure,
     /// Put it in place of the newer rows.
     Publish,
-}
-
-/// What became of a load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Readers see its rows.
-    Published,
-    /// Loaded beside the table, because readers see a newer run date: its measures count, its rows are gone.
-    Measured,
-    /// A gate said no: counts and rejects are kept, the table was not touched.
-    Held,
-}
-
-impl State {
-    /// The word kept in the ledger.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Measured => "measured",
-            Self::Held => "held",
-        }
-    }
-}
-
-/// A load that was entered into the ledger.
-#[derive(Clone, Debug, Serialize)]
-pub struct Loaded {
-    /// Its id in the ledger.
-    pub load_id: i64,
-    /// The dataset's name.
-    pub dataset: String,
-    /// The customer's name.
-    pub customer: String,
-    /// The table it was meant for.
-    pub table: String,
-    /// What became of it.
-    pub state: State,
-    /// Why it was held or not published.
-    pub reasons: Vec<String>,
-    /// The file it came from.
-    pub file: PathBuf,
-    /// The proof.
-    pub certificate: Certificate,
-    /// The measures, name to value.
-    pub measures: Value,
-    /// What its time went to.
-    pub stages: Stages,
-    /// From the request to just before the commit, in milliseconds.
-    pub elapsed_ms: i64,
-}
-
-/// What a load's time went to, in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Stages {
-    /// Emptying the table, reading, checking and copying the rows.
-    pub rows_ms: i64,
-    /// Taking the measures.
-    pub measures_ms: i64,
-    /// Copying the rejects.
-    pub rejects_ms: i64,
 }
 
 /// Told how many bytes of how many were read.
@@ -132,12 +72,7 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(
-        &request.inbox,
-        request.dataset.pattern_of(&request.customer),
-        &request.customer,
-        request.run_date,
-    )?;
+    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now)?;
     let source = SourceFile::open(&path)?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
@@ -217,7 +152,7 @@ impl Loading<'_> {
             measures_ms: measures_ms - rows_ms,
             rejects_ms: rejects_ms - measures_ms,
         };
-        let loaded = self.loaded(target, certificate, measures, stages);
+        let loaded = self.loaded(target, reading.identity.modified_at, certificate, measures, stages);
         finish.finish(connection, &loaded).await?;
         Ok(loaded)
     }
@@ -313,13 +248,25 @@ impl Loading<'_> {
         reading: &Reading,
         rows_before: Option<u64>,
     ) -> anyhow::Result<()> {
-        let reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, rows_before);
+        let gate = &self.request.dataset.gate;
+        let mut reasons = gate.reasons_to_hold(&reading.tally, rows_before);
+        if !gate.allow_duplicate {
+            reasons.extend(self.duplicate(connection, &reading.identity.sha256).await?);
+        }
         if reasons.is_empty() {
             return Ok(());
         }
         target.state = State::Held;
         target.reasons = reasons;
         execute(connection, "rollback to savepoint before_rows".to_owned()).await
+    }
+
+    async fn duplicate(&self, connection: &mut PgConnection, sha256: &str) -> anyhow::Result<Option<String>> {
+        let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
+        let earlier = ledger::same_bytes_before(connection, dataset, customer, self.request.run_date, sha256).await?;
+        Ok(earlier.map(|(load, date)| {
+            format!("its bytes are those of load {load} of {date} (gate.allow_duplicate is false)")
+        }))
     }
 
     async fn enter(
@@ -341,6 +288,7 @@ impl Loading<'_> {
             reasons: &target.reasons,
             file_path: &self.path.to_string_lossy(),
             file_name: &file_name(&self.path),
+            file_modified_at: reading.identity.modified_at,
             certificate,
             ignored_columns: &reading.ignored_columns,
             measures,
@@ -349,7 +297,14 @@ impl Loading<'_> {
         ledger::enter(connection, &entry).await
     }
 
-    fn loaded(&self, target: Target, certificate: Certificate, measures: Value, stages: Stages) -> Loaded {
+    fn loaded(
+        &self,
+        target: Target,
+        file_modified_at: DateTime<Utc>,
+        certificate: Certificate,
+        measures: Value,
+        stages: Stages,
+    ) -> Loaded {
         Loaded {
             load_id: self.load_id,
             dataset: self.request.dataset.name.to_string(),
@@ -358,6 +313,7 @@ impl Loading<'_> {
             state: target.state,
             reasons: target.reasons,
             file: self.path.clone(),
+            file_modified_at,
             certificate,
             measures,
             stages,

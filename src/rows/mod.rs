@@ -8,6 +8,7 @@
 pub mod cell;
 pub mod certificate;
 pub mod column;
+pub mod complete;
 pub mod copy;
 pub mod dataset;
 pub mod gate;
@@ -15,8 +16,10 @@ pub mod header;
 pub mod inbox;
 pub mod ledger;
 pub mod load;
+pub mod loaded;
 pub mod measure;
 pub mod parse;
+pub mod pattern;
 pub mod reader;
 pub mod reject;
 pub mod source;

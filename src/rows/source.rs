@@ -1,7 +1,9 @@
 //! Opens a delivered file and reads it once, hashing what goes by; a file that changes meanwhile is refused.
 
+use super::complete::modified_at;
 use crate::fault;
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -14,6 +16,7 @@ pub struct SourceFile {
     path: PathBuf,
     file: File,
     opened: Fingerprint,
+    modified_at: DateTime<Utc>,
     hash: Sha256,
     read: u64,
 }
@@ -47,6 +50,8 @@ pub struct FileIdentity {
     pub bytes: u64,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
+    /// When its bytes were last changed, by its own account (mtime, in whole microseconds).
+    pub modified_at: DateTime<Utc>,
 }
 
 impl SourceFile {
@@ -70,7 +75,8 @@ impl SourceFile {
             return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
         }
         let opened = Fingerprint::of(&metadata);
-        Ok(Self { path: path.to_owned(), file, opened, hash: Sha256::new(), read: 0 })
+        let modified_at = modified_at(&metadata);
+        Ok(Self { path: path.to_owned(), file, opened, modified_at, hash: Sha256::new(), read: 0 })
     }
 
     /// The file's size when it was opened, in bytes.
@@ -120,7 +126,8 @@ impl SourceFile {
                 at_path.map_or_else(|| "gone".to_owned(), |f| f.size.to_string()),
             )));
         }
-        Ok(FileIdentity { bytes: self.read, sha256: hex(&self.hash.finalize()) })
+        let sha256 = hex(&self.hash.finalize());
+        Ok(FileIdentity { bytes: self.read, sha256, modified_at: self.modified_at })
     }
 }
 

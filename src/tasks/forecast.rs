@@ -6,7 +6,8 @@ use crate::config::Settings;
 use crate::engine::job::Task;
 use crate::fault::{self, Fault};
 use crate::rows::dataset::Dataset;
-use crate::rows::{inbox, ledger};
+use crate::rows::inbox::Inbox;
+use crate::rows::ledger;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -22,7 +23,7 @@ pub enum Becomes {
     Published,
     /// It is measured beside the table, unless a gate holds it.
     Measured,
-    /// It has no file, or too many.
+    /// It has no file, too many, or one that is still being delivered.
     Nothing,
 }
 
@@ -53,22 +54,26 @@ pub struct LoadForecast {
 pub struct Forecaster<'a> {
     pool: &'a PgPool,
     catalog: &'a Catalog,
-    inbox: &'a Path,
+    root: &'a Path,
+    inbox: Inbox<'a>,
+    now: DateTime<Utc>,
     /// The run date that readers would see, by dataset and customer.
     published: HashMap<(String, String), Option<NaiveDate>>,
 }
 
 impl<'a> Forecaster<'a> {
-    /// One that starts from what is in the ledger.
-    #[must_use]
-    pub fn new(pool: &'a PgPool, catalog: &'a Catalog, inbox: &'a Path) -> Self {
-        Self { pool, catalog, inbox, published: HashMap::new() }
+    /// One that starts from what is in the inbox and in the ledger at `now`.
+    ///
+    /// # Errors
+    /// A configuration fault when the inbox can't be searched.
+    pub fn new(pool: &'a PgPool, catalog: &'a Catalog, root: &'a Path, now: DateTime<Utc>) -> anyhow::Result<Self> {
+        Ok(Self { pool, catalog, root, inbox: Inbox::open(root)?, now, published: HashMap::new() })
     }
 
     /// What the load of a customer's file for a run date would do; none for a task that is no load.
     ///
     /// # Errors
-    /// A configuration fault when the inbox can't be searched.
+    /// When a folder of the inbox can't be searched.
     pub async fn load(
         &mut self,
         task: &Task,
@@ -91,15 +96,16 @@ impl<'a> Forecaster<'a> {
             becomes: Becomes::Nothing,
             reason: None,
         };
-        match inbox::find(self.inbox, dataset.pattern_of(known), known, run_date) {
-            Ok(path) => {
-                let file = std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?;
-                forecast.bytes = Some(file.len());
-                forecast.modified_at = file.modified().ok().map(DateTime::from);
-                forecast.file = Some(path);
+        match self.inbox.find(dataset, known, run_date, self.now) {
+            Ok(file) => {
+                forecast.bytes = Some(file.bytes);
+                forecast.modified_at = Some(file.modified_at);
+                forecast.file = Some(self.root.join(file.path));
                 self.place(&mut forecast, dataset, run_date, publish).await?;
             }
-            Err(error) if fault::judge(&error) == Fault::Data => forecast.reason = Some(fault::told(&error)),
+            Err(error) if matches!(fault::judge(&error), Fault::Data | Fault::Transient) => {
+                forecast.reason = Some(fault::told(&error));
+            }
             Err(error) => return Err(error),
         }
         Ok(Some(forecast))

@@ -1,16 +1,25 @@
 //! `kind = "load"`: a customer's file of a dataset into that customer's table.
 
 use super::Deps;
-use crate::db::fence::{Fence, Finish, Finishing};
-use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use crate::db::fence::{Finish, Finishing};
+use crate::deliveries;
+use crate::deliveries::act::{self, Standing};
+use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
 use crate::fault::{self, Fault};
+use crate::notify::alert::{Kind, Subject};
+use crate::notify::wording::File;
 use crate::rows::load::{Loaded, Older, Progress, Request, State, load};
 use anyhow::Context;
+use chrono::TimeDelta;
+use serde_json::json;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use tracing::info;
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "load", subject: "dataset", needs_item: true };
+
+/// How long after a deadline a task looks again that nobody has woken.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
 
 pub(super) struct LoadTask(pub(super) Deps);
 
@@ -26,19 +35,93 @@ impl TaskKind for LoadTask {
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let request = request(deps, context)?;
+    if context.run.trigger == Trigger::Schedule
+        && let Some(outcome) = outcome_without_file(deps, context, &request).await?
+    {
+        return Ok(outcome);
+    }
     let (watch, label) = (Arc::clone(&context.watch), context.label());
     let progress: Progress = Arc::new(move |done, total| watch.progressed(&label, done, total));
-    let loaded = load(&deps.pool, &request, &Settle(&context.fence), progress, &context.cancel).await?;
+    let loaded = load(&deps.pool, &request, &Record { deps, context }, progress, &context.cancel).await?;
     log(&loaded);
-    outcome(&loaded)
+    outcome(context, &loaded)
 }
 
-/// Records what the load came to, in its own transaction.
-struct Settle<'a>(&'a Fence);
+/// What a scheduled load comes to whose file is awaited, has not come in time, or is not to come; none when there is
+/// something to load. An operator's load takes what lies there.
+async fn outcome_without_file(
+    deps: &Deps,
+    context: &TaskContext,
+    request: &Request,
+) -> anyhow::Result<Option<Outcome>> {
+    let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
+    let mut connection = deps.pool.acquire().await.context("look how the delivery stands")?;
+    let standing = act::standing(&mut connection, dataset, customer, request.run_date).await?;
+    let what = format!("the file of {dataset} of {customer} for {}", request.run_date);
+    Ok(match standing {
+        Standing::Load => None,
+        Standing::Wait(deadline) => {
+            // What the deadline means is decided by the next look, a few seconds later.
+            let until = deadline.max(request.now) + LOOK_AGAIN;
+            let key = act::wake_key(dataset, customer, request.run_date);
+            Some(Outcome::Deferred {
+                key,
+                until,
+                reason: format!("{what} is awaited until {}", deadline.format("%F %T UTC")),
+            })
+        }
+        Standing::NotExpected(why) => {
+            info!("{what} is not expected: {why}");
+            Some(Outcome::Done(json!({"state": "not_expected", "reason": why})))
+        }
+        Standing::Missing(why) => {
+            let alert = file_of(context, request).subject().key(Kind::FileMissing);
+            let reason =
+                format!("{what} has not come by its deadline: {why}; it is loaded when it comes (bursar deliveries)");
+            Some(Outcome::Refused { fault: Fault::Data, reason, summary: json!({"state": "missing", "alert": alert}) })
+        }
+    })
+}
 
-impl Finish<Loaded> for Settle<'_> {
+fn file_of<'a>(context: &'a TaskContext, request: &'a Request) -> File<'a> {
+    File {
+        job: &context.run.job,
+        dataset: request.dataset.name.as_str(),
+        customer: request.customer.name.as_str(),
+        run_date: request.run_date,
+    }
+}
+
+/// Records what the load came to, in its own transaction: how the task ended, what became of the delivery, alerts.
+struct Record<'a> {
+    deps: &'a Deps,
+    context: &'a TaskContext,
+}
+
+impl Finish<Loaded> for Record<'_> {
     fn finish<'a>(&'a self, connection: &'a mut PgConnection, loaded: &'a Loaded) -> Finishing<'a> {
-        Box::pin(async move { self.0.settle(connection, &outcome(loaded)?.settlement()).await })
+        Box::pin(self.record(connection, loaded))
+    }
+}
+
+impl Record<'_> {
+    async fn record(&self, connection: &mut PgConnection, loaded: &Loaded) -> anyhow::Result<()> {
+        let Self { deps, context } = self;
+        context.fence.settle(connection, &outcome(context, loaded)?.settlement()).await?;
+        let inbox = &deps.settings.file.paths.inbox;
+        let load = deliveries::Load {
+            dataset: &loaded.dataset,
+            customer: &loaded.customer,
+            run_date: context.run.run_date,
+            run_id: context.run.id,
+            load_id: loaded.load_id,
+            path: loaded.file.strip_prefix(inbox).unwrap_or(&loaded.file),
+            bytes: loaded.certificate.bytes,
+            modified_at: loaded.file_modified_at,
+            sha256: &loaded.certificate.sha256,
+        };
+        let held = (loaded.state == State::Held).then_some(&loaded.reasons[..]);
+        act::loaded(connection, &context.run.job, &load, held, deps.clock.now()).await
     }
 }
 
@@ -52,6 +135,7 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },
         inbox: paths.inbox.clone(),
+        now: deps.clock.now(),
         spool: paths.data.join("spool"),
         lock_timeout_s: deps.settings.file.database.lock_timeout_s,
     })
@@ -74,8 +158,8 @@ fn log(loaded: &Loaded) {
     );
 }
 
-fn outcome(loaded: &Loaded) -> anyhow::Result<Outcome> {
-    let summary = serde_json::to_value(loaded).context("describe the load")?;
+fn outcome(context: &TaskContext, loaded: &Loaded) -> anyhow::Result<Outcome> {
+    let mut summary = serde_json::to_value(loaded).context("describe the load")?;
     if loaded.state != State::Held {
         return Ok(Outcome::Done(summary));
     }
@@ -87,5 +171,7 @@ fn outcome(loaded: &Loaded) -> anyhow::Result<Outcome> {
         loaded.certificate.tally.rejected,
         loaded.load_id,
     );
+    let subject = Subject::file(&context.run.job, &loaded.dataset, &loaded.customer, context.run.run_date);
+    summary["alert"] = subject.key(Kind::LoadHeld).into();
     Ok(Outcome::Refused { fault: Fault::Data, reason, summary })
 }

@@ -2,6 +2,7 @@
 
 use super::Deps;
 use crate::db::fence::{Fence, Finish, Finishing};
+use crate::deliveries::store;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::report::provenance::{Missing, RunOrigin};
 use crate::report::write::{Partial, Request, Written, write_report};
@@ -26,12 +27,15 @@ impl TaskKind for ReportTask {
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let catalog = deps.catalog.get();
     let customers: Vec<String> = catalog.customers.keys().cloned().collect();
+    let report = catalog.report(&context.task.subject)?;
+    let not_expected = store::not_expected(&deps.pool, &report.datasets, context.run.run_date).await?;
     let request = Request {
-        report: catalog.report(&context.task.subject)?,
+        report,
         run_date: context.run.run_date,
         run: RunOrigin { id: context.run.id, job: context.run.job.clone() },
         fence: &context.fence,
         customers: &customers,
+        not_expected: &not_expected,
         partial: if context.task.after_any_outcome { Partial::Write } else { Partial::Wait },
         output: &deps.settings.file.paths.output,
         now: deps.clock.now(),

@@ -130,8 +130,8 @@ fn a_file_that_is_no_text_or_not_there_is_named() {
 fn a_key_that_is_there_twice_is_named() {
     let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
     insta::assert_snapshot!(said, @r#"
-    config/bursar.toml:22: the key http is there twice
-    config/bursar.toml:24: the key paths is there twice
+    config/bursar.toml:31: the key http is there twice
+    config/bursar.toml:33: the key paths is there twice
     error: 2 problems in config
     "#);
 }
@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 10] = [
+const KEYS: [(&str, &str, &str); 14] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -169,7 +169,34 @@ const KEYS: [(&str, &str, &str); 10] = [
     ("engine.parallel_tasks", "9", "parallel_tasks: 9"),
     ("engine.max_parallel_tasks", "11", "max_parallel_tasks: Some(11)"),
     ("engine.grace_s", "0", "grace_s: 0"),
+    ("notify.environment", "production", "environment: Some(\"production\")"),
+    ("notify.webhook.format", "slack", "format: Slack"),
+    ("notify.mail.from", "a@example.com", "from: \"a@example.com\""),
+    ("notify.mail.to", "b@example.com, c@example.com", "to: [\"b@example.com\", \"c@example.com\"]"),
 ];
+
+/// What must be set beside a key, so that it is of use.
+fn beside(key: &str) -> Vec<(String, String)> {
+    let variables: &[(&str, &str)] = match key {
+        "notify.webhook.format" => &[("BURSAR_WEBHOOK_URL", "https://h/x")],
+        "notify.mail.from" => &[("BURSAR_SMTP_URL", "smtp://h"), ("BURSAR__NOTIFY__MAIL__TO", "x@example.com")],
+        "notify.mail.to" => &[("BURSAR_SMTP_URL", "smtp://h"), ("BURSAR__NOTIFY__MAIL__FROM", "x@example.com")],
+        _ => &[],
+    };
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The keys of a table of the schema, with those of the tables in it.
+fn keys_of(schema: &Value, way: &str, table: &Value) -> Vec<String> {
+    let table = match table["$ref"].as_str() {
+        Some(reference) => schema.pointer(reference.trim_start_matches('#')).expect("a section"),
+        None => table,
+    };
+    match table["properties"].as_object() {
+        Some(keys) => keys.iter().flat_map(|(key, value)| keys_of(schema, &format!("{way}.{key}"), value)).collect(),
+        None => vec![way.trim_start_matches('.').to_owned()],
+    }
+}
 
 fn settings(environment: &[(String, String)]) -> String {
     let environment = Environment::of(environment.iter().cloned());
@@ -179,20 +206,13 @@ fn settings(environment: &[(String, String)]) -> String {
 #[test]
 fn every_key_of_the_settings_can_be_set_by_its_variable() {
     let schema = schema_of::<SettingsFile>();
-    let leaves = schema.as_value()["properties"].as_object().expect("sections").iter().flat_map(|(section, value)| {
-        let shape = schema
-            .as_value()
-            .pointer(value["$ref"].as_str().expect("a reference").trim_start_matches('#'))
-            .expect("a section");
-        let keys: Vec<String> =
-            shape["properties"].as_object().expect("keys").keys().map(|key| format!("{section}.{key}")).collect();
-        keys
-    });
-    assert_eq!(leaves.collect::<Vec<_>>(), KEYS.map(|(key, _, _)| key), "the table above has every key");
+    let keys = keys_of(schema.as_value(), "", schema.as_value());
+    assert_eq!(keys, KEYS.map(|(key, _, _)| key), "the table above has every key");
     for (key, value, shown) in KEYS {
         let variable = format!("BURSAR__{}", key.to_uppercase().replace('.', "__"));
         assert!(!settings(&[]).contains(shown), "{key}: {value} is not the default");
-        assert!(settings(&[(variable.clone(), value.to_owned())]).contains(shown), "{variable}");
+        let set = [beside(key), vec![(variable.clone(), value.to_owned())]].concat();
+        assert!(settings(&set).contains(shown), "{variable}");
         assert_eq!(settings(&[(variable, String::new())]), settings(&[]), "an empty variable is none");
     }
 }
@@ -233,7 +253,7 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: BURSAR__ENGINE__GRACE_S: must be at least 0, found -1
     environment: BURSAR__ENGINE__PARALLEL_TASKS: must be a whole number, found "many"
     environment: BURSAR__HTTP__BINT: unknown key; did you mean "bind"?
-    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine
+    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);
@@ -327,4 +347,47 @@ fn a_problem_is_found_on_its_line_however_the_key_is_written() {
     }
     let wrong = problem_of("[http]\n# é\nbind = \"999.1.1.1:80\"\n", "http.bind");
     assert_eq!((wrong["line"].as_u64(), wrong["message"].as_str()), (Some(3), Some("invalid socket address syntax")));
+}
+
+#[test]
+fn calendars_that_do_not_fit_their_shape_are_named() {
+    let wrong =
+        "\n[[calendar]]\nname = \"us\"\nclosed_weekdays = [\"saturday\"]\nclosed_dates = [2026-12-25]\nclosed = []\n";
+    let said = said_of("customers.toml", |text| text + wrong);
+    insta::assert_snapshot!(said, @r#"
+    config/customers.toml:23: calendar[0].closed_weekdays[0]: "saturday" is not known here; did you mean "sat"?
+    config/customers.toml:24: calendar[0].closed_dates[0]: must be a text, found 2026-12-25; put it in quotes
+    config/customers.toml:25: calendar[0].closed: unknown key; did you mean "closed_dates"?
+    error: 3 problems in config
+    "#);
+}
+
+#[test]
+fn a_marker_that_cannot_be_told_from_a_file_is_named() {
+    let said = |marker: &str, file: &str| {
+        let complete = format!("\n[complete]\nwhen = \"marker\"\nmarker = \"{marker}\"\n");
+        let said = said_of("datasets/customer_rating.toml", |text| text.replace("Inc*.csv", file) + &complete);
+        said.lines().next().unwrap_or_default().rsplit_once("complete.marker: ").expect("the key").1.to_owned()
+    };
+    for (marker, file, problem) in [
+        ("done", "Inc*.csv", "\"done\" must hold {file}, the name of the file it is for"),
+        ("done/{file}", "Inc*.csv", "\"done/{file}\" must be a name: the marker lies beside its file"),
+        ("{file}{x}", "Inc*.csv", "\"{file}{x}\" holds braces other than {file}"),
+    ] {
+        assert_eq!(said(marker, file), problem);
+    }
+    for (marker, file) in [("{file}", "Inc.csv"), ("{file}.done", "Inc*"), ("{file}.csv", "Inc*.csv")] {
+        assert!(said(marker, file).contains("is itself matched by the pattern"), "{marker} {file}");
+    }
+    let folder = Offline::configured();
+    let complete = "\n[complete]\nwhen = \"marker\"\nmarker = \".{file}.done\"\n";
+    folder
+        .write("config/datasets/customer_rating.toml", folder.read("config/datasets/customer_rating.toml") + complete);
+    folder.bursar(&["check"]).code(0);
+    let own = "\nfile = { customer_rating = \".*\" }\n";
+    folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
+    let said = folder.bursar(&["check"]).code(78).stderr;
+    let problem =
+        "customer[3].file.customer_rating: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
+    assert!(said.starts_with(&format!("config/customers.toml:21: {problem}")), "{said}");
 }

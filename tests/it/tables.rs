@@ -312,3 +312,25 @@ async fn the_databases_own_search_path_does_not_matter_to_the_program() {
         assert_eq!(world.report("20250514").expect("a report").lines().count(), 5);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_what_the_role_lacks_in_the_database_and_changes_nothing() {
+    let world = World::new().await;
+    let nothing = "select count(*) from pg_namespace where nspname in ('bursar', 'apalis')";
+    world.bursar(&["check", "--database"]).code(0);
+    assert_eq!(world.scalar::<i64>(nothing).await, 0);
+    let role = format!("poor_{}", uuid::Uuid::new_v4().simple());
+    execute(&world, &format!("create role {role} login")).await;
+    let url = world.database_url().replace("user=bursar", &format!("user={role}"));
+    let output = world.command(&["check", "--database"]).env("DATABASE_URL", url).output().expect("start bursar");
+    execute(&world, &format!("drop role {role}")).await;
+    let said = Ran::of(output).code(78).messages();
+    for words in [
+        &format!("the role {role} may not make the schemas bursar and apalis: grant create on database")[..],
+        "the role may not make the extension hstore; have a superuser say: create extension hstore",
+        "the role may not make the extension pgcrypto",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing: {said}");
+    }
+    assert_eq!(world.scalar::<i64>(nothing).await, 0);
+}

@@ -1,0 +1,77 @@
+//! What a daemon does beside its beat, at its own pace: it looks for files, and sends notices.
+
+use super::App;
+use crate::catalog::Catalog;
+use crate::deliveries::Lookout;
+use crate::deliveries::act::look_and_act;
+use crate::fault;
+use crate::notify::Channels;
+use crate::notify::send::send_due;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// How long to wait between two looks at the inbox.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long to wait between two looks for notices.
+const SEND: Duration = Duration::from_secs(2);
+
+/// Tells of a trouble when it begins, and not again while it lasts.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(HashSet<String>);
+
+impl Troubles {
+    /// These are the troubles there are now.
+    pub(super) fn tell(&mut self, what: &str, troubles: &[anyhow::Error]) {
+        let told: HashSet<String> = troubles.iter().map(fault::told).collect();
+        for trouble in told.difference(&self.0) {
+            warn!("{what}: {trouble}");
+        }
+        for trouble in told.intersection(&self.0) {
+            debug!("{what}, still: {trouble}");
+        }
+        self.0 = told;
+    }
+}
+
+impl App {
+    /// Looks for files until `stop`.
+    pub(super) async fn look_for_files(&self, stop: &CancellationToken) {
+        let mut troubles = Troubles::default();
+        let mut lookout = self.lookout(self.catalog());
+        loop {
+            let looked = stop.run_until_cancelled(self.look_once(&mut lookout)).await;
+            let Some(looked) = looked else { return };
+            let found = looked.unwrap_or_else(|error| vec![error]);
+            troubles.tell("could not look for files", &found);
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn lookout(&self, catalog: Arc<Catalog>) -> (Arc<Catalog>, Lookout) {
+        let inbox = self.settings.file.paths.inbox.clone();
+        (Arc::clone(&catalog), Lookout::new(catalog, inbox))
+    }
+
+    async fn look_once(&self, lookout: &mut (Arc<Catalog>, Lookout)) -> anyhow::Result<Vec<anyhow::Error>> {
+        let catalog = self.catalog();
+        if !Arc::ptr_eq(&catalog, &lookout.0) {
+            *lookout = self.lookout(Arc::clone(&catalog));
+        }
+        look_and_act(&self.engine, &catalog, &mut lookout.1, self.clock.now()).await
+    }
+
+    /// Sends notices until `stop`.
+    pub(super) async fn send_notices(&self, channels: &Channels, stop: &CancellationToken) {
+        let mut troubles = Troubles::default();
+        while !stop.is_cancelled() {
+            let sent = send_due(&self.database.pool, channels, self.clock.now(), stop).await;
+            troubles.tell("could not look for notices", &sent.err().into_iter().collect::<Vec<_>>());
+            let _ = stop.run_until_cancelled(tokio::time::sleep(SEND)).await;
+        }
+    }
+}

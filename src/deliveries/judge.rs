@@ -1,0 +1,94 @@
+//! What a look at the inbox means for a delivery. Pure.
+//!
+//! ```text
+//!              calendar closed → not_expected ──────────────────────────────┐ loaded all the same
+//!                                                                          ↓
+//! expected ── complete by the deadline ──────────────────────────────→ arrived ←─ loaded again ─┐
+//!    │ └───── complete after it, before anybody looked ──→ late            │ loaded: the bytes  │
+//!    │                                                      ↑ │            ↓ of an earlier date │
+//!    └─ deadline passed → missing ── complete in the window ┘ └──────→ duplicate                │
+//!                                                             │            │                    │
+//!                     arrived, late, duplicate ───────────────┴────────────┴── not what was ──→ changed
+//!                                                                              loaded
+//! ```
+
+use super::store::{Delivery, Move, State};
+use crate::rows::inbox::{Delivered, Found};
+use chrono::{DateTime, Utc};
+
+/// What was found where a delivery should lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// No complete file, and what there is to say about that.
+    Absent(String),
+    /// Its file.
+    There(Delivered),
+}
+
+impl Sight {
+    /// What was found, in words where it is not one complete file.
+    #[must_use]
+    pub fn of(found: Found) -> Self {
+        Self::Absent(match found {
+            Found::One(file) => return Self::There(file),
+            Found::Nothing(wanted) => format!("nothing matches {}", wanted.display()),
+            Found::Partial(path, why) => format!("{} is still being delivered: {why}", path.display()),
+            Found::Several(paths) => {
+                let names: Vec<String> = paths.iter().take(5).map(|path| path.display().to_string()).collect();
+                format!("{} files match: {}; leave one", paths.len(), names.join(", "))
+            }
+        })
+    }
+}
+
+/// What is to become of a delivery by what was found at `now`; none where nothing is to change.
+#[must_use]
+pub fn judge(delivery: &Delivery, sight: Sight, now: DateTime<Utc>) -> Option<Move> {
+    match (delivery.state, sight) {
+        (State::Expected, Sight::There(file)) => Some(arrival(delivery, file, now)),
+        (State::Expected, Sight::Absent(why)) => {
+            (now > delivery.deadline).then(|| Move::to(delivery, State::Missing, None, Some(why)))
+        }
+        (State::Missing, Sight::There(file)) => {
+            let at = file.complete_at.min(now);
+            (at <= delivery.window_end).then(|| Move::to(delivery, State::Late, Some((file, at)), None))
+        }
+        (State::Arrived | State::Late | State::Duplicate | State::Changed, Sight::There(file)) => {
+            change(delivery, file, now)
+        }
+        (State::Missing | State::Arrived | State::Late | State::Duplicate | State::Changed, Sight::Absent(_))
+        | (State::NotExpected, _) => None,
+    }
+}
+
+/// A file that nobody had seen: when it was complete decides, not when somebody looked.
+fn arrival(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Move {
+    let at = file.complete_at.min(now);
+    if at <= delivery.deadline {
+        return Move::to(delivery, State::Arrived, Some((file, at)), None);
+    }
+    if at <= delivery.window_end {
+        return Move::to(delivery, State::Late, Some((file, at)), None);
+    }
+    let note = format!("{} came at {}, after the late window", file.path.display(), at.format("%FT%TZ"));
+    Move::to(delivery, State::Missing, None, Some(note))
+}
+
+/// A file that was loaded, and is at the same path with another size or time.
+fn change(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Option<Move> {
+    let load = delivery.load_id?;
+    let is_there = delivery.file_path.as_deref() == Some(&*file.path.to_string_lossy());
+    let is_same =
+        delivery.file_bytes == Some(signed(file.bytes)) && delivery.file_modified_at == Some(file.modified_at);
+    if !is_there || is_same || now >= delivery.changes_until {
+        return None;
+    }
+    let note = format!("{} is not what load {load} took in any more", file.path.display());
+    let at = delivery.arrived_at.unwrap_or(now);
+    Some(Move::to(delivery, State::Changed, Some((file, at)), Some(note)))
+}
+
+/// As the database keeps a count of bytes.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

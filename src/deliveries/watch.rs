@@ -1,0 +1,192 @@
+//! Looks whether what is expected has come. Called every few seconds by each daemon; any number may look at once.
+
+use super::expect::{Expectation, due_days, expectations};
+use super::judge::{Sight, judge};
+use super::store::{self, Delivery, Move, State};
+use crate::catalog::Catalog;
+use crate::engine::job::Job;
+use crate::engine::schedule::Schedule;
+use crate::rows::inbox::{Delivered, Inbox};
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How far back a deadline is still found that passed while no daemon was up.
+const LOOK_BACK: TimeDelta = TimeDelta::days(7);
+
+/// Looks for files, and remembers for which days it has made what is expected.
+#[derive(Debug)]
+pub struct Lookout {
+    catalog: Arc<Catalog>,
+    inbox: PathBuf,
+    made: BTreeSet<(String, NaiveDate)>,
+}
+
+/// What came of a look.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What is to change.
+    pub moves: Vec<Move>,
+    /// Why some files could not be looked for; of those nothing is concluded.
+    pub problems: Vec<anyhow::Error>,
+}
+
+/// What has become of a delivery, told to one daemon only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its file is there, in time.
+    Arrived(Delivery),
+    /// Its deadline has passed; the note says what was found instead.
+    Missing(Delivery),
+    /// Its file came after the deadline and is to be loaded all the same.
+    Late(Delivery),
+    /// Its file was loaded, and then something else lay in its place.
+    Changed(Delivery),
+}
+
+impl Lookout {
+    /// Looks for what the catalog declares, below the inbox.
+    #[must_use]
+    pub const fn new(catalog: Arc<Catalog>, inbox: PathBuf) -> Self {
+        Self { catalog, inbox, made: BTreeSet::new() }
+    }
+
+    /// Makes the rows of what is expected today, and of what was expected in the last seven days of the job's
+    /// being watched; then looks for the files. Changes no state: see [`Seen::enter`].
+    ///
+    /// # Errors
+    /// What the server says. A folder that can't be read is no error but one of the [`Seen::problems`].
+    pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Seen> {
+        self.make_rows(pool, now).await?;
+        let watched = store::watched(pool, now).await?;
+        if watched.is_empty() {
+            return Ok(Seen::default());
+        }
+        let (catalog, inbox) = (Arc::clone(&self.catalog), self.inbox.clone());
+        let scan = move || scan(&catalog, &inbox, watched, now);
+        let (mut sights, problems) =
+            tokio::task::spawn_blocking(scan).await.context("the look at the inbox broke off")?;
+        pass_over_earlier(pool, &mut sights).await?;
+        let moves = sights.into_iter().filter_map(|(delivery, sight)| judge(&delivery, sight, now)).collect();
+        Ok(Seen { moves, problems })
+    }
+
+    async fn make_rows(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let scheduled = self.catalog.jobs.values().filter_map(|job| Some((job, job.schedule.as_ref()?)));
+        let asked: Vec<(&Arc<Job>, &Schedule)> =
+            scheduled.filter(|(job, _)| !self.made.contains(&(job.name.clone(), today(job, now)))).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let since = watched_since(pool).await?;
+        let (mut expected, mut made) = (Vec::<Expectation>::new(), BTreeSet::new());
+        for (job, schedule) in asked {
+            let known = since.get(&job.name);
+            let words = format!("{} {}", schedule.expression(), schedule.zone());
+            // Nothing counts before the job is watched with this schedule: the next look will know.
+            let Some((_, since)) = known.filter(|(schedule, _)| *schedule == words) else { continue };
+            let today = today(job, now);
+            let days = due_days(schedule, (*since).max(now - LOOK_BACK)).take_while(|day| *day <= today);
+            let new = days.filter(|day| !self.made.contains(&(job.name.clone(), *day)));
+            expected.extend(new.flat_map(|day| expectations(&self.catalog, job, day)));
+            made.insert((job.name.clone(), today));
+        }
+        if !expected.is_empty() {
+            store::expect(pool, &expected, now).await?;
+        }
+        self.made.retain(|(_, day)| *day >= (now - LOOK_BACK).date_naive());
+        self.made.extend(made);
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Changes the states, and tells what this caller is to act on; best in the same transaction. What another
+    /// daemon has changed meanwhile is told to that one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn enter(&self, connection: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result<Vec<Event>> {
+        if self.moves.is_empty() {
+            return Ok(Vec::new());
+        }
+        let changed = store::enter(connection, &self.moves, now).await?;
+        Ok(changed.into_iter().filter_map(event).collect())
+    }
+}
+
+fn event(delivery: Delivery) -> Option<Event> {
+    match delivery.state {
+        State::Arrived => Some(Event::Arrived(delivery)),
+        State::Missing => Some(Event::Missing(delivery)),
+        State::Late => Some(Event::Late(delivery)),
+        State::Changed => Some(Event::Changed(delivery)),
+        State::Expected | State::NotExpected | State::Duplicate => None,
+    }
+}
+
+fn today(job: &Job, now: DateTime<Utc>) -> NaiveDate {
+    now.with_timezone(&job.timezone).date_naive()
+}
+
+/// Since when each job is watched, and with which schedule and zone.
+async fn watched_since(pool: &PgPool) -> anyhow::Result<BTreeMap<String, (String, DateTime<Utc>)>> {
+    let rows: Vec<(String, String, DateTime<Utc>)> =
+        sqlx::query_as("select job, schedule, watched_since from bursar.schedules")
+            .fetch_all(pool)
+            .await
+            .context("look since when jobs are watched")?;
+    Ok(rows.into_iter().map(|(job, schedule, since)| (job, (schedule, since))).collect())
+}
+
+type Sights = Vec<(Delivery, Sight)>;
+
+/// What lies in the inbox of what is watched. What can't be looked for is left out, and said once.
+fn scan(
+    catalog: &Catalog,
+    inbox: &std::path::Path,
+    watched: Vec<Delivery>,
+    now: DateTime<Utc>,
+) -> (Sights, Vec<anyhow::Error>) {
+    let mut inbox = match Inbox::open(inbox) {
+        Ok(inbox) => inbox,
+        Err(error) => return (Vec::new(), vec![error]),
+    };
+    let (mut sights, mut problems) = (Vec::with_capacity(watched.len()), BTreeMap::new());
+    for delivery in watched {
+        // What the configuration does not know any more stays as it is.
+        let known = catalog.datasets.get(&delivery.dataset).zip(catalog.customers.get(&delivery.customer));
+        let Some((dataset, customer)) = known else { continue };
+        match inbox.look(dataset, customer, delivery.run_date, now) {
+            Ok(found) => sights.push((delivery, Sight::of(found))),
+            Err(error) => drop(problems.entry(format!("{error:#}")).or_insert(error)),
+        }
+    }
+    (sights, problems.into_values().collect())
+}
+
+/// The file of an earlier run date that still lies there has not arrived for this one.
+async fn pass_over_earlier(pool: &PgPool, sights: &mut Sights) -> anyhow::Result<()> {
+    let mut places = Vec::new();
+    let mut found: Vec<(&Delivery, &Delivered)> = Vec::new();
+    for (place, (delivery, sight)) in sights.iter().enumerate() {
+        let is_new = matches!(delivery.state, State::Expected | State::Missing);
+        if let (true, Sight::There(file)) = (is_new, sight) {
+            places.push(place);
+            found.push((delivery, file));
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let earlier = store::loaded_before(pool, &found).await?;
+    for (place, earlier) in places.into_iter().zip(earlier) {
+        let (Sight::There(file), Some((load, date))) = (&sights[place].1, earlier) else { continue };
+        let why = format!("{} is still the file of {date} (load {load})", file.path.display());
+        sights[place].1 = Sight::Absent(why);
+    }
+    Ok(())
+}

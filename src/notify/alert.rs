@@ -1,0 +1,288 @@
+//! The only door to `bursar.alerts`.
+
+use anyhow::Context;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use std::fmt::{self, Display};
+
+/// What is wrong. A closed list, kept as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A run ended without having done what it is for.
+    RunFailed,
+    /// A file came after its time.
+    FileLate,
+    /// A file has not come in its time.
+    FileMissing,
+    /// A file is no longer what was loaded.
+    FileChanged,
+    /// A file holds the bytes of an earlier run date's.
+    FileDuplicate,
+    /// A gate held a load.
+    LoadHeld,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::RunFailed, Self::FileLate, Self::FileMissing, Self::FileChanged, Self::FileDuplicate, Self::LoadHeld];
+
+    /// The word kept in the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RunFailed => "run_failed",
+            Self::FileLate => "file_late",
+            Self::FileMissing => "file_missing",
+            Self::FileChanged => "file_changed",
+            Self::FileDuplicate => "file_duplicate",
+            Self::LoadHeld => "load_held",
+        }
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an alert concerns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The job.
+    pub job: Option<String>,
+    /// The business day.
+    pub run_date: Option<NaiveDate>,
+    /// The dataset.
+    pub dataset: Option<String>,
+    /// The customer.
+    pub customer: Option<String>,
+}
+
+impl Subject {
+    /// A run of a job.
+    #[must_use]
+    pub fn run(job: &str, run_date: NaiveDate) -> Self {
+        Self { job: Some(job.to_owned()), run_date: Some(run_date), ..Self::default() }
+    }
+
+    /// A customer's file of a dataset for a run date, as a job loads it.
+    #[must_use]
+    pub fn file(job: &str, dataset: &str, customer: &str, run_date: NaiveDate) -> Self {
+        Self { dataset: Some(dataset.to_owned()), customer: Some(customer.to_owned()), ..Self::run(job, run_date) }
+    }
+
+    /// The key of an alert of this kind about it: `run_failed nightly/2025-05-13`.
+    #[must_use]
+    pub fn key(&self, kind: Kind) -> String {
+        let date = self.run_date.map(|date| date.to_string());
+        let parts = [&self.job, &self.dataset, &self.customer, &date];
+        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        format!("{kind} {}", parts.join("/"))
+    }
+}
+
+/// A condition that an operator is to know of. Those of the program are made by [`super::wording`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// What is wrong.
+    pub kind: Kind,
+    /// What it concerns; with the kind it makes the alert's key.
+    pub subject: Subject,
+    /// What is wrong, in one line.
+    pub title: String,
+    /// What is known of it.
+    pub text: String,
+    /// What to do now: a command, as a rule.
+    pub next_step: String,
+}
+
+impl Alert {
+    /// What the condition is, in one text: no two open alerts have the same.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.subject.key(self.kind)
+    }
+}
+
+/// Raises an alert: true when it is newly open, and a notice is to be sent. While the same one is open this only
+/// counts, and brings its title, text and next step up to date.
+///
+/// The key stays locked to the end of the transaction. One that raises or resolves several does so in the order
+/// of their keys, and last.
+///
+/// # Errors
+/// What the database says.
+pub async fn raise(connection: &mut PgConnection, alert: &Alert) -> anyhow::Result<bool> {
+    let Alert { kind, subject, title, text, next_step } = alert;
+    sqlx::query_scalar(
+        "with raised as (
+             insert into bursar.alerts as a
+                    (key, kind, job, run_date, dataset, customer, title, text, next_step)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 on conflict (key) where state = 'open' do update
+                set raised_count = a.raised_count + 1,
+                    last_raised_at = clock_timestamp(),
+                    title = excluded.title,
+                    text = excluded.text,
+                    next_step = excluded.next_step
+             returning id, raised_count = 1 as is_new
+         ), enqueued as (
+             insert into bursar.notices (alert_id, event)
+             select id, 'raised' from raised where is_new
+         )
+         select is_new from raised",
+    )
+    .bind(alert.key())
+    .bind(kind.as_str())
+    .bind(&subject.job)
+    .bind(subject.run_date)
+    .bind(&subject.dataset)
+    .bind(&subject.customer)
+    .bind(storable(title))
+    .bind(storable(text))
+    .bind(storable(next_step))
+    .fetch_one(connection)
+    .await
+    .with_context(|| format!("raise the alert {}", alert.key()))
+}
+
+/// Resolves the open alert of this key: true when there was one, and a notice is to be sent. `resolution` says
+/// what ended it. About locks, see [`raise`].
+///
+/// # Errors
+/// What the database says.
+pub async fn resolve(connection: &mut PgConnection, key: &str, resolution: &str) -> anyhow::Result<bool> {
+    let resolved = sqlx::query(
+        "with resolved as (
+             update bursar.alerts
+                set state = 'resolved',
+                    resolved_at = clock_timestamp(),
+                    resolution = $2
+              where key = $1 and state = 'open'
+             returning id
+         )
+         insert into bursar.notices (alert_id, event)
+         select id, 'resolved' from resolved",
+    )
+    .bind(key)
+    .bind(storable(resolution))
+    .execute(connection)
+    .await
+    .with_context(|| format!("resolve the alert {key}"))?;
+    Ok(resolved.rows_affected() > 0)
+}
+
+/// The same for several keys at once: how many were open.
+///
+/// # Errors
+/// What the database says.
+pub async fn resolve_all(connection: &mut PgConnection, keys: &[String], resolution: &str) -> anyhow::Result<u64> {
+    let resolved = sqlx::query(
+        "with resolved as (
+             update bursar.alerts
+                set state = 'resolved',
+                    resolved_at = clock_timestamp(),
+                    resolution = $2
+              where key = any ($1) and state = 'open'
+             returning id
+         )
+         insert into bursar.notices (alert_id, event)
+         select id, 'resolved' from resolved",
+    )
+    .bind(keys)
+    .bind(storable(resolution))
+    .execute(connection)
+    .await
+    .context("resolve alerts")?;
+    Ok(resolved.rows_affected())
+}
+
+/// PostgreSQL takes no NUL in a text, and a file's bytes can get into an error's words: a notice must not undo
+/// the transaction it is told of.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// An alert as it is kept.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+pub struct Kept {
+    /// Its number.
+    pub id: i64,
+    /// What the condition is, in one text.
+    pub key: String,
+    /// The word of its [`Kind`].
+    pub kind: String,
+    /// The job it concerns.
+    pub job: Option<String>,
+    /// The business day it concerns.
+    pub run_date: Option<NaiveDate>,
+    /// The dataset it concerns.
+    pub dataset: Option<String>,
+    /// The customer it concerns.
+    pub customer: Option<String>,
+    /// What is wrong, in one line.
+    pub title: String,
+    /// What is known of it.
+    pub text: String,
+    /// What to do now.
+    pub next_step: String,
+    /// `open` or `resolved`.
+    pub state: String,
+    /// When it was raised first.
+    pub raised_at: DateTime<Utc>,
+    /// When it was raised last.
+    pub last_raised_at: DateTime<Utc>,
+    /// How often it was raised while open.
+    pub raised_count: i64,
+    /// When it was over.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// What ended it.
+    pub resolution: Option<String>,
+}
+
+/// Which alerts to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose condition lasts.
+    Open,
+    /// Those that are over, too.
+    All,
+}
+
+/// Alerts, newest first, at most `limit`.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(connection: &mut PgConnection, which: Which, limit: u32) -> anyhow::Result<Vec<Kept>> {
+    sqlx::query_as(
+        "select id,
+                key,
+                kind,
+                job,
+                run_date,
+                dataset,
+                customer,
+                title,
+                text,
+                next_step,
+                state,
+                raised_at,
+                last_raised_at,
+                raised_count,
+                resolved_at,
+                resolution
+           from bursar.alerts
+          where $1 or state = 'open'
+          order by id desc
+          limit $2",
+    )
+    .bind(which == Which::All)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .context("list the alerts")
+}

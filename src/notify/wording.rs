@@ -1,0 +1,118 @@
+//! The words of the program's alerts, in one place: what is wrong, what is known, which command comes next.
+
+use super::alert::{Alert, Kind, Subject};
+use crate::fault::Fault;
+use chrono::{DateTime, NaiveDate};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+/// A customer's file of a dataset for a run date, as a job loads it.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// The job that loads it.
+    pub job: &'a str,
+    /// The dataset.
+    pub dataset: &'a str,
+    /// The customer who delivers it.
+    pub customer: &'a str,
+    /// The business day it is for.
+    pub run_date: NaiveDate,
+}
+
+impl File<'_> {
+    /// What an alert about it concerns.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::file(self.job, self.dataset, self.customer, self.run_date)
+    }
+
+    fn load_command(&self) -> String {
+        let Self { job, customer, run_date, .. } = self;
+        format!("bursar run-job {job} --date {run_date} --customer {customer}")
+    }
+
+    fn alert(&self, kind: Kind, what: &str, text: String, next_step: String) -> Alert {
+        let Self { dataset, customer, run_date, .. } = self;
+        let title = format!("{dataset} of {customer} for {run_date}: {what}");
+        Alert { kind, subject: self.subject(), title, text, next_step }
+    }
+}
+
+/// A run that ended without having done what it is for; `why` names the gravest failure.
+#[must_use]
+pub fn run_failed(job: &str, run_date: NaiveDate, run: Uuid, fault: Fault, why: &str) -> Alert {
+    let advice = match fault {
+        Fault::Transient => "It may work as it is",
+        Fault::Data => "When better files are there",
+        Fault::Config => "When the configuration is mended (bursar check)",
+        Fault::Bug => "Report this as a bug of Bursar; when it is mended",
+    };
+    Alert {
+        kind: Kind::RunFailed,
+        subject: Subject::run(job, run_date),
+        title: format!("{job} for {run_date} failed ({fault})"),
+        text: why.to_owned(),
+        next_step: format!("Look at it: bursar runs show {run}. {advice}: bursar runs retry {run}"),
+    }
+}
+
+/// A load that a gate held; `reasons` are the gate's sentences.
+#[must_use]
+pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
+    file.alert(
+        Kind::LoadHeld,
+        "held by a gate, the table keeps its rows",
+        format!("Load {load} was not published: {}", reasons.join("; ")),
+        format!("Ask for a better file, or change the gate; then: {}", file.load_command()),
+    )
+}
+
+/// A file that has not come by its deadline; `place` is where it is looked for, `until` how long it is still
+/// loaded when it comes.
+#[must_use]
+pub fn file_missing(file: &File<'_>, place: &str, deadline: DateTime<Tz>, until: DateTime<Tz>) -> Alert {
+    file.alert(
+        Kind::FileMissing,
+        "the file has not come",
+        format!("It was due by {}, as {place}. Coming by {} it is still loaded.", shown(deadline), shown(until)),
+        format!("Ask {} for it. Should it come later than that: {}", file.customer, file.load_command()),
+    )
+}
+
+/// A file that came after its deadline.
+#[must_use]
+pub fn file_late(file: &File<'_>, path: &str, deadline: DateTime<Tz>, arrived_at: DateTime<Tz>) -> Alert {
+    file.alert(
+        Kind::FileLate,
+        "the file came late",
+        format!("It was due by {} and came at {}, as {path}.", shown(deadline), shown(arrived_at)),
+        format!("If its load does not follow by itself: {}", file.load_command()),
+    )
+}
+
+/// A file that was changed after it was loaded.
+#[must_use]
+pub fn file_changed(file: &File<'_>, path: &str, load: i64) -> Alert {
+    file.alert(
+        Kind::FileChanged,
+        "the file was changed after it was loaded",
+        format!("{path} is no longer what load {load} has read. The table keeps that load's rows."),
+        format!("Ask {} whether it is a correction; if so: {}", file.customer, file.load_command()),
+    )
+}
+
+/// A file with the bytes of the file that was loaded for an earlier run date.
+#[must_use]
+pub fn file_duplicate(file: &File<'_>, path: &str, earlier: NaiveDate) -> Alert {
+    file.alert(
+        Kind::FileDuplicate,
+        "the file is an old one",
+        format!("{path} has the same bytes as the file that was loaded for {earlier}."),
+        format!("Ask {} for the file of {}; then: {}", file.customer, file.run_date, file.load_command()),
+    )
+}
+
+/// An instant as a person at that place reads it.
+fn shown(instant: DateTime<Tz>) -> String {
+    instant.format("%F %H:%M %Z").to_string()
+}

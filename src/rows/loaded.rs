@@ -1,0 +1,71 @@
+//! What became of a load.
+
+use super::certificate::Certificate;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What became of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Readers see its rows.
+    Published,
+    /// Loaded beside the table, because readers see a newer run date: its measures count, its rows are gone.
+    Measured,
+    /// A gate said no: counts and rejects are kept, the table was not touched.
+    Held,
+}
+
+impl State {
+    /// The word kept in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Measured => "measured",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// A load that was entered into the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Loaded {
+    /// Its id in the ledger.
+    pub load_id: i64,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The customer's name.
+    pub customer: String,
+    /// The table it was meant for.
+    pub table: String,
+    /// What became of it.
+    pub state: State,
+    /// Why it was held or not published.
+    pub reasons: Vec<String>,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// When the file's bytes were last changed, by its own account.
+    pub file_modified_at: DateTime<Utc>,
+    /// The proof.
+    pub certificate: Certificate,
+    /// The measures, name to value.
+    pub measures: Value,
+    /// What its time went to.
+    pub stages: Stages,
+    /// From the request to just before the commit, in milliseconds.
+    pub elapsed_ms: i64,
+}
+
+/// What a load's time went to, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stages {
+    /// Emptying the table, reading, checking and copying the rows.
+    pub rows_ms: i64,
+    /// Taking the measures.
+    pub measures_ms: i64,
+    /// Copying the rejects.
+    pub rejects_ms: i64,
+}

@@ -1,0 +1,98 @@
+//! The words of the program's own alerts: each names what it is about, and a command that exists to go on with.
+
+use super::day;
+use bursar::fault::Fault;
+use bursar::notify::alert::{Alert, Kind};
+use bursar::notify::wording::{self, File};
+use chrono::{DateTime, TimeZone};
+use chrono_tz::America::New_York;
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+fn file() -> File<'static> {
+    File { job: "nightly", dataset: "ratings", customer: "agency_a", run_date: day(13) }
+}
+
+fn at(hour: u32, minute: u32) -> DateTime<Tz> {
+    New_York.with_ymd_and_hms(2025, 5, 13, hour, minute, 0).single().expect("an instant")
+}
+
+fn all() -> Vec<Alert> {
+    let reasons = ["too many rejects".to_owned(), "no rows".to_owned()];
+    vec![
+        wording::run_failed("nightly", day(13), Uuid::nil(), Fault::Data, "load agency_a: no file"),
+        wording::load_held(&file(), 7, &reasons),
+        wording::file_missing(&file(), "in/a*.csv", at(6, 30), at(23, 0)),
+        wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
+        wording::file_changed(&file(), "in/a.csv", 7),
+        wording::file_duplicate(&file(), "in/a.csv", day(12)),
+    ]
+}
+
+#[test]
+fn every_alert_reads_like_this() {
+    let told = all()
+        .into_iter()
+        .map(|Alert { kind, title, text, next_step, .. }| format!("{kind}\n  {title}\n  {text}\n  {next_step}\n"));
+    insta::assert_snapshot!(told.collect::<String>(), @r"
+    run_failed
+      nightly for 2025-05-13 failed (data)
+      load agency_a: no file
+      Look at it: bursar runs show 00000000-0000-0000-0000-000000000000. When better files are there: bursar runs retry 00000000-0000-0000-0000-000000000000
+    load_held
+      ratings of agency_a for 2025-05-13: held by a gate, the table keeps its rows
+      Load 7 was not published: too many rejects; no rows
+      Ask for a better file, or change the gate; then: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    file_missing
+      ratings of agency_a for 2025-05-13: the file has not come
+      It was due by 2025-05-13 06:30 EDT, as in/a*.csv. Coming by 2025-05-13 23:00 EDT it is still loaded.
+      Ask agency_a for it. Should it come later than that: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    file_late
+      ratings of agency_a for 2025-05-13: the file came late
+      It was due by 2025-05-13 06:30 EDT and came at 2025-05-13 07:05 EDT, as in/a.csv.
+      If its load does not follow by itself: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    file_changed
+      ratings of agency_a for 2025-05-13: the file was changed after it was loaded
+      in/a.csv is no longer what load 7 has read. The table keeps that load's rows.
+      Ask agency_a whether it is a correction; if so: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    file_duplicate
+      ratings of agency_a for 2025-05-13: the file is an old one
+      in/a.csv has the same bytes as the file that was loaded for 2025-05-12.
+      Ask agency_a for the file of 2025-05-13; then: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    ");
+}
+
+#[test]
+fn every_kind_is_worded_and_each_has_a_key_of_its_own() {
+    let mut kinds: Vec<Kind> = all().iter().map(|alert| alert.kind).collect();
+    kinds.sort_unstable();
+    let mut known = Kind::ALL.to_vec();
+    known.sort_unstable();
+    assert_eq!(kinds, known);
+    let mut keys: Vec<String> = all().iter().map(Alert::key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), known.len());
+}
+
+#[test]
+fn every_next_step_holds_a_command_for_just_this() {
+    for alert in all() {
+        let command = if alert.kind == Kind::RunFailed {
+            "bursar runs retry 00000000-0000-0000-0000-000000000000"
+        } else {
+            "bursar run-job nightly --date 2025-05-13 --customer agency_a"
+        };
+        assert!(alert.next_step.contains(command), "{}", alert.next_step);
+        assert!(!alert.title.contains('\n') && alert.title.contains("2025-05-13"), "{}", alert.title);
+    }
+}
+
+#[test]
+fn the_advice_goes_by_the_fault() {
+    let advice = |fault| wording::run_failed("nightly", day(13), Uuid::nil(), fault, "why").next_step;
+    assert!(advice(Fault::Config).contains("bursar check"));
+    assert!(advice(Fault::Transient).contains("may work as it is"));
+    assert!(advice(Fault::Data).contains("better files"));
+    assert!(advice(Fault::Bug).contains("bug of Bursar"));
+}
