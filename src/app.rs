@@ -1,6 +1,8 @@
 //! Builds everything from the configuration and keeps the order of starting and stopping.
 
 mod beside;
+mod helper;
+mod rehearsal;
 mod reload;
 mod serve;
 
@@ -8,22 +10,16 @@ use crate::catalog::{Catalog, InForce};
 use crate::clock::Clock;
 use crate::config::{Ident, Settings};
 use crate::db::Database;
-use crate::engine::again;
-use crate::engine::attempt::Cause;
 use crate::engine::execute::Engine;
-use crate::engine::presence::Role;
-use crate::engine::runs::{self, Opening, RunRequest, RunSummary};
-use crate::engine::task::Watch;
-use crate::engine::worker::Worker;
 use crate::rows::table;
 use crate::tasks::Deps;
 use crate::{fault, report, systems};
 use anyhow::Context;
+pub use helper::Helper;
+pub use rehearsal::Rehearsed;
 pub use serve::Orders;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The program, ready to work.
 pub struct App {
@@ -112,53 +108,6 @@ impl App {
     #[must_use]
     pub const fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    /// Runs a job once, to its end: opens a run (or joins the open one that does the same), helps to work on it, and
-    /// follows it wherever its tasks are worked on. A run that was opened here and is told to stop is cancelled.
-    ///
-    /// # Errors
-    /// A transient fault when another run of the same job and run date is open.
-    pub async fn run_job(
-        &self,
-        request: &RunRequest,
-        watch: Arc<dyn Watch>,
-        cancel: &CancellationToken,
-    ) -> anyhow::Result<RunSummary> {
-        let opening = self.engine.open(request).await?;
-        let (id, cause) = match opening {
-            Opening::Opened(id) => (id, Cause::Cancelled),
-            Opening::Open(id) => {
-                info!(run.id = %id, "run {id} of {} for {} is open; it is followed", request.job.name, request.run_date);
-                (id, Cause::Stopping)
-            }
-            Opening::Settled => return Err(fault::bug("a run without an occurrence was settled")),
-        };
-        self.follow(id, watch, cancel, cause).await
-    }
-
-    /// Helps to work on an open run, and follows it to its end.
-    ///
-    /// # Errors
-    /// When the database is away for too long.
-    pub async fn follow(
-        &self,
-        id: uuid::Uuid,
-        watch: Arc<dyn Watch>,
-        cancel: &CancellationToken,
-        cause: Cause,
-    ) -> anyhow::Result<RunSummary> {
-        let parallel = self.settings.file.engine.parallel_tasks;
-        let worker = Worker::start(&self.engine, Role::RunJob, parallel, Some((id, watch))).await?;
-        let followed = worker.follow(id, cancel).await;
-        let is_stopped = cancel.is_cancelled();
-        let grace_s = if is_stopped || followed.is_err() { 0 } else { self.settings.file.engine.grace_s };
-        worker.stop(Duration::from_secs(grace_s), if is_stopped { cause } else { Cause::Stopping }).await;
-        if is_stopped && cause == Cause::Cancelled {
-            again::cancel(&self.database.pool, id, "the run was cancelled: the program was told to stop").await?;
-        }
-        followed?;
-        runs::summary(&self.database.pool, id).await
     }
 
     /// Closes the database; the embedded one is stopped where this process was its last user.

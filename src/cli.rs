@@ -1,10 +1,12 @@
 //! Commands and their arguments.
 
 mod alerts;
+mod backfill;
 mod bench;
 mod check;
 mod deliveries;
 mod demo;
+mod dry_run;
 mod health;
 mod jobs;
 mod migrate;
@@ -12,11 +14,14 @@ mod occurrences;
 mod parse;
 mod progress;
 mod psql;
+mod reload;
 mod run_job;
+mod runs;
 mod schema;
 mod serve;
 mod show;
 mod signals;
+mod workers;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
@@ -66,12 +71,19 @@ struct Arguments {
 enum Command {
     /// Run the daemon: jobs at their schedules, /health and /ready.
     Serve,
-    /// Run a job once, for one run date.
+    /// Run a job for one run date, or for each of a range.
     RunJob(run_job::Arguments),
+    /// List runs, show one, retry what failed in it, or cancel it.
+    #[command(subcommand)]
+    Runs(runs::Command),
     /// List the jobs, and when each is due next.
     Jobs(jobs::Arguments),
     /// List the instants at which jobs were due, with what became of each.
     Occurrences(occurrences::Arguments),
+    /// Have the daemons read their configuration again.
+    Reload,
+    /// List the processes that work on tasks.
+    Workers(workers::Arguments),
     /// List what was to be delivered, until when, and what became of it.
     Deliveries(deliveries::Arguments),
     /// List the alerts that are open, or test the channels they are told by.
@@ -99,6 +111,8 @@ impl Command {
     const fn is_json(&self) -> bool {
         match self {
             Self::RunJob(arguments) => arguments.json,
+            Self::Runs(command) => command.is_json(),
+            Self::Workers(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
             Self::Occurrences(arguments) => arguments.json,
             Self::Deliveries(arguments) => arguments.json,
@@ -177,6 +191,9 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Serve => serve::run(context).await,
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
+            Command::Runs(command) => runs::run(context, command).await,
+            Command::Reload => reload::run(context).await,
+            Command::Workers(arguments) => workers::run(context, &arguments).await,
             Command::Jobs(arguments) => jobs::run(context, &arguments),
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,

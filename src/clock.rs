@@ -2,8 +2,7 @@
 //!
 //! Everything else is handed a [`Clock`] (or an instant), so that a test or a rehearsal can say what time it is.
 
-use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use std::time::{Duration, Instant};
 
 /// Tells the time: the system's, or one that was set and runs on from there.
@@ -32,12 +31,6 @@ impl Clock {
             None => Utc::now(),
             Some((instant, since)) => instant + since.elapsed(),
         }
-    }
-
-    /// The calendar day it is now in `zone`.
-    #[must_use]
-    pub fn today(&self, zone: Tz) -> NaiveDate {
-        self.now().with_timezone(&zone).date_naive()
     }
 }
 

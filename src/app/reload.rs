@@ -3,6 +3,7 @@
 use super::{App, compile, prepare_tables};
 use crate::fault;
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use tracing::{error, info, warn};
 
 impl App {
@@ -11,9 +12,11 @@ impl App {
     /// # Errors
     /// When the database can't be asked; a configuration that is wrong is told, and the one in force stays.
     pub(super) async fn reload_if_asked(&self, worker: &str, by_signal: bool) -> anyhow::Result<()> {
-        let by_command: bool = sqlx::query_scalar(
+        // What is asked for while the files are being read is not answered by that reading.
+        let (by_command, looked_at): (bool, DateTime<Utc>) = sqlx::query_as(
             "select coalesce((
-                    select reload_requested_at > config_loaded_at from bursar.workers where id = $1), false)",
+                    select reload_requested_at > config_loaded_at from bursar.workers where id = $1), false),
+                    clock_timestamp()",
         )
         .bind(worker)
         .fetch_one(&self.database.pool)
@@ -28,9 +31,10 @@ impl App {
             Err(error) => error!("the configuration stays as it was: {}", fault::told(error)),
         }
         let why = reloaded.err().map(|error| fault::told(&error));
-        sqlx::query("update bursar.workers set config_loaded_at = clock_timestamp(), config_error = $2 where id = $1")
+        sqlx::query("update bursar.workers set config_loaded_at = $3, config_error = $2 where id = $1")
             .bind(worker)
             .bind(why)
+            .bind(looked_at)
             .execute(&self.database.pool)
             .await
             .context("record the reload")?;

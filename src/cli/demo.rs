@@ -39,14 +39,14 @@ async fn perform(
 ) -> anyhow::Result<RunSummary> {
     let job = Arc::clone(app.catalog().job(JOB)?);
     let request = RunRequest {
-        run_date: Clock::system().today(job.timezone),
+        run_date: job.run_date_today(Clock::system().now()),
         job,
         trigger: Trigger::Operator,
         occurrence: None,
         items: app.catalog().items(),
         publish: false,
     };
-    let summary = app.run_job(&request, Arc::clone(&context.bars) as _, cancel).await?;
+    let summary = app.run_job(&request, context.bars.watching(), cancel).await?;
     show::run(&summary)?;
     for path in show::written(&summary) {
         report(Path::new(&path))?;

@@ -1,18 +1,19 @@
 //! Progress bars on a terminal: one for each task under way, gone when it is over.
 
-use crate::engine::task::{Label, TaskResult, Watch};
+use crate::engine::task::{Label, RunInfo, TaskResult, Watch, Watching};
 use crate::telemetry::Suspend;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 
-/// The bars of a run.
+/// The bars of all runs.
 #[derive(Debug)]
 pub(super) struct Bars {
     multi: MultiProgress,
-    bars: Mutex<HashMap<Label, ProgressBar>>,
+    bars: Mutex<HashMap<(Uuid, Label), ProgressBar>>,
 }
 
 impl Bars {
@@ -27,7 +28,7 @@ impl Bars {
 
     /// A bar that counts to `total`.
     pub(super) fn counter(&self, name: &'static str, total: u64) -> ProgressBar {
-        let style = ProgressStyle::with_template("{spinner} {prefix:24} {bar:30} {pos}/{len} {eta:>4}")
+        let style = ProgressStyle::with_template("{spinner} {prefix:36} {bar:30} {pos}/{len} {eta:>4}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = self.multi.add(ProgressBar::new(total).with_style(style).with_prefix(name));
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -40,33 +41,50 @@ impl Bars {
         Arc::new(move |write| multi.suspend(write))
     }
 
-    fn with_bar(&self, label: &Label, show: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).get(label) {
-            show(bar);
-        }
+    /// Draws the tasks of each run that this process works on.
+    pub(super) fn watching(self: &Arc<Self>) -> Watching {
+        let bars = Arc::clone(self);
+        Arc::new(move |run: &RunInfo| Arc::new(RunBars { bars: Arc::clone(&bars), run: run.clone() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Uuid, Label), ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watch for Bars {
+/// The bars of a run.
+struct RunBars {
+    bars: Arc<Bars>,
+    run: RunInfo,
+}
+
+impl RunBars {
+    fn key(&self, label: &Label) -> (Uuid, Label) {
+        (self.run.id, label.clone())
+    }
+}
+
+impl Watch for RunBars {
     fn started(&self, label: &Label) {
         let style = ProgressStyle::with_template(
-            "{spinner} {prefix:24} {bar:30} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}",
+            "{spinner} {prefix:36} {bar:30} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}",
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = self.multi.add(ProgressBar::new(0).with_style(style).with_prefix(label.to_string()));
+        let name = format!("{} {label}", self.run.run_date);
+        let bar = self.bars.multi.add(ProgressBar::new(0).with_style(style).with_prefix(name));
         bar.enable_steady_tick(Duration::from_millis(100));
-        self.bars.lock().unwrap_or_else(PoisonError::into_inner).insert(label.clone(), bar);
+        self.bars.lock().insert(self.key(label), bar);
     }
 
     fn progressed(&self, label: &Label, done: u64, total: u64) {
-        self.with_bar(label, |bar| {
+        if let Some(bar) = self.bars.lock().get(&self.key(label)) {
             bar.set_length(total);
             bar.set_position(done);
-        });
+        }
     }
 
     fn ended(&self, result: &TaskResult) {
-        let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&result.label());
+        let bar = self.bars.lock().remove(&self.key(&result.label()));
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }

@@ -1,7 +1,8 @@
 //! `bursar run-job`
 
-use super::{Context, show, signals, usage};
+use super::{Context, backfill, dry_run, show, signals, usage};
 use crate::app::App;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::suggest;
 use crate::engine::runs::{RunRequest, RunSummary};
@@ -11,22 +12,47 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// So many run dates are asked for at most: more than 27 years.
+const MOST_DAYS: i64 = 10_000;
+
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person gives")]
 pub(super) struct Arguments {
     /// The job's name; `bursar jobs` lists them.
     job: String,
-    /// The run date, as YYYY-MM-DD; today in the job's time zone where it is not given.
+    /// The run date, as YYYY-MM-DD; today in the job's time zone, plus its offset, where it is not given.
     #[arg(long, value_name = "DATE")]
     date: Option<NaiveDate>,
+    /// Each run date of the job's schedule from this one on, oldest first (each day, for a job without one).
+    #[arg(long, value_name = "DATE", requires = "to", conflicts_with = "date")]
+    from: Option<NaiveDate>,
+    /// Up to this run date.
+    #[arg(long, value_name = "DATE", requires = "from", conflicts_with = "date")]
+    to: Option<NaiveDate>,
+    /// Leave out the run dates that have a succeeded run of these tasks, whoever asked for it.
+    #[arg(long, requires = "from")]
+    pub(super) missing_only: bool,
+    /// So many run dates at a time.
+    #[arg(long, value_name = "N", default_value = "1", requires = "from", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) parallel: u16,
     /// Only this customer; may be given several times.
     #[arg(long = "customer", value_name = "CUSTOMER")]
     customers: Vec<String>,
     /// Let an older run date take the place of the newer rows that readers see.
     #[arg(long)]
     publish: bool,
-    /// Print the run as JSON.
+    /// Say what would be loaded and what would become of it; open nothing, write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl Arguments {
+    fn range(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.from.zip(self.to)
+    }
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -37,22 +63,43 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     if let Some(message) = usage_error(&catalog, &arguments) {
         return Err(usage(message));
     }
+    let requests = requests(&catalog, &arguments)?;
+    if arguments.dry_run {
+        let dry_run = dry_run::run(&settings, &catalog, requests, arguments.missing_only, arguments.json);
+        return signals::unless_stopped(&cancel, Box::pin(dry_run)).await;
+    }
     let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
-    let summary = match request(&app, &arguments) {
-        Ok(request) => app.run_job(&request, Arc::clone(&context.bars) as _, &cancel).await,
-        Err(error) => Err(error),
+    let ran = match arguments.range() {
+        None => once(&app, context, &requests, arguments.json, &cancel).await,
+        Some(_) => Box::pin(backfill::run(&app, context, requests, &arguments, &cancel)).await,
     };
     app.close().await?;
-    let summary = summary?;
-    if arguments.json {
-        show::json(&show::with_peak_memory(&summary)?)?;
-    } else {
-        show::run(&summary)?;
-    }
-    Ok(exit_code(&summary))
+    ran
 }
 
-fn usage_error(catalog: &crate::catalog::Catalog, arguments: &Arguments) -> Option<String> {
+async fn once(
+    app: &App,
+    context: &Context,
+    requests: &[RunRequest],
+    json: bool,
+    cancel: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let Some(request) = requests.first() else { return Ok(ExitCode::SUCCESS) };
+    let summary = app.run_job(request, context.bars.watching(), cancel).await?;
+    report(&summary, json)
+}
+
+/// Prints a run that is over; the exit code is that of its gravest fault.
+pub(super) fn report(summary: &RunSummary, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        show::json(&show::with_peak_memory(summary)?)?;
+    } else {
+        show::run(summary)?;
+    }
+    Ok(exit_code(summary))
+}
+
+fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
     if !catalog.jobs.contains_key(&arguments.job) {
         return Some(format!(
             "there is no job {:?}{}",
@@ -60,25 +107,59 @@ fn usage_error(catalog: &crate::catalog::Catalog, arguments: &Arguments) -> Opti
             suggest(&arguments.job, catalog.jobs.keys().map(String::as_str))
         ));
     }
+    if let Some((from, to)) = arguments.range() {
+        let days = (to - from).num_days() + 1;
+        if days < 1 {
+            return Some(format!("--from {from} is after --to {to}"));
+        }
+        if days > MOST_DAYS {
+            return Some(format!("--from {from} --to {to} are {days} days; ask for {MOST_DAYS} at most"));
+        }
+    }
     let unknown = arguments.customers.iter().find(|c| !catalog.customers.contains_key(*c))?;
     Some(format!("there is no customer {unknown:?}{}", suggest(unknown, catalog.customers.keys().map(String::as_str))))
 }
 
-fn request(app: &App, arguments: &Arguments) -> anyhow::Result<RunRequest> {
-    let job = Arc::clone(app.catalog().job(&arguments.job)?);
-    let mut items = app.catalog().items();
+/// The runs that are asked for, oldest first.
+fn requests(catalog: &Catalog, arguments: &Arguments) -> anyhow::Result<Vec<RunRequest>> {
+    let job = Arc::clone(catalog.job(&arguments.job)?);
+    let mut items = catalog.items();
     if !arguments.customers.is_empty() {
         let asked: BTreeSet<String> = arguments.customers.iter().cloned().collect();
         items.insert("customer".to_owned(), asked.into_iter().collect());
     }
-    Ok(RunRequest {
-        run_date: arguments.date.unwrap_or_else(|| job.run_date_today(Clock::system().now())),
-        job,
-        trigger: Trigger::Operator,
+    let (trigger, run_dates) = match arguments.range() {
+        Some((from, to)) => (Trigger::Backfill, job.run_dates(from, to).collect()),
+        None => {
+            let date = arguments.date.unwrap_or_else(|| job.run_date_today(Clock::system().now()));
+            (Trigger::Operator, vec![date])
+        }
+    };
+    let request = |run_date| RunRequest {
+        job: Arc::clone(&job),
+        run_date,
+        trigger,
         occurrence: None,
-        items,
+        items: items.clone(),
         publish: arguments.publish,
-    })
+    };
+    Ok(run_dates.into_iter().map(request).collect())
+}
+
+/// Leaves out what has succeeded, where that is asked for, and says how many.
+pub(super) async fn leave_out_succeeded(
+    pool: &sqlx::PgPool,
+    requests: Vec<RunRequest>,
+    missing_only: bool,
+) -> anyhow::Result<Vec<RunRequest>> {
+    if !missing_only {
+        return Ok(requests);
+    }
+    let succeeded = crate::engine::list::find_succeeded(pool, &requests).await?;
+    let all = requests.len();
+    let left: Vec<RunRequest> = requests.into_iter().filter(|r| !succeeded.contains(&r.run_date)).collect();
+    eprintln!("note: {} of {all} run dates have a succeeded run and are left out", all - left.len());
+    Ok(left)
 }
 
 /// Says on stderr what went wrong, task by task; the code is that of the gravest fault.

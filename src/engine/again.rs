@@ -98,11 +98,12 @@ async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label])
     Ok(())
 }
 
-/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. False when it is over.
+/// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. Returns what was under
+/// way; none when the run is over.
 ///
 /// # Errors
 /// What the server says.
-pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> {
+pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<Option<Vec<Label>>> {
     // Before: a paused process may hold the row of a task that it has settled. After: it may just have begun.
     break_off_all(pool, id).await?;
     let mut transaction = pool.begin().await.context("cancel the run")?;
@@ -117,7 +118,7 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> 
     .await
     .context("cancel the run")?;
     if cancelled.rows_affected() == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     let under_way: Vec<(String, String, i32, bool)> = sqlx::query_as(include_str!("again_cancel_tasks.sql"))
         .bind(id)
@@ -126,12 +127,12 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<bool> 
         .await
         .context("cancel the run's tasks")?;
     transaction.commit().await.context("cancel the run")?;
-    for (task, item, attempt, was_running) in under_way {
-        if was_running {
-            Fence::new(id, task, item, attempt).break_off(pool).await?;
-        }
+    let mut labels = Vec::new();
+    for (task, item, attempt, _) in under_way.into_iter().filter(|(.., was_running)| *was_running) {
+        labels.push(Label { task: task.clone(), item: (!item.is_empty()).then(|| item.clone()) });
+        Fence::new(id, task, item, attempt).break_off(pool).await?;
     }
-    Ok(true)
+    Ok(Some(labels))
 }
 
 /// Ends the transactions of a run's attempts under way.

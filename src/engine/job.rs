@@ -54,6 +54,15 @@ impl Job {
         self.offset(self.day(now))
     }
 
+    /// The run dates between two, both included, that its schedule has; each day where it has no schedule.
+    pub fn run_dates(&self, from: NaiveDate, to: NaiveDate) -> impl Iterator<Item = NaiveDate> + '_ {
+        let is_due = move |schedule: &Schedule, run_date: NaiveDate| {
+            run_date.checked_sub_signed(self.offset_days()).is_some_and(|day| schedule.is_due_on(day))
+        };
+        let days = from.iter_days().take_while(move |day| *day <= to);
+        days.filter(move |day| self.schedule.as_ref().is_none_or(|schedule| is_due(schedule, *day)))
+    }
+
     fn day(&self, at: DateTime<Utc>) -> NaiveDate {
         at.with_timezone(&self.timezone).date_naive()
     }

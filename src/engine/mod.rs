@@ -4,7 +4,7 @@
 //! opens [`runs`]. The truth about a run is in PostgreSQL: [`advance`] applies the pure [`board`] to it, releases what
 //! is ready and offers that to the [`queue`], which delivers it to any [`worker`]. A worker claims the task
 //! ([`tasks`]), makes an [`attempt`] behind its fence, and records what it came to. The [`sweep`] puts right what a
-//! crash left between two steps. What a task does is a [`task::TaskKind`].
+//! crash left between two steps. What a task does is a [`task::TaskKind`]. [`list`] is for people who look.
 
 pub mod advance;
 pub mod again;
@@ -14,6 +14,7 @@ pub mod dispatch;
 pub mod execute;
 pub mod heartbeat;
 pub mod job;
+pub mod list;
 pub mod occurrences;
 pub mod presence;
 pub mod queue;

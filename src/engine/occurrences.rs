@@ -220,7 +220,7 @@ pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str)
 /// # Errors
 /// A configuration fault when there are none.
 pub async fn check_tables(pool: &PgPool) -> anyhow::Result<()> {
-    let is_there: bool = sqlx::query_scalar("select to_regclass('bursar.occurrences') is not null")
+    let is_there: bool = sqlx::query_scalar("select to_regclass('bursar.workers') is not null")
         .fetch_one(pool)
         .await
         .context("look for Bursar's own tables")?;

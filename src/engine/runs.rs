@@ -37,7 +37,8 @@ pub struct RunRequest {
 
 impl RunRequest {
     /// The tasks' names and items, in the plan's order; an item is empty where there is none.
-    fn nodes(&self) -> Vec<(&str, &str)> {
+    #[must_use]
+    pub fn nodes(&self) -> Vec<(&str, &str)> {
         let mut nodes = Vec::new();
         for task in &self.job.tasks {
             match &task.for_each {

@@ -164,6 +164,17 @@ impl Schedule {
         reading.unwrap_or(wall).date()
     }
 
+    /// Whether a due instant has this run date ([`Schedule::run_date`]).
+    #[must_use]
+    pub fn is_due_on(&self, day: NaiveDate) -> bool {
+        let Some(start) = self.place(day.and_time(NaiveTime::MIN)) else { return false };
+        let (second, longest_day) = (TimeDelta::seconds(1), TimeDelta::days(2));
+        let ends = start.checked_sub_signed(second).zip(start.checked_add_signed(longest_day));
+        let Some((after, upto)) = ends else { return false };
+        let mut days = self.between(after, upto).map(|due| self.run_date(due)).skip_while(|due_on| *due_on < day);
+        days.next() == Some(day)
+    }
+
     /// For jobs that name their hours. The instants that readings are placed at never go back, so the first
     /// one after `after` belongs to a reading later than the one at `after`.
     fn next_reading(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {

@@ -303,6 +303,9 @@ pub trait Watch: Send + Sync {
     fn ended(&self, _result: &TaskResult) {}
 }
 
+/// Who watches the tasks of a run in this process.
+pub type Watching = Arc<dyn Fn(&RunInfo) -> Arc<dyn Watch> + Send + Sync>;
+
 /// Nobody watches.
 #[derive(Debug)]
 pub struct Unwatched;

@@ -5,7 +5,7 @@ use super::execute::Engine;
 use super::presence::{Presence, Role};
 use super::queue::{self, Deliver, Message};
 use super::sweep::Sweep;
-use super::task::{Unwatched, Watch};
+use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Key};
 use super::{advance, runs};
 use crate::clock::Stopwatch;
@@ -51,15 +51,15 @@ struct Shared {
     engine: Engine,
     id: String,
     active: Mutex<HashMap<Key, Active>>,
-    watched: Option<(Uuid, Arc<dyn Watch>)>,
+    watching: Option<Watching>,
     tracker: TaskTracker,
     closing: CancellationToken,
     run_ended: Notify,
 }
 
 impl Worker {
-    /// Shows this process to the others and starts to take tasks, `parallel` at a time. `watched` is a run and who is
-    /// told of its tasks in this process.
+    /// Shows this process to the others and starts to take tasks, `parallel` at a time. `watching` says who is
+    /// told of a run's tasks in this process.
     ///
     /// # Errors
     /// What the server says.
@@ -67,7 +67,7 @@ impl Worker {
         engine: &Engine,
         role: Role,
         parallel: usize,
-        watched: Option<(Uuid, Arc<dyn Watch>)>,
+        watching: Option<Watching>,
     ) -> anyhow::Result<Self> {
         let presence = Presence::announce(&engine.pool, role).await?;
         let (closing, leaving) = (CancellationToken::new(), CancellationToken::new());
@@ -75,7 +75,7 @@ impl Worker {
             engine: engine.clone(),
             id: presence.id().to_owned(),
             active: Mutex::default(),
-            watched,
+            watching,
             tracker: TaskTracker::new(),
             closing: closing.clone(),
             run_ended: Notify::new(),
@@ -120,6 +120,23 @@ impl Worker {
                 () = ended => {}
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}
             }
+        }
+    }
+
+    /// Takes nothing more, and has this process's attempts at the tasks of a run end as cancelled.
+    pub async fn cancel(&self, run: Uuid) {
+        self.closing.cancel();
+        for (_, active) in self.shared.active().iter().filter(|(key, _)| key.0 == run) {
+            let _ = active.cause.set(Cause::Cancelled);
+            active.cancel.cancel();
+        }
+        let ended = async {
+            while self.shared.active().keys().any(|key| key.0 == run) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(LAST_CALL, ended).await.is_err() {
+            warn!(run.id = %run, "tasks of run {run} do not stop; what they do counts for nothing");
         }
     }
 
@@ -181,11 +198,8 @@ impl Shared {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn watch_of(&self, run: Uuid) -> Arc<dyn Watch> {
-        match &self.watched {
-            Some((watched, watch)) if *watched == run => Arc::clone(watch),
-            _ => Arc::new(Unwatched),
-        }
+    fn watch_of(&self, run: &RunInfo) -> Arc<dyn Watch> {
+        self.watching.as_ref().map_or_else(|| Arc::new(Unwatched) as Arc<dyn Watch>, |watching| watching(run))
     }
 
     fn cancel_all(&self, cause: Cause) {
@@ -222,7 +236,7 @@ impl Shared {
         let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
         self.active().insert(key.clone(), active);
         self.end_attempt_before(&claimed).await;
-        let watch = self.watch_of(claimed.run.id);
+        let watch = self.watch_of(&claimed.run);
         let (run, is_limited) = (claimed.run.id, claimed.is_limited || self.engine.limit.is_some());
         let ended = attempt::make(&self.engine, claimed, watch, &cancel, &cause).await;
         self.active().remove(&key);

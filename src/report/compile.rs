@@ -42,6 +42,14 @@ pub struct Report {
     pub datasets: Vec<String>,
 }
 
+impl Report {
+    /// The name of the file it writes for a run date.
+    #[must_use]
+    pub fn file_name(&self, run_date: NaiveDate) -> String {
+        run_date.format(&self.file).to_string()
+    }
+}
+
 /// The parameters that a report's SQL may name.
 const PARAMETERS: [&str; 1] = ["run_date"];
 

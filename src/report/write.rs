@@ -106,7 +106,7 @@ pub async fn write_report(
     if !missing.is_empty() && request.partial == Partial::Wait {
         return Ok(Written::Waiting { run_date: request.run_date, missing });
     }
-    let name = request.run_date.format(&report.file).to_string();
+    let name = report.file_name(request.run_date);
     let path = request.output.join(&name);
     check_places(&path)?;
     let mut draft = draft(request.output)?;

@@ -56,18 +56,7 @@ pub fn find(
     run_date: NaiveDate,
     now: DateTime<Utc>,
 ) -> anyhow::Result<PathBuf> {
-    let name = &customer.name;
-    match Inbox::open(inbox)?.look(dataset, customer, run_date, now)? {
-        Found::One(file) => Ok(inbox.join(file.path)),
-        Found::Nothing(wanted) => {
-            Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {}", wanted.display())))
-        }
-        Found::Partial(path, why) => Err(fault::transient(format!(
-            "the file of {name} for {run_date} is still being delivered: {}: {why}",
-            path.display()
-        ))),
-        Found::Several(paths) => Err(fault::data(several(customer, run_date, &paths))),
-    }
+    Ok(inbox.join(Inbox::open(inbox)?.find(dataset, customer, run_date, now)?.path))
 }
 
 /// What is said of several files where one was expected.
@@ -102,6 +91,31 @@ impl<'a> Inbox<'a> {
             fault::config(format!("the inbox {} can't be searched: {error} (set BURSAR_INBOX_DIR)", root.display()))
         })?;
         Ok(Self { root, folders: HashMap::new() })
+    }
+
+    /// The one complete file of a customer for a run date.
+    ///
+    /// # Errors
+    /// As [`find`].
+    pub fn find(
+        &mut self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Delivered> {
+        let name = &customer.name;
+        match self.look(dataset, customer, run_date, now)? {
+            Found::One(file) => Ok(file),
+            Found::Nothing(wanted) => {
+                Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {}", wanted.display())))
+            }
+            Found::Partial(path, why) => Err(fault::transient(format!(
+                "the file of {name} for {run_date} is still being delivered: {}: {why}",
+                path.display()
+            ))),
+            Found::Several(paths) => Err(fault::data(several(customer, run_date, &paths))),
+        }
     }
 
     /// What there is of a customer's file for a run date.

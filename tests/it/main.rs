@@ -14,6 +14,7 @@ mod running;
 mod support;
 
 mod architecture;
+mod backfill;
 mod bad_input;
 mod check;
 mod deliveries;
@@ -26,7 +27,9 @@ mod laws;
 mod notify;
 mod occurrences;
 mod parse;
+mod reload;
 mod retry;
+mod runs;
 mod schedule;
 mod schemas;
 mod serve;

@@ -4,6 +4,7 @@
 mod dispatch;
 mod list;
 mod policy;
+mod range;
 
 use bursar::config::{Problems, Source};
 use bursar::engine::job::{Job, LooseJob, Vocabulary, compile_job};

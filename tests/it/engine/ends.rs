@@ -256,7 +256,7 @@ async fn a_run_of_which_an_attempt_is_stuck_at_its_commit_can_be_cancelled() {
     plant.count_is(1, AT_COMMIT).await;
     let cancelled = again::cancel(plant.pool(), run, "the test says so");
     let cancelled = tokio::time::timeout(Duration::from_secs(5), cancelled).await.expect("it is not waited for");
-    assert!(cancelled.expect("an answer"));
+    assert!(cancelled.expect("an answer").is_some());
     sqlx::raw_sql("select pg_advisory_unlock(42)").execute(&mut holder).await.expect("let commits go");
     let (state, states) = plant.over(run).await;
     assert_eq!(

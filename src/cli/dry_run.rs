@@ -1,0 +1,85 @@
+//! `bursar run-job --dry-run`: what would be loaded, and what would become of it.
+
+use super::{run_job, show};
+use crate::app::{App, Rehearsed};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::db::Database;
+use crate::engine::runs::RunRequest;
+use crate::tasks::forecast::{Becomes, LoadForecast};
+use std::process::ExitCode;
+
+pub(super) async fn run(
+    settings: &Settings,
+    catalog: &Catalog,
+    requests: Vec<RunRequest>,
+    missing_only: bool,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let database = Database::open(settings).await?;
+    let rehearsed = rehearse(settings, catalog, &database, requests, missing_only).await;
+    database.close().await?;
+    let rehearsed = rehearsed?;
+    if json {
+        show::json(&rehearsed)?;
+    } else {
+        print(&rehearsed)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rehearse(
+    settings: &Settings,
+    catalog: &Catalog,
+    database: &Database,
+    requests: Vec<RunRequest>,
+    missing_only: bool,
+) -> anyhow::Result<Vec<Rehearsed>> {
+    crate::engine::occurrences::check_tables(&database.pool).await?;
+    let requests = run_job::leave_out_succeeded(&database.pool, requests, missing_only).await?;
+    App::rehearse(settings, catalog, database, &requests, Clock::system().now()).await
+}
+
+fn print(rehearsed: &[Rehearsed]) -> anyhow::Result<()> {
+    let mut table =
+        show::table(&["run date", "task", "would be", "into", "bytes", "file as of (UTC)", "file or reason"], &[4]);
+    for run in rehearsed {
+        for load in &run.loads {
+            table.add_row(load_row(&run.run_date.to_string(), load));
+        }
+    }
+    if table.is_empty() {
+        show::line(&"nothing would be loaded")?;
+    } else {
+        show::line(&table)?;
+    }
+    for run in rehearsed {
+        for path in &run.reports {
+            show::line(&format!("report for {}: {}", run.run_date, path.display()))?;
+        }
+        if let Some(id) = run.open_run {
+            show::line(&format!("a run for {} is open: {id}; it would be joined if it does the same", run.run_date))?;
+        }
+    }
+    show::line(&"dry run: nothing was opened or written")
+}
+
+fn load_row(run_date: &str, load: &LoadForecast) -> Vec<String> {
+    let becomes = match load.becomes {
+        Becomes::Published => "published",
+        Becomes::Measured => "measured",
+        Becomes::Nothing => "nothing",
+    };
+    let file = load.file.as_ref().map(|path| path.display().to_string());
+    let told: Vec<String> = file.into_iter().chain(load.reason.clone()).collect();
+    vec![
+        run_date.to_owned(),
+        format!("{}[{}]", load.task, load.customer),
+        becomes.to_owned(),
+        load.table.clone(),
+        load.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+        load.modified_at.map_or_else(|| "-".to_owned(), |at| at.format("%F %T").to_string()),
+        told.join("; "),
+    ]
+}

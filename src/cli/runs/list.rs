@@ -1,0 +1,102 @@
+//! `bursar runs list`
+
+use super::super::{show, usage};
+use super::Zones;
+use crate::config::{Settings, suggest};
+use crate::engine::list::{Filter, RunRow, list_runs};
+use chrono::NaiveDate;
+use clap::ValueEnum;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(in super::super) struct Arguments {
+    /// Only of this job.
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// Only in this state.
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// Only from this run date on, as YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    from: Option<NaiveDate>,
+    /// Only up to this run date, as YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
+    /// The newest so many.
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+    /// Print them as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    /// Some of its tasks have not ended.
+    Running,
+    /// Every task did what it is for.
+    Succeeded,
+    /// At least one did not.
+    Failed,
+    /// An operator said so.
+    Cancelled,
+    /// Its process died, before version 0.2.
+    Abandoned,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let database = super::open(settings).await?;
+    let state = arguments.state.map(State::as_str);
+    let filter = Filter { job: arguments.job.as_deref(), state, from: arguments.from, to: arguments.to };
+    let found = list_runs(&database.pool, &filter, arguments.limit.into()).await;
+    database.close().await?;
+    let (found, zones) = (found?, Zones::of(settings));
+    if let Some(message) = unknown_job(&zones, arguments.job.as_deref()).filter(|_| found.is_empty()) {
+        return Err(usage(message));
+    }
+    if arguments.json {
+        show::json(&found)?;
+    } else {
+        print(&zones, &found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs of a job that is configured no more can be listed, but a job nobody has heard of was mistyped.
+fn unknown_job(zones: &Zones, job: Option<&str>) -> Option<String> {
+    let (job, jobs) = (job?, &zones.0.jobs);
+    let is_mistyped = !jobs.is_empty() && !jobs.contains_key(job);
+    is_mistyped.then(|| format!("there is no job {job:?}{}", suggest(job, jobs.keys().map(String::as_str))))
+}
+
+fn print(zones: &Zones, found: &[RunRow]) -> anyhow::Result<()> {
+    if found.is_empty() {
+        return show::line(&"no runs");
+    }
+    let mut table = show::table(&["run", "job", "run date", "asked by", "state", "tasks", "opened", "ended"], &[5]);
+    for run in found {
+        table.add_row([
+            run.id.to_string(),
+            run.job.clone(),
+            run.run_date.to_string(),
+            run.trigger.clone(),
+            run.fault.as_ref().map_or_else(|| run.state.clone(), |fault| format!("{} ({fault})", run.state)),
+            format!("{}/{}", run.ended_tasks, run.tasks),
+            zones.tell(&run.job, run.opened_at),
+            zones.tell_or_dash(&run.job, run.closed_at),
+        ]);
+    }
+    show::line(&table)
+}

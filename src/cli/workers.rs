@@ -1,0 +1,56 @@
+//! `bursar workers`: the processes that work on tasks.
+
+use super::{Context, runs, show};
+use crate::engine::list::{WorkerRow, list_workers};
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::process::ExitCode;
+
+/// So many of those that are gone are shown.
+const OTHERS: i64 = 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Also the last 20 that are gone.
+    #[arg(long)]
+    all: bool,
+    /// Print them as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    context.log_quietly();
+    let database = runs::open(&context.settings()?).await?;
+    let workers = list_workers(&database.pool, if arguments.all { OTHERS } else { 0 }).await;
+    database.close().await?;
+    let workers = workers?;
+    if arguments.json {
+        show::json(&workers)?;
+    } else {
+        print(&workers)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
+    if workers.is_empty() {
+        return show::line(&"no worker is up");
+    }
+    let tell = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let header = ["role", "host", "pid", "state", "since", "busy", "configuration of", "configuration's problem"];
+    let mut table = show::table(&header, &[2, 5]);
+    for worker in workers {
+        let gone = worker.stopped_at.map_or_else(|| "dead".to_owned(), |at| format!("gone {}", tell(at)));
+        table.add_row([
+            worker.role.clone(),
+            worker.host.clone(),
+            worker.pid.to_string(),
+            if worker.is_alive { "up".to_owned() } else { gone },
+            tell(worker.started_at),
+            worker.busy.to_string(),
+            tell(worker.config_loaded_at),
+            worker.config_error.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    show::line(&table)
+}
