@@ -178,7 +178,7 @@ async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[
 }
 
 /// Raises an alert for a scheduled run that failed, unless each of its failures has an alert of its own; whatever run
-/// succeeds resolves it.
+/// succeeds in all it is for resolves it. One that loads a single customer, and whose report waits for others, does not.
 async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &[TaskRow]) -> anyhow::Result<()> {
     let (job, run_date, trigger): (String, NaiveDate, String) =
         sqlx::query_as("select job, run_date, trigger from bursar.runs where id = $1")
@@ -193,7 +193,7 @@ async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &
             let why = first.error.as_deref().unwrap_or_default();
             alert::raise(connection, &wording::run_failed(&job, run_date, run, fault, why)).await?;
         }
-        (RunState::Succeeded, _) => {
+        (RunState::Succeeded, _) if rows.iter().all(|r| r.state != TaskState::Skipped.as_str()) => {
             let key = Subject::run(&job, run_date).key(Kind::RunFailed);
             alert::resolve(connection, &key, &format!("run {run} succeeded")).await?;
         }

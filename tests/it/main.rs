@@ -21,6 +21,7 @@ mod embedded;
 mod faults;
 mod fence;
 mod job;
+mod late;
 mod laws;
 mod notify;
 mod occurrences;
