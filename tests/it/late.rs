@@ -8,7 +8,7 @@ mod restarts;
 use crate::deliveries::{DUE_BY, at, day, file};
 use crate::notify::servers::WebServer;
 use crate::running::until;
-use crate::support::World;
+use crate::support::{Ran, World};
 use bursar::app::{App, Orders};
 use bursar::clock::Clock;
 use bursar::config::{Environment, Settings};
@@ -84,6 +84,13 @@ impl Installation {
         problems.iter().map(|error| format!("{error:#}")).collect()
     }
 
+    /// An operator runs the job for a customer.
+    fn run_job(&self, date: &str, customer: &str) -> Ran {
+        let arguments = ["run-job", "customer-ratings", "--date", date, "--customer", customer];
+        let mut command = self.world.command(&arguments);
+        Ran::of(command.env("BURSAR_WEBHOOK_URL", self.web.url()).output().expect("start bursar"))
+    }
+
     /// Delivers files of these agencies (`BCD`) that no other day has.
     fn deliver(&self, agencies: &str, number: u32) {
         for (agency, n) in agencies.chars().zip(number..) {
@@ -103,9 +110,10 @@ impl Installation {
         until(condition, async || self.is(condition).await).await;
     }
 
-    /// Waits until the scheduled run is over, and everything is told.
-    async fn until_run(&self, state: &str) {
-        self.until(&format!("select bool_and(state = '{state}') from bursar.runs")).await;
+    /// Waits until the scheduled run of a date has ended so, and everything is told.
+    async fn until_run(&self, date: &str, state: &str) {
+        let ended = format!("select bool_and(state = '{state}') from bursar.runs where run_date = '{date}'");
+        self.until(&ended).await;
         self.until_told().await;
     }
 

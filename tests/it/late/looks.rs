@@ -1,7 +1,7 @@
 //! Looks and loads at the same time: whoever is first, each thing is done and told once.
 
 use super::{EVE, Installation, OVERDUE};
-use crate::deliveries::{Watched, at, day};
+use crate::deliveries::{at, day};
 use bursar::deliveries::Lookout;
 use bursar::deliveries::act::{Standing, look_and_act, standing};
 use bursar::engine::again;
@@ -57,11 +57,13 @@ async fn a_task_that_begins_to_wait_just_when_its_file_comes_is_woken_by_the_nex
     installation.serve(EVE, installation.until_waiting()).await;
     installation.deliver("A", 7);
     // A look that finds the file and nobody who waits for it.
-    let pool = installation.world.pool().await;
-    let now = at("2025-05-13T09:01:00Z");
-    let seen = Watched::lookout(&installation.world).look(&pool, now).await.expect("a look");
-    let mut connection = pool.acquire().await.expect("a connection");
+    let (app, now) = (installation.app("2025-05-13T09:01:00Z").await, at("2025-05-13T09:01:00Z"));
+    let mut lookout = Lookout::new(app.catalog(), installation.world.path("inbox"));
+    let seen = lookout.look(&app.database().pool, now).await.expect("a look");
+    let mut connection = app.database().pool.acquire().await.expect("a connection");
     assert_eq!(seen.enter(&mut connection, now).await.expect("enter it").len(), 1);
+    drop(connection);
+    app.close().await.expect("close");
     assert_eq!(installation.count("task_runs where state = 'deferred'").await, 1);
     assert_eq!(installation.look("2025-05-13T09:01:05Z").await, [""; 0]);
     assert_eq!(installation.count("task_runs where state = 'ready' and offered_at is not null").await, 1);
@@ -71,7 +73,7 @@ async fn a_task_that_begins_to_wait_just_when_its_file_comes_is_woken_by_the_nex
 async fn a_late_file_is_loaded_as_soon_as_an_operators_run_lets_its_run_go_on() {
     let installation = Installation::new("").await;
     installation.deliver("BCD", 1);
-    installation.serve(OVERDUE, installation.until_run("failed")).await;
+    installation.serve(OVERDUE, installation.until_run("2025-05-13", "failed")).await;
     let app = installation.app("2025-05-13T11:00:00Z").await;
     let request = RunRequest {
         job: Arc::clone(app.catalog().job("customer-ratings").expect("the job")),
@@ -101,7 +103,7 @@ async fn a_late_file_is_loaded_as_soon_as_an_operators_run_lets_its_run_go_on() 
 async fn a_late_file_that_cannot_be_loaded_is_tried_once_and_told() {
     let installation = Installation::new("").await;
     installation.deliver("BCD", 1);
-    installation.serve(OVERDUE, installation.until_run("failed")).await;
+    installation.serve(OVERDUE, installation.until_run("2025-05-13", "failed")).await;
     installation.world.deliver("A", "no header at all\r\n");
     let told = installation.until("select count(*) = 1 from bursar.alerts where kind = 'run_failed'");
     installation.serve("2025-05-13T11:00:00Z", told).await;
@@ -126,7 +128,7 @@ async fn while_the_inbox_cannot_be_read_nothing_is_missing_and_the_load_goes_on_
     installation.serve("2025-05-13T10:35:00Z", waits_on).await;
     assert_eq!(installation.count("alerts").await, 0);
     std::fs::rename(&away, &inbox).expect("bring it back");
-    installation.serve("2025-05-13T10:40:00Z", installation.until_run("failed")).await;
+    installation.serve("2025-05-13T10:40:00Z", installation.until_run("2025-05-13", "failed")).await;
     assert_eq!(installation.told(), ["raised file_missing agency_a"]);
 }
 
@@ -136,7 +138,7 @@ async fn the_load_of_a_customer_who_is_gone_fails_and_the_others_are_not_touched
     installation.deliver("BCD", 1);
     installation.serve(EVE, installation.until_waiting()).await;
     installation.world.edit("customers.toml", |text| text.replace("name = \"agency_a\"", "name = \"agency_x\""));
-    installation.serve("2025-05-13T10:35:00Z", installation.until_run("failed")).await;
+    installation.serve("2025-05-13T10:35:00Z", installation.until_run("2025-05-13", "failed")).await;
     assert_eq!(
         installation.count("task_runs where item = 'agency_a' and state = 'failed' and fault = 'config'").await,
         1
