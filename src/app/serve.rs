@@ -52,8 +52,8 @@ impl App {
                 beside.cancel();
                 followed
             },
-            self.look_for_files(&beside),
-            self.send_notices(&channels, &beside),
+            Box::pin(self.look_for_files(&beside)),
+            Box::pin(self.send_notices(&channels, &beside)),
         );
         info!("stopping: no new runs are started");
         heartbeat.stop().await;

@@ -27,8 +27,8 @@ pub fn wake_key(dataset: &str, customer: &str, run_date: NaiveDate) -> String {
 /// enters it; then what failed for want of a file that has come since is repeated. Gives the reasons why some files
 /// could not be looked for, or not be loaded yet.
 ///
-/// Whoever locks several rows locks them in this order: a task of its own that is under way, deliveries, runs, other
-/// tasks, alerts by their keys, the turn to offer tasks.
+/// Whoever locks several rows locks them in this order: a task of its own that is under way, deliveries, runs, tasks that
+/// wait or have ended, alerts by their keys, the turn to offer, tasks that are offered or cancelled.
 ///
 /// # Errors
 /// What the server says; what was not done then is found by the next look.
@@ -47,11 +47,11 @@ pub async fn look_and_act(
     for change in &changes {
         change.make(&mut transaction).await?;
     }
-    if woken > 0 {
-        advance::offer(&mut transaction, now, engine.limit).await?;
-    }
     transaction.commit().await.context("act on deliveries")?;
     events.iter().for_each(log);
+    if woken > 0 {
+        offer(engine, now).await?;
+    }
     for late in list_late(&engine.pool, now).await? {
         if let Err(error) = late.load(engine, now).await {
             let Late { dataset, customer, run_date, .. } = &late;
@@ -60,6 +60,13 @@ pub async fn look_and_act(
         }
     }
     Ok(seen.problems)
+}
+
+/// In a transaction of its own: nothing else may be held while the turn to offer is waited for.
+async fn offer(engine: &Engine, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let mut transaction = engine.pool.begin().await.context("offer what waits no more")?;
+    advance::offer(&mut transaction, now, engine.limit).await?;
+    transaction.commit().await.context("offer what waits no more")
 }
 
 /// Wakes the tasks whose delivery is not awaited any more. Asked of all that wait, not only of those that an event is
@@ -161,10 +168,10 @@ impl Late {
 fn log(event: &Event) {
     match event {
         Event::Arrived(d) => {
-            info!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} has arrived", d.dataset, d.customer, d.run_date)
+            info!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} has arrived", d.dataset, d.customer, d.run_date);
         }
         Event::Late(d) => {
-            warn!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} came late", d.dataset, d.customer, d.run_date)
+            warn!(dataset = %d.dataset, customer = %d.customer, "{} of {} for {} came late", d.dataset, d.customer, d.run_date);
         }
         Event::Missing(d) => {
             let note = d.note.as_deref().unwrap_or_default();

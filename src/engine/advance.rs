@@ -112,7 +112,7 @@ fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
             Some(Node { task: *index.get(row.task.as_str())?, item, mark })
         })
         .collect();
-    Board::new(plan.clone(), nodes)
+    Board::new(plan, nodes)
 }
 
 async fn apply(
@@ -202,6 +202,16 @@ async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &
     Ok(())
 }
 
+/// Waits for the turn to offer tasks, which lasts to the end of the transaction. One at a time, so that two who count
+/// what is under way don't both fill the same gap; who cancels tasks takes it too, as he locks the same rows.
+pub(super) async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar offer', 0))")
+        .execute(connection)
+        .await
+        .context("wait for the turn to offer tasks")?;
+    Ok(())
+}
+
 #[derive(sqlx::FromRow)]
 struct Offered {
     run_id: Uuid,
@@ -217,11 +227,7 @@ struct Offered {
 /// # Errors
 /// What the server says.
 pub async fn offer(connection: &mut PgConnection, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<usize> {
-    // One at a time, so that two who count what is under way don't both fill the same gap.
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('bursar offer', 0))")
-        .execute(&mut *connection)
-        .await
-        .context("wait for the turn to offer tasks")?;
+    take_turn(connection).await?;
     let mut offered: Vec<Offered> = sqlx::query_as(include_str!("advance_offer.sql"))
         .bind(now)
         .bind(limit.map(i64::from))

@@ -58,7 +58,7 @@ impl Installation {
 
     /// The program, not serving, at an instant.
     async fn app(&self, now: &str) -> App {
-        App::build(self.settings(), Clock::starting_at(at(now))).await.expect("build the program")
+        Box::pin(App::build(self.settings(), Clock::starting_at(at(now)))).await.expect("build the program")
     }
 
     /// A daemon that is up from an instant on, for as long as something is waited for.
@@ -70,7 +70,7 @@ impl Installation {
             follow.await;
             stop.cancel();
         };
-        let (served, ()) = tokio::join!(app.serve(orders, |_| ()), follow);
+        let (served, ()) = tokio::join!(Box::pin(app.serve(orders, |_| ())), follow);
         served.expect("serve");
         app.close().await.expect("close");
     }

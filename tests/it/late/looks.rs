@@ -100,6 +100,46 @@ async fn a_late_file_is_loaded_as_soon_as_an_operators_run_lets_its_run_go_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_file_is_not_loaded_while_a_report_is_written_that_would_not_know_of_it() {
+    let installation = Installation::new("").await;
+    installation.world.edit("jobs/customer-ratings.toml", |text| text + "after_any_outcome = true\n");
+    installation.deliver("BCD", 1);
+    installation.serve(EVE, installation.until_waiting()).await;
+    installation.serve(OVERDUE, installation.until_run("2025-05-13", "failed")).await;
+    installation.deliver("A", 7);
+    let mut connection = installation.world.connect().await;
+    let report = "update bursar.task_runs set state = $1 where task = 'report'";
+    sqlx::query(report).bind("running").execute(&mut connection).await.expect("as if it were being written");
+    let problems = installation.look("2025-05-13T11:00:00Z").await;
+    assert!(problems[0].contains("report of run ") && problems[0].contains("is downstream of that"), "{problems:?}");
+    sqlx::query(report).bind("succeeded").execute(&mut connection).await.expect("and now it is");
+    installation.serve("2025-05-13T11:00:05Z", installation.until_run("2025-05-13", "succeeded")).await;
+    assert_eq!(installation.world.report("20250513").expect("a report").lines().count(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_load_all_that_came_late_and_never_wait_in_a_circle() {
+    let installation = Installation::new("").await;
+    let customers: Vec<String> = ('A'..='L')
+        .map(|code| format!("[[customer]]\nname = \"agency_{}\"\ncode = \"{code}\"\n", code.to_ascii_lowercase()))
+        .collect();
+    installation.world.edit("customers.toml", |_| customers.join("\n"));
+    let both = async |from: &str, state: &str| {
+        let ended = || installation.serve(from, installation.until_run("2025-05-13", state));
+        tokio::join!(Box::pin(ended()), Box::pin(ended()));
+    };
+    both(OVERDUE, "failed").await;
+    assert_eq!(installation.count("alerts where raised_count = 1").await, 12);
+    installation.deliver("ABCDEFGHIJKL", 1);
+    both("2025-05-13T11:00:00Z", "succeeded").await;
+    assert_eq!(installation.count("loads").await, 12, "each once");
+    assert_eq!(installation.world.report("20250513").expect("a report").lines().count(), 13);
+    assert_eq!(installation.count("alerts where state = 'open'").await, 0);
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(installation.world.scalar::<i64>(deadlocks).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_file_that_cannot_be_loaded_is_tried_once_and_told() {
     let installation = Installation::new("").await;
     installation.deliver("BCD", 1);
