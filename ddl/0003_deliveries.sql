@@ -1,10 +1,13 @@
 -- What is to be delivered, until when, and what became of it.
 
 alter table bursar.loads add column file_modified_at timestamptz;
+alter table bursar.schedules add column looked_at timestamptz;
 
 create index loads_by_file on bursar.loads (dataset, customer, file_name, file_modified_at);
 
 comment on column bursar.loads.file_modified_at is 'When the file''s bytes were last changed, by its own account (mtime, in whole microseconds).';
+
+comment on column bursar.schedules.looked_at is 'When somebody last looked for the job''s files, to the minute: what was due by then and is not in bursar.deliveries was not expected.';
 
 create table bursar.deliveries (
     dataset          text not null,

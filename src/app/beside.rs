@@ -17,6 +17,8 @@ use tracing::{debug, warn};
 const LOOK: Duration = Duration::from_secs(5);
 /// How long to wait between two looks for notices.
 const SEND: Duration = Duration::from_secs(2);
+/// How long a notice that is just being sent may keep a daemon from stopping: a database may hang.
+const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// Tells of a trouble when it begins, and not again while it lasts.
 #[derive(Debug, Default)]
@@ -69,7 +71,11 @@ impl App {
     pub(super) async fn send_notices(&self, channels: &Channels, stop: &CancellationToken) {
         let mut troubles = Troubles::default();
         while !stop.is_cancelled() {
-            let sent = send_due(&self.database.pool, channels, self.clock.now(), stop).await;
+            // Told to stop it lets go of what it has claimed, which takes a moment.
+            let sent = tokio::select! {
+                sent = send_due(&self.database.pool, channels, self.clock.now(), stop) => sent,
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_CALL).await } => return,
+            };
             troubles.tell("could not look for notices", &sent.err().into_iter().collect::<Vec<_>>());
             let _ = stop.run_until_cancelled(tokio::time::sleep(SEND)).await;
         }

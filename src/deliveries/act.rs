@@ -1,7 +1,7 @@
 //! Acts on what became of deliveries: wakes what waits for a file, has a late one loaded, raises alerts.
 
 use super::store::{self, Delivery, State};
-use super::watch::{Event, Lookout};
+use super::watch::{self, Event, Lookout};
 use crate::catalog::Catalog;
 use crate::engine::execute::Engine;
 use crate::engine::task::Label;
@@ -10,7 +10,7 @@ use crate::notify::alert::{self, Alert, Kind};
 use crate::notify::wording::{self, File};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -23,38 +23,50 @@ pub fn wake_key(dataset: &str, customer: &str, run_date: NaiveDate) -> String {
     format!("{WAITING}{dataset}/{customer}/{run_date}")
 }
 
-/// Looks once and does what follows from it, in one transaction; gives the reasons why some files could not be looked
-/// for.
+/// Looks once and does what follows from it: what is over is told and whatever waited is woken in the transaction that
+/// enters it; then what failed for want of a file that has come since is repeated. Gives the reasons why some files
+/// could not be looked for, or not be loaded yet.
+///
+/// Whoever locks several rows locks them in this order: a task of its own that is under way, deliveries, runs, tasks that
+/// wait or have ended, alerts by their keys, the turn to offer, tasks that are offered or cancelled.
 ///
 /// # Errors
-/// What the server says; nothing was changed then, and the next look finds the same.
+/// What the server says; what was not done then is found by the next look.
 pub async fn look_and_act(
     engine: &Engine,
     catalog: &Catalog,
     lookout: &mut Lookout,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
-    let seen = lookout.look(&engine.pool, now).await?;
+    let mut seen = lookout.look(&engine.pool, now).await?;
     let mut transaction = engine.pool.begin().await.context("act on deliveries")?;
     let events = seen.enter(&mut transaction, now).await?;
     let woken = wake_decided(&mut transaction, now).await?;
-    let mut alerts = Vec::new();
-    for event in &events {
-        log(event);
-        if let Event::Late(delivery) = event {
-            load_late(&mut transaction, engine, delivery, now).await?;
-        }
-        alerts.extend(alert_of(catalog, event));
-    }
-    if woken > 0 {
-        advance::offer(&mut transaction, now, engine.limit).await?;
-    }
-    alerts.sort_by_key(Alert::key);
-    for alert in &alerts {
-        alert::raise(&mut transaction, alert).await?;
+    let mut changes: Vec<Change> = events.iter().flat_map(|event| changes(catalog, event)).collect();
+    changes.sort_by_key(Change::key);
+    for change in &changes {
+        change.make(&mut transaction).await?;
     }
     transaction.commit().await.context("act on deliveries")?;
+    events.iter().for_each(log);
+    if woken > 0 {
+        offer(engine, now).await?;
+    }
+    for late in list_late(&engine.pool, now).await? {
+        if let Err(error) = late.load(engine, now).await {
+            let Late { dataset, customer, run_date, .. } = &late;
+            let what = format!("the late file of {dataset} of {customer} for {run_date} is not loaded yet");
+            seen.problems.push(error.context(what));
+        }
+    }
     Ok(seen.problems)
+}
+
+/// In a transaction of its own: nothing else may be held while the turn to offer is waited for.
+async fn offer(engine: &Engine, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let mut transaction = engine.pool.begin().await.context("offer what waits no more")?;
+    advance::offer(&mut transaction, now, engine.limit).await?;
+    transaction.commit().await.context("offer what waits no more")
 }
 
 /// Wakes the tasks whose delivery is not awaited any more. Asked of all that wait, not only of those that an event is
@@ -67,8 +79,9 @@ async fn wake_decided(connection: &mut PgConnection, now: DateTime<Utc>) -> anyh
     let decided: Vec<String> = sqlx::query_scalar(
         "select k.key
            from unnest($1::text[]) as k (key)
+          cross join lateral string_to_array(substr(k.key, length($2) + 1), '/') as p
            join bursar.deliveries as d
-             on k.key = $2 || d.dataset || '/' || d.customer || '/' || d.run_date::text
+             on d.dataset = p[1] and d.customer = p[2] and d.run_date = p[3]::date
           where d.state <> 'expected'",
     )
     .bind(keys)
@@ -79,43 +92,76 @@ async fn wake_decided(connection: &mut PgConnection, now: DateTime<Utc>) -> anyh
     tasks::wake(connection, &decided, now).await
 }
 
-/// A file that came after its task had failed: the task and what is downstream of it run again.
-async fn load_late(
-    connection: &mut PgConnection,
-    engine: &Engine,
-    delivery: &Delivery,
-    now: DateTime<Utc>,
-) -> anyhow::Result<()> {
-    let failed: Option<(Uuid, String)> = sqlx::query_as(
-        "select r.id, t.task
-           from bursar.runs as r
-           join bursar.task_runs as t on t.run_id = r.id
-          cross join lateral jsonb_array_elements(r.plan) as p
-          where r.job = $1 and r.run_date = $2 and t.item = $3 and t.state in ('failed', 'skipped', 'cancelled')
-            and p ->> 'name' = t.task and p ->> 'kind' = 'load' and p ->> 'subject' = $4
-          order by r.opened_at desc
-          limit 1",
+/// A scheduled load that failed for want of its file, which has come since and was not loaded.
+#[derive(sqlx::FromRow)]
+struct Late {
+    dataset: String,
+    customer: String,
+    run_date: NaiveDate,
+    run: Uuid,
+    task: String,
+}
+
+/// Asked of all that came late, not only of those that an event is about: the run may not have been free just then.
+async fn list_late(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Vec<Late>> {
+    sqlx::query_as(
+        "select distinct on (d.dataset, d.customer, d.run_date)
+                d.dataset,
+                d.customer,
+                d.run_date,
+                r.id as run,
+                t.task
+           from bursar.deliveries as d
+           join bursar.runs as r on r.job = d.job and r.run_date = d.run_date
+           join bursar.task_runs as t on t.run_id = r.id and t.item = d.customer
+          where d.state not in ('expected', 'not_expected') and greatest(d.window_end, d.changes_until) > $1
+            and d.state = 'late' and d.load_id is null
+            and r.trigger = 'schedule' and r.state in ('running', 'failed')
+            and t.state = 'failed' and t.outcome ->> 'state' = 'missing' and t.outcome ->> 'dataset' = d.dataset
+          order by d.dataset, d.customer, d.run_date, r.opened_at desc",
     )
-    .bind(&delivery.job)
-    .bind(delivery.run_date)
-    .bind(&delivery.customer)
-    .bind(&delivery.dataset)
-    .fetch_optional(&mut *connection)
+    .bind(now)
+    .fetch_all(pool)
     .await
-    .context("look for the load that missed its file")?;
-    let Some((run, task)) = failed else { return Ok(()) };
-    let label = Label { task, item: Some(delivery.customer.clone()) };
-    match again::repeat(connection, run, Some(&label), now, engine.limit).await {
-        Ok(labels) => {
-            let names: Vec<String> = labels.iter().map(ToString::to_string).collect();
-            info!(run.id = %run, "{} came late: {} of run {run} run again", delivery.file_path.as_deref().unwrap_or(""), names.join(", "));
-            Ok(())
+    .context("look for loads that missed their files")
+}
+
+impl Late {
+    /// Has the load and what is downstream of it run again, unless another daemon does. A load that fails after that
+    /// has not failed for want of its file, and is not repeated again.
+    async fn load(&self, engine: &Engine, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let mut transaction = engine.pool.begin().await.context("repeat the load")?;
+        if !self.is_still_to_do(&mut transaction).await? {
+            return Ok(());
         }
-        Err(error) if error.is::<sqlx::Error>() => Err(error),
-        Err(error) => {
-            warn!(run.id = %run, "the late file of {} can't be loaded by run {run}: {error:#}", delivery.customer);
-            Ok(())
-        }
+        let label = Label { task: self.task.clone(), item: Some(self.customer.clone()) };
+        let labels = again::repeat(&mut transaction, self.run, Some(&label), now, engine.limit).await?;
+        transaction.commit().await.context("repeat the load")?;
+        let names: Vec<String> = labels.iter().map(ToString::to_string).collect();
+        let (run, names) = (self.run, names.join(", "));
+        info!(run.id = %run, "{} of {} came late: {names} of run {run} run again", self.dataset, self.customer);
+        Ok(())
+    }
+
+    /// The run first: whoever changes a task that has ended holds its run.
+    async fn is_still_to_do(&self, connection: &mut PgConnection) -> anyhow::Result<bool> {
+        sqlx::query("select from bursar.runs where id = $1 for no key update")
+            .bind(self.run)
+            .execute(&mut *connection)
+            .await
+            .context("lock the run")?;
+        sqlx::query_scalar(
+            "select exists (
+                    select from bursar.task_runs
+                     where run_id = $1 and task = $2 and item = $3 and state = 'failed'
+                       and outcome ->> 'state' = 'missing')",
+        )
+        .bind(self.run)
+        .bind(&self.task)
+        .bind(&self.customer)
+        .fetch_one(connection)
+        .await
+        .context("look whether the load is still to be repeated")
     }
 }
 
@@ -138,23 +184,50 @@ fn log(event: &Event) {
     }
 }
 
-fn alert_of(catalog: &Catalog, event: &Event) -> Option<Alert> {
+/// What becomes of an alert.
+enum Change {
+    Raise(Alert),
+    /// By its key, and why.
+    Resolve(String, String),
+}
+
+impl Change {
+    fn key(&self) -> String {
+        match self {
+            Self::Raise(alert) => alert.key(),
+            Self::Resolve(key, _) => key.clone(),
+        }
+    }
+
+    async fn make(&self, connection: &mut PgConnection) -> anyhow::Result<bool> {
+        match self {
+            Self::Raise(alert) => alert::raise(connection, alert).await,
+            Self::Resolve(key, why) => alert::resolve(connection, key, why).await,
+        }
+    }
+}
+
+fn changes(catalog: &Catalog, event: &Event) -> Vec<Change> {
     let (Event::Arrived(d) | Event::Missing(d) | Event::Late(d) | Event::Changed(d)) = event;
     let zone = catalog.jobs.get(&d.job).map_or(chrono_tz::UTC, |job| job.timezone);
     let file = file_of(d);
     let path = d.file_path.as_deref().unwrap_or("its file");
     match event {
-        Event::Arrived(_) => None,
+        Event::Arrived(_) => Vec::new(),
         Event::Missing(_) => {
             let note = d.note.as_deref().unwrap_or("it is not there");
             let (deadline, until) = (d.deadline.with_timezone(&zone), d.window_end.with_timezone(&zone));
-            Some(wording::file_missing(&file, note, deadline, until))
+            vec![Change::Raise(wording::file_missing(&file, note, deadline, until))]
         }
         Event::Late(_) => {
             let at = d.arrived_at.unwrap_or(d.updated_at).with_timezone(&zone);
-            Some(wording::file_late(&file, path, d.deadline.with_timezone(&zone), at))
+            let came = format!("it came at {}, as {path}", at.format("%F %H:%M %Z"));
+            vec![
+                Change::Raise(wording::file_late(&file, path, d.deadline.with_timezone(&zone), at)),
+                Change::Resolve(file.subject().key(Kind::FileMissing), came),
+            ]
         }
-        Event::Changed(_) => Some(wording::file_changed(&file, path, d.load_id.unwrap_or_default())),
+        Event::Changed(_) => vec![Change::Raise(wording::file_changed(&file, path, d.load_id.unwrap_or_default()))],
     }
 }
 
@@ -183,8 +256,9 @@ pub async fn loaded(
         Kind::LoadHeld => held.is_some(),
         _ => false,
     };
-    let keys: Vec<String> = over.iter().filter(|k| !stays(k)).map(|k| file.subject().key(*k)).collect();
-    alert::resolve_all(connection, &keys, &format!("load {} took in the file", load.load_id)).await?;
+    let over: Vec<Kind> = over.into_iter().filter(|kind| !stays(kind)).collect();
+    let resolution = format!("load {} took in the file", load.load_id);
+    alert::resolve_of_file(connection, (load.dataset, load.customer, load.run_date), &over, &resolution).await?;
     if is_duplicate {
         let earlier = store::same_bytes_date(connection, load).await?.unwrap_or(load.run_date);
         let path = load.path.to_string_lossy();
@@ -215,12 +289,18 @@ pub enum Standing {
 /// # Errors
 /// What the server says.
 pub async fn standing(
-    connection: &mut PgConnection,
-    dataset: &str,
-    customer: &str,
-    run_date: NaiveDate,
+    pool: &PgPool,
+    catalog: &Catalog,
+    file: &File<'_>,
+    now: DateTime<Utc>,
 ) -> anyhow::Result<Standing> {
-    let Some(delivery) = store::find(connection, dataset, customer, run_date).await? else { return Ok(Standing::Load) };
+    let File { job, dataset, customer, run_date } = *file;
+    let mut delivery = store::find(pool, dataset, customer, run_date).await?;
+    if delivery.is_none() {
+        watch::make_rows_of(pool, catalog, job, run_date, now).await?;
+        delivery = store::find(pool, dataset, customer, run_date).await?;
+    }
+    let Some(delivery) = delivery else { return Ok(Standing::Load) };
     let note = delivery.note.unwrap_or_default();
     Ok(match delivery.state {
         State::Expected => Standing::Wait(delivery.deadline),

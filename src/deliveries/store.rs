@@ -154,6 +154,31 @@ fn column<'a, T, V>(rows: &'a [T], value: impl Fn(&'a T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
+/// Notes that somebody looks for the files of these jobs. Another daemon that does so at this moment does it for both.
+///
+/// # Errors
+/// What the server says.
+pub async fn note_look(pool: &PgPool, jobs: &[&str], now: DateTime<Utc>) -> anyhow::Result<()> {
+    sqlx::query(
+        "with picked as (
+             select job
+               from bursar.schedules
+              where job = any ($1) and (looked_at is null or looked_at < $2)
+              order by job
+                for update skip locked)
+         update bursar.schedules as s
+            set looked_at = $2
+           from picked as p
+          where s.job = p.job",
+    )
+    .bind(jobs)
+    .bind(now)
+    .execute(pool)
+    .await
+    .context("note that somebody looks for files")?;
+    Ok(())
+}
+
 /// The deliveries that a look at `now` can change.
 ///
 /// # Errors
@@ -323,7 +348,7 @@ pub async fn same_bytes_date(connection: &mut PgConnection, load: &Load<'_>) -> 
 /// # Errors
 /// What the server says.
 pub async fn find(
-    connection: &mut PgConnection,
+    pool: &PgPool,
     dataset: &str,
     customer: &str,
     run_date: NaiveDate,
@@ -332,7 +357,7 @@ pub async fn find(
         .bind(dataset)
         .bind(customer)
         .bind(run_date)
-        .fetch_optional(connection)
+        .fetch_optional(pool)
         .await
         .context("look how the delivery stands")
 }

@@ -17,12 +17,16 @@ use std::sync::Arc;
 /// How far back a deadline is still found that passed while no daemon was up.
 const LOOK_BACK: TimeDelta = TimeDelta::days(7);
 
+/// How often it is noted that somebody looks.
+const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
+
 /// Looks for files, and remembers for which days it has made what is expected.
 #[derive(Debug)]
 pub struct Lookout {
     catalog: Arc<Catalog>,
     inbox: PathBuf,
     made: BTreeSet<(String, NaiveDate)>,
+    noted_at: Option<DateTime<Utc>>,
 }
 
 /// What came of a look.
@@ -51,16 +55,18 @@ impl Lookout {
     /// Looks for what the catalog declares, below the inbox.
     #[must_use]
     pub const fn new(catalog: Arc<Catalog>, inbox: PathBuf) -> Self {
-        Self { catalog, inbox, made: BTreeSet::new() }
+        Self { catalog, inbox, made: BTreeSet::new(), noted_at: None }
     }
 
     /// Makes the rows of what is expected today, and of what was expected in the last seven days of the job's
-    /// being watched; then looks for the files. Changes no state: see [`Seen::enter`].
+    /// being watched, but not of what was due when others looked who did not know of it (a customer is new, say);
+    /// then looks for the files. Changes no state: see [`Seen::enter`].
     ///
     /// # Errors
     /// What the server says. A folder that can't be read is no error but one of the [`Seen::problems`].
     pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Seen> {
         self.make_rows(pool, now).await?;
+        self.note(pool, now).await?;
         let watched = store::watched(pool, now).await?;
         if watched.is_empty() {
             return Ok(Seen::default());
@@ -81,17 +87,18 @@ impl Lookout {
         if asked.is_empty() {
             return Ok(());
         }
-        let since = watched_since(pool).await?;
+        let since = watches(pool).await?;
         let (mut expected, mut made) = (Vec::<Expectation>::new(), BTreeSet::new());
         for (job, schedule) in asked {
             let known = since.get(&job.name);
             let words = format!("{} {}", schedule.expression(), schedule.zone());
             // Nothing counts before the job is watched with this schedule: the next look will know.
-            let Some((_, since)) = known.filter(|(schedule, _)| *schedule == words) else { continue };
+            let Some(watch) = known.filter(|watch| watch.schedule == words) else { continue };
             let today = today(job, now);
-            let days = due_days(schedule, (*since).max(now - LOOK_BACK)).take_while(|day| *day <= today);
+            let days = due_days(schedule, watch.watched_since.max(now - LOOK_BACK)).take_while(|day| *day <= today);
             let new = days.filter(|day| !self.made.contains(&(job.name.clone(), *day)));
-            expected.extend(new.flat_map(|day| expectations(&self.catalog, job, day)));
+            let new = new.flat_map(|day| expectations(&self.catalog, job, day));
+            expected.extend(new.filter(|e| watch.looked_at.is_none_or(|looked_at| e.deadline > looked_at)));
             made.insert((job.name.clone(), today));
         }
         if !expected.is_empty() {
@@ -100,6 +107,39 @@ impl Lookout {
         self.made.retain(|(_, day)| *day >= (now - LOOK_BACK).date_naive());
         self.made.extend(made);
         Ok(())
+    }
+
+    /// Notes that somebody looks for the files of the jobs whose rows are made.
+    async fn note(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+        if self.noted_at.is_some_and(|noted_at| now - noted_at < NOTE_EVERY) {
+            return Ok(());
+        }
+        let jobs: BTreeSet<&str> = self.made.iter().map(|(job, _)| job.as_str()).collect();
+        store::note_look(pool, &jobs.into_iter().collect::<Vec<_>>(), now).await?;
+        self.noted_at = Some(now);
+        Ok(())
+    }
+}
+
+/// Makes the rows of a run date of a job that nobody has made yet: a scheduled run may begin before the first look of
+/// its day.
+///
+/// # Errors
+/// What the server says.
+pub async fn make_rows_of(
+    pool: &PgPool,
+    catalog: &Catalog,
+    job: &str,
+    run_date: NaiveDate,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let Some(job) = catalog.jobs.get(job) else { return Ok(()) };
+    let Some(due_day) = run_date.checked_sub_signed(TimeDelta::days(job.run_date_offset_days.into())) else {
+        return Ok(());
+    };
+    match expectations(catalog, job, due_day) {
+        expected if expected.is_empty() => Ok(()),
+        expected => store::expect(pool, &expected, now).await,
     }
 }
 
@@ -132,14 +172,21 @@ fn today(job: &Job, now: DateTime<Utc>) -> NaiveDate {
     now.with_timezone(&job.timezone).date_naive()
 }
 
-/// Since when each job is watched, and with which schedule and zone.
-async fn watched_since(pool: &PgPool) -> anyhow::Result<BTreeMap<String, (String, DateTime<Utc>)>> {
-    let rows: Vec<(String, String, DateTime<Utc>)> =
-        sqlx::query_as("select job, schedule, watched_since from bursar.schedules")
-            .fetch_all(pool)
-            .await
-            .context("look since when jobs are watched")?;
-    Ok(rows.into_iter().map(|(job, schedule, since)| (job, (schedule, since))).collect())
+/// Since when a job is watched, with which schedule and zone, and when somebody last looked for its files.
+#[derive(sqlx::FromRow)]
+struct Watch {
+    job: String,
+    schedule: String,
+    watched_since: DateTime<Utc>,
+    looked_at: Option<DateTime<Utc>>,
+}
+
+async fn watches(pool: &PgPool) -> anyhow::Result<BTreeMap<String, Watch>> {
+    let rows: Vec<Watch> = sqlx::query_as("select job, schedule, watched_since, looked_at from bursar.schedules")
+        .fetch_all(pool)
+        .await
+        .context("look since when jobs are watched")?;
+    Ok(rows.into_iter().map(|watch| (watch.job.clone(), watch)).collect())
 }
 
 type Sights = Vec<(Delivery, Sight)>;

@@ -187,7 +187,7 @@ async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[
 }
 
 /// Raises an alert for a scheduled run that failed, unless each of its failures has an alert of its own; whatever run
-/// succeeds resolves it.
+/// succeeds in all it is for resolves it. One that loads a single customer, and whose report waits for others, does not.
 async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &[TaskRow]) -> anyhow::Result<()> {
     let (job, run_date, trigger): (String, NaiveDate, String) =
         sqlx::query_as("select job, run_date, trigger from bursar.runs where id = $1")
@@ -202,12 +202,26 @@ async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &
             let why = first.error.as_deref().unwrap_or_default();
             alert::raise(connection, &wording::run_failed(&job, run_date, run, fault, why)).await?;
         }
-        (RunState::Succeeded, _) => {
+        (RunState::Succeeded, _) if rows.iter().all(|r| r.state != TaskState::Skipped.as_str()) => {
             let key = Subject::run(&job, run_date).key(Kind::RunFailed);
             alert::resolve(connection, &key, &format!("run {run} succeeded")).await?;
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// Waits for the turn to offer tasks, which lasts to the end of the transaction. One at a time, so that two who count
+/// what is under way don't both fill the same gap; who cancels tasks takes it too, as he locks the same rows.
+pub(super) async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::query(
+        "select set_config('idle_in_transaction_session_timeout', $1, true),
+                pg_advisory_xact_lock(hashtextextended('bursar offer', 0))",
+    )
+    .bind(PAUSED)
+    .execute(connection)
+    .await
+    .context("wait for the turn to offer tasks")?;
     Ok(())
 }
 
@@ -226,15 +240,7 @@ struct Offered {
 /// # Errors
 /// What the server says.
 pub async fn offer(connection: &mut PgConnection, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<usize> {
-    // One at a time, so that two who count what is under way don't both fill the same gap.
-    sqlx::query(
-        "select set_config('idle_in_transaction_session_timeout', $1, true),
-                pg_advisory_xact_lock(hashtextextended('bursar offer', 0))",
-    )
-    .bind(PAUSED)
-    .execute(&mut *connection)
-    .await
-    .context("wait for the turn to offer tasks")?;
+    take_turn(connection).await?;
     let mut offered: Vec<Offered> = sqlx::query_as(include_str!("advance_offer.sql"))
         .bind(now)
         .bind(limit.map(i64::from))

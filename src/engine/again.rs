@@ -1,6 +1,6 @@
 //! What an operator does to a run: retries what failed in it, or cancels it.
 
-use super::advance::{advance, board_of};
+use super::advance::{advance, board_of, take_turn};
 use super::job::Task;
 use super::task::Label;
 use crate::db::fence::Fence;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// A data fault when there is no such run or nothing in it to repeat; a transient one when a newer run of the same
-/// job and run date is open.
+/// job and run date is open, or something downstream is under way, which would not see what is repeated.
 pub async fn retry(
     pool: &PgPool,
     id: Uuid,
@@ -53,6 +53,11 @@ pub async fn repeat(
     if again.is_empty() {
         let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
         return Err(fault::data(format!("run {id} is {state} and {what}: there is nothing to repeat")));
+    }
+    if let Some(label) = board.in_the_way(only) {
+        return Err(fault::transient(format!(
+            "{label} of run {id} is downstream of that and under way; wait for its end"
+        )));
     }
     reopen(connection, id).await?;
     let labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
@@ -120,6 +125,7 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<Option
     if cancelled.rows_affected() == 0 {
         return Ok(None);
     }
+    take_turn(&mut transaction).await?;
     let under_way: Vec<(String, String, i32, bool)> = sqlx::query_as(include_str!("again_cancel_tasks.sql"))
         .bind(id)
         .bind(why)

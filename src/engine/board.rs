@@ -98,12 +98,33 @@ impl Board {
     /// all that are downstream of them.
     #[must_use]
     pub fn to_repeat(&self, only: Option<&Label>) -> Vec<usize> {
+        let asked = self.asked(only);
+        let downstream = self.downstream_of(&asked);
+        let ended = |node: &Node| matches!(node.mark, Mark::Ended(_));
+        let is_meant = |index: usize, node: &Node| asked.contains(&index) || downstream[node.task] && ended(node);
+        self.nodes.iter().enumerate().filter(|(i, n)| is_meant(*i, n)).map(|(i, _)| i).collect()
+    }
+
+    /// A node downstream of those that are to be repeated which was released and has not ended: it may have begun, and
+    /// would not see what they come to.
+    #[must_use]
+    pub fn in_the_way(&self, only: Option<&Label>) -> Option<Label> {
+        let downstream = self.downstream_of(&self.asked(only));
+        let index = self.nodes.iter().position(|n| downstream[n.task] && n.mark == Mark::Open)?;
+        Some(self.label(index))
+    }
+
+    /// The nodes that failed or were cancelled, or the one that is asked for, where it has ended.
+    fn asked(&self, only: Option<&Label>) -> Vec<usize> {
         let is_asked = |index: usize, node: &Node| match only {
             Some(label) => self.label(index) == *label && matches!(node.mark, Mark::Ended(_)),
             None => matches!(node.mark, Mark::Ended(TaskState::Failed | TaskState::Cancelled)),
         };
-        let asked: Vec<usize> =
-            self.nodes.iter().enumerate().filter(|(i, n)| is_asked(*i, n)).map(|(i, _)| i).collect();
+        self.nodes.iter().enumerate().filter(|(i, n)| is_asked(*i, n)).map(|(i, _)| i).collect()
+    }
+
+    /// Of each task, whether it is downstream of one of these nodes.
+    fn downstream_of(&self, asked: &[usize]) -> Vec<bool> {
         let mut downstream = vec![false; self.plan.len()];
         loop {
             let is_next = |task: usize| {
@@ -113,12 +134,9 @@ impl Board {
             };
             match (0..self.plan.len()).find(|task| is_next(*task)) {
                 Some(task) => downstream[task] = true,
-                None => break,
+                None => return downstream,
             }
         }
-        let ended = |node: &Node| matches!(node.mark, Mark::Ended(_));
-        let is_meant = |index: usize, node: &Node| asked.contains(&index) || downstream[node.task] && ended(node);
-        self.nodes.iter().enumerate().filter(|(i, n)| is_meant(*i, n)).map(|(i, _)| i).collect()
     }
 
     fn verdict(&self, task: usize) -> Verdict {

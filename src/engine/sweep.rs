@@ -98,12 +98,20 @@ impl Sweep {
     }
 }
 
-/// Deferred tasks whose time to look again has come.
+/// Deferred tasks whose time to look again has come. Several may be woken at once, by several: nobody waits for
+/// another, so nobody waits in a circle.
 async fn wake_due(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
     sqlx::query(
-        "update bursar.task_runs
+        "with picked as (
+              select run_id, task, item
+                from bursar.task_runs
+               where state = 'deferred' and ready_at <= $1
+               order by run_id, task, item
+                 for update skip locked)
+         update bursar.task_runs as t
             set state = 'ready', offered_at = null
-          where state = 'deferred' and ready_at <= $1",
+           from picked as p
+          where t.run_id = p.run_id and t.task = p.task and t.item = p.item",
     )
     .bind(now)
     .execute(pool)

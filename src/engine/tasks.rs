@@ -241,15 +241,23 @@ pub async fn list_deferred(connection: &mut PgConnection, prefix: &str) -> anyho
     .context("list what is waited for")
 }
 
-/// Wakes what waits for one of `keys`: it is ready from `now` on. Returns how many there were.
+/// Wakes what waits for one of `keys`: it is ready from `now` on. Returns how many there were. What somebody else is
+/// waking or cancelling at this moment is left to him.
 ///
 /// # Errors
 /// What the server says.
 pub async fn wake(connection: &mut PgConnection, keys: &[String], now: DateTime<Utc>) -> anyhow::Result<u64> {
     let woken = sqlx::query(
-        "update bursar.task_runs
+        "with picked as (
+              select run_id, task, item
+                from bursar.task_runs
+               where wake_key = any ($1) and state = 'deferred'
+               order by run_id, task, item
+                 for update skip locked)
+         update bursar.task_runs as t
             set state = 'ready', ready_at = $2, offered_at = null
-          where wake_key = any ($1) and state = 'deferred'",
+           from picked as p
+          where t.run_id = p.run_id and t.task = p.task and t.item = p.item",
     )
     .bind(keys)
     .bind(now)

@@ -176,28 +176,41 @@ pub async fn resolve(connection: &mut PgConnection, key: &str, resolution: &str)
     Ok(resolved.rows_affected() > 0)
 }
 
-/// The same for several keys at once: how many were open.
+/// Resolves what is open of these kinds about a customer's file, whichever job it was raised for: how many were.
 ///
 /// # Errors
 /// What the database says.
-pub async fn resolve_all(connection: &mut PgConnection, keys: &[String], resolution: &str) -> anyhow::Result<u64> {
+pub async fn resolve_of_file(
+    connection: &mut PgConnection,
+    (dataset, customer, run_date): (&str, &str, NaiveDate),
+    kinds: &[Kind],
+    resolution: &str,
+) -> anyhow::Result<u64> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let resolved = sqlx::query(
         "with resolved as (
              update bursar.alerts
                 set state = 'resolved',
                     resolved_at = clock_timestamp(),
-                    resolution = $2
-              where key = any ($1) and state = 'open'
+                    resolution = $5
+              where state = 'open'
+                and kind = any ($4)
+                and dataset = $1
+                and customer = $2
+                and run_date = $3
              returning id
          )
          insert into bursar.notices (alert_id, event)
          select id, 'resolved' from resolved",
     )
-    .bind(keys)
+    .bind(dataset)
+    .bind(customer)
+    .bind(run_date)
+    .bind(kinds)
     .bind(storable(resolution))
     .execute(connection)
     .await
-    .context("resolve alerts")?;
+    .context("resolve the alerts of a file")?;
     Ok(resolved.rows_affected())
 }
 

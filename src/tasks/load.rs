@@ -18,8 +18,9 @@ use tracing::info;
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "load", subject: "dataset", needs_item: true };
 
-/// How long after a deadline a task looks again that nobody has woken.
-const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
+/// How long after a deadline a task looks again that nobody has woken: the inbox may not be readable, and then nothing
+/// is decided.
+const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) struct LoadTask(pub(super) Deps);
 
@@ -54,31 +55,32 @@ async fn outcome_without_file(
     context: &TaskContext,
     request: &Request,
 ) -> anyhow::Result<Option<Outcome>> {
-    let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
-    let mut connection = deps.pool.acquire().await.context("look how the delivery stands")?;
-    let standing = act::standing(&mut connection, dataset, customer, request.run_date).await?;
-    let what = format!("the file of {dataset} of {customer} for {}", request.run_date);
+    let (catalog, file) = (deps.catalog.get(), file_of(context, request));
+    let File { job, dataset, customer, run_date } = file;
+    let standing = act::standing(&deps.pool, &catalog, &file, request.now).await?;
+    let what = format!("the file of {dataset} of {customer} for {run_date}");
     Ok(match standing {
         Standing::Load => None,
         Standing::Wait(deadline) => {
-            // What the deadline means is decided by the next look, a few seconds later.
+            // What the deadline means is decided by a look, which wakes the task then.
             let until = deadline.max(request.now) + LOOK_AGAIN;
-            let key = act::wake_key(dataset, customer, request.run_date);
-            Some(Outcome::Deferred {
-                key,
-                until,
-                reason: format!("{what} is awaited until {}", deadline.format("%F %T UTC")),
-            })
+            let key = act::wake_key(dataset, customer, run_date);
+            let zone = catalog.jobs.get(job).map_or(chrono_tz::UTC, |job| job.timezone);
+            let deadline = deadline.with_timezone(&zone).format("%F %H:%M %Z");
+            Some(Outcome::Deferred { key, until, reason: format!("{what} is awaited until {deadline}") })
         }
         Standing::NotExpected(why) => {
             info!("{what} is not expected: {why}");
             Some(Outcome::Done(json!({"state": "not_expected", "reason": why})))
         }
         Standing::Missing(why) => {
-            let alert = file_of(context, request).subject().key(Kind::FileMissing);
-            let reason =
-                format!("{what} has not come by its deadline: {why}; it is loaded when it comes (bursar deliveries)");
-            Some(Outcome::Refused { fault: Fault::Data, reason, summary: json!({"state": "missing", "alert": alert}) })
+            let alert = file.subject().key(Kind::FileMissing);
+            let reason = format!(
+                "{what} has not come by its deadline: {why}; it is loaded when it comes within its late window \
+                 (bursar deliveries), later by: bursar run-job {job} --date {run_date} --customer {customer}"
+            );
+            let summary = json!({"state": "missing", "dataset": dataset, "alert": alert});
+            Some(Outcome::Refused { fault: Fault::Data, reason, summary })
         }
     })
 }

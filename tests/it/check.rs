@@ -104,7 +104,7 @@ fn a_dataset_with_a_problem_does_not_make_its_reports_wrong() {
     let said = said_of("datasets/customer_rating.toml", |text| text.replace("max_length = 25", "max_length = 0"));
     assert_eq!(
         said,
-        "config/datasets/customer_rating.toml:27: column[3].max_length: must be at least 1\nerror: 1 problem in config\n"
+        "config/datasets/customer_rating.toml:29: column[3].max_length: must be at least 1\nerror: 1 problem in config\n"
     );
 }
 

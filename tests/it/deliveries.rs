@@ -9,16 +9,18 @@ mod looks;
 mod many;
 
 use crate::support::{World, ratings};
-use bursar::app::compile;
+use bursar::app::{App, compile};
 use bursar::catalog::Catalog;
-use bursar::deliveries::store::loaded;
+use bursar::clock::Clock;
 use bursar::deliveries::watch::Event;
-use bursar::deliveries::{Delivery, Load, Lookout, Seen};
+use bursar::deliveries::{Delivery, Lookout, Seen};
+use bursar::engine::runs::RunRequest;
+use bursar::engine::task::{TaskState, Trigger, Unwatched};
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
-use uuid::Uuid;
+use tokio_util::sync::CancellationToken;
 
 /// An instant, as in `2025-05-13T10:30:00Z`.
 pub fn at(text: &str) -> DateTime<Utc> {
@@ -118,33 +120,25 @@ impl Watched {
         self.get(customer, date).await.note.unwrap_or_default()
     }
 
-    /// Loads the file of `agency_a` for a date and records that, as the load does in its own transaction.
+    /// Loads the file of `agency_a` for a date at an instant, as an operator does; what became of its delivery then.
     pub async fn load(&self, date: &str, now: &str) -> Option<Delivery> {
-        self.world.run_job(date, &["--customer", "agency_a"]);
-        let (load_id, run_id, path, bytes, sha256, modified_at): (i64, Uuid, String, i64, String, DateTime<Utc>) =
-            sqlx::query_as(
-                "select id, run_id, file_path, file_bytes, file_sha256, file_modified_at
-                   from bursar.loads where customer = 'agency_a' and run_date = $1 order by id desc limit 1",
-            )
-            .bind(day(date))
-            .fetch_one(&self.pool)
-            .await
-            .expect("the load");
-        let load = Load {
-            dataset: "customer_rating",
-            customer: "agency_a",
+        let app = App::build(self.world.settings(), Clock::starting_at(at(now))).await.expect("build the program");
+        let request = RunRequest {
+            job: Arc::clone(app.catalog().job("customer-ratings").expect("the job")),
             run_date: day(date),
-            run_id,
-            load_id,
-            path: Path::new(&path).strip_prefix(self.world.path("inbox")).expect("within the inbox"),
-            bytes: bytes.try_into().expect("a size"),
-            modified_at,
-            sha256: &sha256,
+            trigger: Trigger::Operator,
+            occurrence: None,
+            items: HashMap::from([("customer".to_owned(), vec!["agency_a".to_owned()])]),
+            publish: false,
         };
-        let mut transaction = self.pool.begin().await.expect("a transaction");
-        let delivery = loaded(&mut transaction, &load, at(now)).await.expect("record the load");
-        transaction.commit().await.expect("commit");
-        delivery
+        let ran = app
+            .run_job(&request, Arc::new(|_: &_| Arc::new(Unwatched) as _), &CancellationToken::new())
+            .await
+            .expect("run the job");
+        let load = ran.tasks.iter().find(|task| task.task == "load").expect("a load");
+        assert_eq!(load.state, TaskState::Succeeded, "{:?}", load.error);
+        app.close().await.expect("close");
+        self.find("agency_a", date).await
     }
 
     /// Only `agency_a` delivers; the other customers are not there.

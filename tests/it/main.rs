@@ -23,6 +23,7 @@ mod engine;
 mod faults;
 mod fence;
 mod job;
+mod late;
 mod laws;
 mod notify;
 mod occurrences;

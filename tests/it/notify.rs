@@ -5,7 +5,7 @@ mod command;
 mod forms;
 mod secrets;
 mod sending;
-mod servers;
+pub(crate) mod servers;
 mod settings;
 mod words;
 

@@ -197,6 +197,25 @@ async fn what_is_not_acted_upon_is_told_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_new_is_not_missed_for_the_days_before() {
+    let mut watched = Watched::alone(DUE_BY).await;
+    assert_eq!(watched.look("2025-05-13T12:00:00Z").await, ["missing agency_a 2025-05-13"]);
+    watched.nothing_at("2025-05-14T10:00:00Z").await;
+    watched.nothing_at("2025-05-14T10:29:00Z").await;
+    watched.world.edit("customers.toml", |text| text + "\n[[customer]]\nname = \"agency_b\"\ncode = \"B\"\n");
+    watched.restart();
+    let both = ["missing agency_a 2025-05-14", "missing agency_b 2025-05-14"];
+    assert_eq!(watched.look("2025-05-14T10:31:00Z").await, both);
+    assert!(watched.find("agency_b", "2025-05-13").await.is_none());
+    watched.world.edit("customers.toml", |text| text + "\n[[customer]]\nname = \"agency_c\"\ncode = \"C\"\n");
+    watched.nothing_at("2025-05-14T11:00:00Z").await;
+    watched.restart();
+    watched.nothing_at("2025-05-14T11:01:00Z").await;
+    assert!(watched.find("agency_c", "2025-05-14").await.is_none(), "its time had passed when it came");
+    assert_eq!(watched.look("2025-05-15T11:00:00Z").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_customer_has_a_deadline_of_its_own_and_without_any_nobody_waits() {
     let mut watched = Watched::configured("", |world| {
         world.edit("customers.toml", |text| {

@@ -6,14 +6,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// The secret part of the webhook's address.
-pub(super) const PATH: &str = "/services/T0secret/hushhush?token=whisper";
+pub(crate) const PATH: &str = "/services/T0secret/hushhush?token=whisper";
 
 /// The password of the mail server's user, as it stands in the address and as it is.
-pub(super) const PASSWORD: (&str, &str) = ("pass%2Fphrase", "pass/phrase");
+pub(crate) const PASSWORD: (&str, &str) = ("pass%2Fphrase", "pass/phrase");
 
 /// What a web server does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Web {
+pub(crate) enum Web {
     /// Answers with this status, these header lines and this text.
     Answer(u16, &'static str, String),
     /// Never answers.
@@ -25,25 +25,25 @@ pub(super) enum Web {
 }
 
 impl Web {
-    pub(super) fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self::Answer(status, "", String::new())
     }
 }
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Posted {
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Posted {
+    pub(crate) head: String,
+    pub(crate) body: String,
     status: u16,
 }
 
 impl Posted {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)))
@@ -83,32 +83,32 @@ impl<M: Clone + Send + 'static, R: Clone + Send + 'static> Shared<M, R> {
 }
 
 /// A web server.
-pub(super) struct WebServer {
+pub(crate) struct WebServer {
     shared: Arc<Shared<Web, Posted>>,
     port: u16,
 }
 
 impl WebServer {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (shared, port) = Shared::listen(Web::status(200), serve_web);
         Self { shared, port }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}{PATH}", self.port)
     }
 
-    pub(super) fn does(&self, mood: Web) {
+    pub(crate) fn does(&self, mood: Web) {
         *self.shared.mood.lock().expect("a mood") = mood;
     }
 
     /// Every request.
-    pub(super) fn got(&self) -> Vec<Posted> {
+    pub(crate) fn got(&self) -> Vec<Posted> {
         self.shared.got()
     }
 
     /// The requests that were answered with 200.
-    pub(super) fn taken(&self) -> Vec<Posted> {
+    pub(crate) fn taken(&self) -> Vec<Posted> {
         self.got().into_iter().filter(|posted| posted.status == 200).collect()
     }
 }
@@ -151,7 +151,7 @@ fn serve_web(mut stream: TcpStream, shared: &Shared<Web, Posted>) {
 
 /// What a mail server does.
 #[derive(Clone, Debug)]
-pub(super) enum Mood {
+pub(crate) enum Mood {
     /// Takes every mail.
     Take,
     /// Answers so to whom it is for.
@@ -168,48 +168,48 @@ pub(super) enum Mood {
 
 /// A mail.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
-    pub(super) recipients: Vec<String>,
-    pub(super) text: String,
+pub(crate) struct Letter {
+    pub(crate) recipients: Vec<String>,
+    pub(crate) text: String,
 }
 
 impl Letter {
-    pub(super) fn headers(&self) -> Vec<&str> {
+    pub(crate) fn headers(&self) -> Vec<&str> {
         self.text.lines().take_while(|line| !line.is_empty()).collect()
     }
 
-    pub(super) fn header(&self, name: &str) -> String {
+    pub(crate) fn header(&self, name: &str) -> String {
         let is_it = |line: &&&str| line.to_lowercase().starts_with(&format!("{}: ", name.to_lowercase()));
         let line = *self.headers().iter().find(is_it).unwrap_or_else(|| panic!("no {name} in {}", self.text));
         line.split_once(": ").expect("a header").1.to_owned()
     }
 
-    pub(super) fn body(&self) -> &str {
+    pub(crate) fn body(&self) -> &str {
         self.text.split_once("\n\n").expect("a body").1
     }
 }
 
 /// A mail server.
-pub(super) struct MailServer {
+pub(crate) struct MailServer {
     shared: Arc<Shared<Mood, Letter>>,
     port: u16,
 }
 
 impl MailServer {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (shared, port) = Shared::listen(Mood::Take, |stream, shared| drop(serve_mail(stream, shared)));
         Self { shared, port }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("smtp://bursar:{}@127.0.0.1:{}", PASSWORD.0, self.port)
     }
 
-    pub(super) fn does(&self, mood: Mood) {
+    pub(crate) fn does(&self, mood: Mood) {
         *self.shared.mood.lock().expect("a mood") = mood;
     }
 
-    pub(super) fn got(&self) -> Vec<Letter> {
+    pub(crate) fn got(&self) -> Vec<Letter> {
         self.shared.got()
     }
 }
