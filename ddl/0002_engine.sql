@@ -25,7 +25,7 @@ alter table bursar.runs
 create index runs_open on bursar.runs (opened_at) where state = 'running';
 
 comment on column bursar.runs.trigger is 'schedule: an occurrence fell due. operator: somebody said run-job. backfill: somebody asked for a range of run dates.';
-comment on column bursar.runs.state is 'running; succeeded: every task did; failed: at least one did not; cancelled: an operator said so. A retry opens a failed or cancelled run again. abandoned: only runs of versions before 0.2.';
+comment on column bursar.runs.state is 'running; succeeded: every task did; failed: at least one did not; cancelled: an operator said so. A retry opens a failed or cancelled run again. abandoned: its process died, in an earlier version of the program.';
 comment on column bursar.runs.plan is 'The job''s tasks as they were when the run was opened: what is worked on does not change with the configuration.';
 comment on column bursar.runs.priority is 'Whose tasks are delivered first, the greatest: operator 30, schedule 20, backfill 10.';
 comment on column bursar.runs.publish is 'Whether this run date may take the place of a newer one that readers see.';

@@ -204,7 +204,7 @@ pub enum RunState {
     Failed,
     /// An operator said so.
     Cancelled,
-    /// Its process died; only runs of versions before 0.2.
+    /// Its process died; only in earlier versions of the program.
     Abandoned,
 }
 
