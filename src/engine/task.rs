@@ -209,7 +209,8 @@ pub enum RunState {
 }
 
 impl RunState {
-    const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Abandoned];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Abandoned];
 
     /// The word kept in the database.
     #[must_use]

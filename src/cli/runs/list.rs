@@ -4,8 +4,9 @@ use super::super::{show, usage};
 use super::Zones;
 use crate::config::{Settings, suggest};
 use crate::engine::list::{Filter, RunRow, list_runs};
+use crate::engine::task::RunState;
 use chrono::NaiveDate;
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -14,8 +15,8 @@ pub(in super::super) struct Arguments {
     #[arg(long, value_name = "JOB")]
     job: Option<String>,
     /// Only in this state.
-    #[arg(long, value_name = "STATE")]
-    state: Option<State>,
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(RunState::ALL.map(RunState::as_str)))]
+    state: Option<String>,
     /// Only from this run date on, as YYYY-MM-DD.
     #[arg(long, value_name = "DATE")]
     from: Option<NaiveDate>,
@@ -30,35 +31,9 @@ pub(in super::super) struct Arguments {
     pub(super) json: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum State {
-    /// Some of its tasks have not ended.
-    Running,
-    /// Every task did what it is for.
-    Succeeded,
-    /// At least one did not.
-    Failed,
-    /// An operator said so.
-    Cancelled,
-    /// Its process died, before version 0.2.
-    Abandoned,
-}
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let database = super::open(settings).await?;
-    let state = arguments.state.map(State::as_str);
+    let state = arguments.state.as_deref();
     let filter = Filter { job: arguments.job.as_deref(), state, from: arguments.from, to: arguments.to };
     let found = list_runs(&database.pool, &filter, arguments.limit.into()).await;
     database.close().await?;
