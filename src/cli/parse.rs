@@ -138,16 +138,19 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
     let certificate = &parsed.certificate;
     let tally = &certificate.tally;
     let mut table = show::table(&["certificate", ""], &[1]);
-    let rows: [(&str, u64); 7] = [
+    let rows = [
         ("records", tally.records),
         ("valid", tally.loaded),
         ("rejected", tally.rejected),
         ("header", tally.skipped.header),
         ("blank lines", tally.skipped.blank),
         ("bytes", certificate.bytes),
+        ("bytes unpacked", certificate.unpacked_bytes.unwrap_or_default()),
         ("bytes covered", tally.bytes_covered),
     ];
-    for (name, count) in rows {
+    for (name, count) in
+        rows.into_iter().filter(|row| row.0 != "bytes unpacked" || certificate.unpacked_bytes.is_some())
+    {
         table.add_row([name.to_owned(), count.to_string()]);
     }
     show::line(&table)?;

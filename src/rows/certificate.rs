@@ -71,8 +71,10 @@ impl Tally {
 /// The whole account of a load: what the reader counted, what the file is, what the server counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Certificate {
-    /// The file's size in bytes.
+    /// The delivered file's size in bytes.
     pub bytes: u64,
+    /// What it unpacked to, in bytes, which the spans then tile; none where it is not compressed.
+    pub unpacked_bytes: Option<u64>,
     /// The file's SHA-256, in hexadecimal.
     pub sha256: String,
     /// What the reader counted.
@@ -92,7 +94,11 @@ impl Certificate {
         let skipped = tally.skipped.header + tally.skipped.blank;
         let equations = [
             ("records = loaded + rejected + skipped", tally.records, tally.loaded + tally.rejected + skipped),
-            ("bytes of the file = bytes covered", self.bytes, tally.bytes_covered),
+            (
+                "bytes of the (unpacked) file = bytes covered",
+                self.unpacked_bytes.unwrap_or(self.bytes),
+                tally.bytes_covered,
+            ),
             ("gaps between spans = 0", tally.gaps, 0),
             ("rows copied = rows loaded", self.copied_rows.unwrap_or(tally.loaded), tally.loaded),
             ("rejects copied = rows rejected", self.copied_rejects.unwrap_or(tally.rejected), tally.rejected),
@@ -127,7 +133,14 @@ mod tests {
             tally.found();
             tally.cover(fate, offset, length);
         }
-        Certificate { bytes: 9, sha256: String::new(), tally, copied_rows: Some(1), copied_rejects: Some(1) }
+        Certificate {
+            bytes: 9,
+            unpacked_bytes: None,
+            sha256: String::new(),
+            tally,
+            copied_rows: Some(1),
+            copied_rejects: Some(1),
+        }
     }
 
     #[test]
@@ -137,8 +150,9 @@ mod tests {
 
     #[test]
     fn every_single_lost_or_invented_thing_is_found() {
-        let breaks: [fn(&mut Certificate); 6] = [
+        let breaks: [fn(&mut Certificate); 7] = [
             |c| c.bytes += 1,
+            |c| c.unpacked_bytes = Some(10),
             |c| c.tally.records += 1,
             |c| c.tally.loaded -= 1,
             |c| c.copied_rows = Some(2),

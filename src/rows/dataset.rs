@@ -76,6 +76,9 @@ pub struct Dialect {
     /// The greatest size of a record, in bytes; a longer one is rejected.
     #[validate(range(min = 1024, max = 67_108_864))]
     pub max_record_bytes: usize,
+    /// The most bytes that a compressed file may unpack to; nothing beyond is read.
+    #[validate(range(min = 1024, max = 1_125_899_906_842_624_u64))]
+    pub max_unpacked_bytes: u64,
 }
 
 impl Default for Dialect {
@@ -87,6 +90,7 @@ impl Default for Dialect {
             null: vec![String::new()],
             extra_columns: ExtraColumns::Reject,
             max_record_bytes: 1 << 20,
+            max_unpacked_bytes: 64 << 30,
         }
     }
 }

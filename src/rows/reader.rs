@@ -2,13 +2,14 @@
 //!
 //! What it finds is a function of the bytes alone: the size of its blocks never changes a result.
 
+use super::cell;
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
 use super::header::{Binding, bind};
+use super::input::Input;
 use super::reject::{Code, Reject, RowError, readable};
 use super::source::{FileIdentity, SourceFile};
 use super::split::{Field, Form, Record, Split, Splitter, line_end, text};
-use super::{cell, source};
 use crate::fault;
 use anyhow::Context;
 use bytes::{BufMut, BytesMut};
@@ -53,32 +54,35 @@ impl Row<'_> {
 /// What a whole file came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The file's size and hash.
+    /// The delivered file's size and hash.
     pub identity: FileIdentity,
+    /// What it unpacked to, in bytes; none where it is not compressed.
+    pub unpacked_bytes: Option<u64>,
     /// The counts.
     pub tally: Tally,
     /// Columns of the header that the dataset doesn't know and was told to ignore.
     pub ignored_columns: Vec<String>,
 }
 
-/// Reads a file to its end; `progress` is told the bytes read so far, block by block.
+/// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.
 ///
 /// # Errors
 /// A data fault when the file as a whole is not what was agreed (form, header); what the sink says;
 /// a transient fault when the file changed meanwhile.
 pub fn read(
-    mut source: SourceFile,
+    source: SourceFile,
     dataset: &Dataset,
     sink: &mut impl Sink,
     progress: &dyn Fn(u64),
 ) -> anyhow::Result<Reading> {
     let path = source.path().display().to_string();
     let mut reader = Reader::new(dataset, sink);
-    reader.run(&mut source, progress).with_context(|| path.clone())?;
+    let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
+    reader.run(&mut input, progress).with_context(|| path.clone())?;
     let (tally, binding) = (reader.tally, reader.binding);
-    let identity = source.finish()?;
+    let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| fault::data(format!("{path} holds no header, only blank lines")))?;
-    Ok(Reading { identity, tally, ignored_columns: binding.extra })
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
 }
 
 /// The bytes in sight: `block[start..end]`, which begin at `offset` of the file.
@@ -101,14 +105,14 @@ impl Window {
     }
 
     /// Shows more bytes behind those in sight.
-    fn fill(&mut self, source: &mut SourceFile) -> anyhow::Result<()> {
+    fn fill(&mut self, input: &mut Input) -> anyhow::Result<()> {
         self.block.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         if self.end * 2 > self.block.len() {
             self.block.resize(self.block.len() * 2, 0);
         }
-        let count = source.read(&mut self.block[self.end..])?;
+        let count = input.read(&mut self.block[self.end..])?;
         self.end += count;
         self.at_end = count == 0;
         Ok(())
@@ -147,8 +151,8 @@ impl<'a, S: Sink> Reader<'a, S> {
         }
     }
 
-    fn run(&mut self, source: &mut SourceFile, progress: &dyn Fn(u64)) -> anyhow::Result<()> {
-        self.begin(source)?;
+    fn run(&mut self, input: &mut Input, progress: &dyn Fn(u64)) -> anyhow::Result<()> {
+        self.begin(input)?;
         loop {
             let window = self.window.bytes();
             let full = window.len() >= self.max_record;
@@ -156,22 +160,21 @@ impl<'a, S: Sink> Reader<'a, S> {
             let at_end = self.window.at_end && clipped.len() == window.len();
             match self.splitter.split(clipped, at_end, full) {
                 Split::Record(record) => self.record(record)?,
-                Split::More if full => self.too_long(source)?,
+                Split::More if full => self.too_long(input)?,
                 Split::More => {
-                    self.window.fill(source)?;
-                    progress(self.window.offset);
+                    self.window.fill(input)?;
+                    progress(input.delivered());
                 }
                 Split::End => return Ok(()),
             }
         }
     }
 
-    /// Looks at the first bytes: passes over a UTF-8 byte order mark, refuses what is no UTF-8 text at all.
-    fn begin(&mut self, source: &mut SourceFile) -> anyhow::Result<()> {
-        while self.window.bytes().len() < 8 && !self.window.at_end {
-            self.window.fill(source)?;
+    /// Passes over a byte order mark.
+    fn begin(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        while self.window.bytes().len() < 3 && !self.window.at_end {
+            self.window.fill(input)?;
         }
-        source::refuse_other_forms(self.window.bytes())?;
         if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
             self.tally.cover(Fate::ByteOrderMark, 0, 3);
             self.window.advance(3);
@@ -243,10 +246,10 @@ impl<'a, S: Sink> Reader<'a, S> {
 
     /// A record without a line end within the size bound: its beginning is kept, its end looked for.
     #[cold]
-    fn too_long(&mut self, source: &mut SourceFile) -> anyhow::Result<()> {
+    fn too_long(&mut self, input: &mut Input) -> anyhow::Result<()> {
         // Where a CR or the end of the file lies just at the bound, only what follows tells that the record fits.
         if self.window.bytes().len() == self.max_record && !self.window.at_end {
-            self.window.fill(source)?;
+            self.window.fill(input)?;
         }
         if let Some((_, length)) = line_end(self.window.bytes(), self.window.at_end)
             && length <= self.max_record
@@ -272,7 +275,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             }
             let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
             self.window.advance(self.window.bytes().len() - kept);
-            self.window.fill(source)?;
+            self.window.fill(input)?;
         }
         let length = self.window.offset - offset;
         let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);

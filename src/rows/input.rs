@@ -1,0 +1,103 @@
+//! The text of a delivered file: unpacked where it is compressed.
+
+use super::dataset::Dialect;
+use super::source::{FileIdentity, SourceFile, refuse_other_forms};
+use super::unpack::{Packing, TELLING, Unpacking};
+use crate::fault;
+
+/// A file that is read once, from its first byte to its last.
+#[derive(Debug)]
+pub struct Input {
+    /// Bytes that were looked at and not yet read.
+    head: Vec<u8>,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Plain(SourceFile),
+    Packed(Unpacking),
+}
+
+impl Input {
+    /// Looks at the first bytes: unpacks what is compressed, refuses what is no text at all.
+    ///
+    /// # Errors
+    /// A data fault that says what the file is; what reading says.
+    pub fn open(source: SourceFile, dialect: &Dialect) -> anyhow::Result<Self> {
+        let mut input = Self { head: Vec::new(), bytes: Bytes::Plain(source) };
+        input.look()?;
+        if let Some(packing) = Packing::of(&input.head) {
+            input = input.unpack(packing, dialect.max_unpacked_bytes)?;
+            input.look()?;
+            if let Some(again) = Packing::of(&input.head) {
+                let (name, again) = (packing.name(), again.name());
+                return Err(fault::data(format!("the file is packed twice, with {name} and within with {again}")));
+            }
+        }
+        refuse_other_forms(&input.head)?;
+        Ok(input)
+    }
+
+    fn unpack(self, packing: Packing, bound: u64) -> anyhow::Result<Self> {
+        let Bytes::Plain(source) = self.bytes else { return Err(fault::bug("unpacked twice")) };
+        let unpacking = Unpacking::begin(source, &self.head, packing, bound)?;
+        Ok(Self { head: Vec::new(), bytes: Bytes::Packed(unpacking) })
+    }
+
+    /// Brings the first bytes in sight: fewer than [`TELLING`] only where there are no more.
+    fn look(&mut self) -> anyhow::Result<()> {
+        let mut block = [0; TELLING];
+        while self.head.len() < TELLING {
+            match self.bytes.read(&mut block[self.head.len()..])? {
+                0 => break,
+                count => self.head.extend_from_slice(&block[self.head.len()..][..count]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads into `block`; 0 at the end of the text.
+    ///
+    /// # Errors
+    /// What the operating system says; a data fault for an archive that is not sound.
+    pub fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        if self.head.is_empty() {
+            return self.bytes.read(block);
+        }
+        let looked_at = self.head.len().min(block.len());
+        block[..looked_at].copy_from_slice(&self.head[..looked_at]);
+        self.head.drain(..looked_at);
+        Ok(looked_at + self.bytes.read(&mut block[looked_at..])?)
+    }
+
+    /// Bytes of the delivered file that were read so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Plain(source) => source.read_so_far(),
+            Bytes::Packed(unpacking) => unpacking.delivered(),
+        }
+    }
+
+    /// Closes the file after its last byte was read; gives what it is as delivered, and how many bytes it unpacked
+    /// to where it was compressed.
+    ///
+    /// # Errors
+    /// A transient fault when it changed while it was read.
+    pub fn finish(self) -> anyhow::Result<(FileIdentity, Option<u64>)> {
+        match self.bytes {
+            Bytes::Plain(source) => Ok((source.finish()?, None)),
+            Bytes::Packed(unpacking) => unpacking.finish().map(|(identity, bytes)| (identity, Some(bytes))),
+        }
+    }
+}
+
+impl Bytes {
+    fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(block),
+            Self::Packed(unpacking) => unpacking.read(block),
+        }
+    }
+}
