@@ -2,6 +2,7 @@
 
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
+use super::encoding::Declared;
 use super::gate::Gate;
 use super::header::{ExtraColumns, folded};
 use super::measure::{LooseMeasure, Measure, compile_measures};
@@ -61,6 +62,8 @@ const fn late_window_h() -> u32 {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialect {
+    /// How bytes stand for text, where no byte order mark tells it.
+    pub encoding: Declared,
     /// Between fields: one ASCII character.
     #[schemars(length(min = 1, max = 1))]
     pub delimiter: String,
@@ -73,7 +76,7 @@ pub struct Dialect {
     pub null: Vec<String>,
     /// What to do with columns that the dataset doesn't know.
     pub extra_columns: ExtraColumns,
-    /// The greatest size of a record, in bytes; a longer one is rejected.
+    /// The greatest size of a record, in bytes of UTF-8; a longer one is rejected.
     #[validate(range(min = 1024, max = 67_108_864))]
     pub max_record_bytes: usize,
     /// The most bytes that a compressed file may unpack to; nothing beyond is read.
@@ -84,6 +87,7 @@ pub struct Dialect {
 impl Default for Dialect {
     fn default() -> Self {
         Self {
+            encoding: Declared::Utf8,
             delimiter: ",".into(),
             quote: "\"".into(),
             trim: false,

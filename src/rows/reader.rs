@@ -2,25 +2,22 @@
 //!
 //! What it finds is a function of the bytes alone: the size of its blocks never changes a result.
 
-use super::cell;
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
+use super::encoding::Encoding;
 use super::header::{Binding, bind};
 use super::input::Input;
-use super::reject::{Code, Reject, RowError, readable};
+use super::record::{Cells, check_form, describe, payload};
+use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
-use super::split::{Field, Form, Record, Split, Splitter, line_end, text};
+use super::split::{Record, Split, Splitter, line_end, text};
 use crate::fault;
 use anyhow::Context;
 use bytes::{BufMut, BytesMut};
-use serde_json::{Map, Value};
-use std::borrow::Cow;
+use serde_json::Map;
 
 /// How many bytes are read at a time; it never changes a result.
 pub const BLOCK: usize = 256 * 1024;
-
-/// So many fields beyond the header are told apart in a reject's payload.
-const EXTRA_TOLD_APART: usize = 100;
 
 /// Takes what the reader finds.
 pub trait Sink {
@@ -76,8 +73,8 @@ pub fn read(
     progress: &dyn Fn(u64),
 ) -> anyhow::Result<Reading> {
     let path = source.path().display().to_string();
-    let mut reader = Reader::new(dataset, sink);
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
+    let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
     let (tally, binding) = (reader.tally, reader.binding);
     let (identity, unpacked_bytes) = input.finish()?;
@@ -85,8 +82,9 @@ pub fn read(
     Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
 }
 
-/// The bytes in sight: `block[start..end]`, which begin at `offset` of the file.
+/// The text in sight: `block[start..end]`, which begins at `offset` of the file as delivered (and unpacked).
 struct Window {
+    encoding: Encoding,
     block: Vec<u8>,
     start: usize,
     end: usize,
@@ -99,9 +97,16 @@ impl Window {
         &self.block[self.start..self.end]
     }
 
+    /// How many delivered bytes the first `length` of the text were.
+    #[inline]
+    fn delivered_length(&self, length: usize) -> u64 {
+        self.encoding.delivered_length(&self.bytes()[..length])
+    }
+
+    #[inline]
     fn advance(&mut self, length: usize) {
+        self.offset += self.delivered_length(length);
         self.start += length;
-        self.offset += length as u64;
     }
 
     /// Shows more bytes behind those in sight.
@@ -134,7 +139,7 @@ struct Reader<'a, S> {
 }
 
 impl<'a, S: Sink> Reader<'a, S> {
-    fn new(dataset: &'a Dataset, sink: &'a mut S) -> Self {
+    fn new(dataset: &'a Dataset, sink: &'a mut S, encoding: Encoding) -> Self {
         let marks = dataset.dialect.marks();
         Self {
             dataset,
@@ -142,7 +147,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             splitter: Splitter::new(marks),
             quote: marks.quote,
             max_record: dataset.dialect.max_record_bytes,
-            window: Window { block: vec![0; BLOCK], start: 0, end: 0, offset: 0, at_end: false },
+            window: Window { encoding, block: vec![0; BLOCK], start: 0, end: 0, offset: 0, at_end: false },
             line: 1,
             tally: Tally::default(),
             binding: None,
@@ -176,8 +181,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             self.window.fill(input)?;
         }
         if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
-            self.tally.cover(Fate::ByteOrderMark, 0, 3);
-            self.window.advance(3);
+            self.pass(Fate::ByteOrderMark, 3);
         }
         Ok(())
     }
@@ -193,10 +197,17 @@ impl<'a, S: Sink> Reader<'a, S> {
         } else {
             self.row(record)?
         };
-        self.tally.cover(fate, self.window.offset, record.length as u64);
-        self.window.advance(record.length);
+        self.pass(fate, record.length);
         self.line += record.lines;
         Ok(())
+    }
+
+    /// Accounts for the first `length` bytes in sight and goes on behind them.
+    #[inline]
+    fn pass(&mut self, fate: Fate, length: usize) {
+        let offset = self.window.offset;
+        self.window.advance(length);
+        self.tally.cover(fate, offset, self.window.offset - offset);
     }
 
     fn bind_header(&mut self, record: Record) -> anyhow::Result<()> {
@@ -204,7 +215,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             return Err(fault::data(format!(
                 "line {}: the header's quotes are broken: {}",
                 self.line,
-                super::reject::shown(&self.window.bytes()[..record.content])
+                shown(&self.window.bytes()[..record.content])
             )));
         }
         let window = self.window.bytes();
@@ -227,7 +238,8 @@ impl<'a, S: Sink> Reader<'a, S> {
         let row_start = buffer.len();
         self.errors.clear();
         check_form(record, fields, binding, &mut self.errors);
-        let cells = Cells { window, fields, binding, quote: self.quote, dataset: self.dataset };
+        let cells =
+            Cells { window, fields, binding, quote: self.quote, encoding: self.window.encoding, dataset: self.dataset };
         if record.broken.is_none() {
             buffer.put_i16(self.dataset.columns.len().try_into().unwrap_or(i16::MAX));
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
@@ -238,8 +250,9 @@ impl<'a, S: Sink> Reader<'a, S> {
         }
         buffer.truncate(row_start);
         let payload = payload(window, fields, binding, self.quote);
-        let raw = &window[..record.length];
-        let reject = describe(self.line, self.window.offset, raw, record.length as u64, payload, &mut self.errors);
+        let place = (self.window.offset, self.window.delivered_length(record.length));
+        let text = &window[..record.length];
+        let reject = describe(self.line, place, text, self.window.encoding, payload, &mut self.errors);
         self.sink.rejected(&reject)?;
         Ok(Fate::Rejected)
     }
@@ -281,114 +294,9 @@ impl<'a, S: Sink> Reader<'a, S> {
         let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);
         self.errors.clear();
         self.errors.push(RowError { column: None, code: Code::RecordTooLong, message });
-        self.sink.rejected(&describe(line, offset, &head, length, Map::new(), &mut self.errors))?;
+        let (encoding, errors) = (self.window.encoding, &mut self.errors);
+        self.sink.rejected(&describe(line, (offset, length), &head, encoding, Map::new(), errors))?;
         self.tally.cover(Fate::Rejected, offset, length);
         Ok(())
     }
-}
-
-fn describe<'a>(
-    line: u64,
-    byte_offset: u64,
-    raw: &'a [u8],
-    byte_length: u64,
-    payload: Map<String, Value>,
-    errors: &mut Vec<RowError>,
-) -> Reject<'a> {
-    let errors = std::mem::take(errors);
-    Reject {
-        line,
-        byte_offset,
-        byte_length,
-        raw: Cow::Borrowed(raw),
-        payload,
-        error_class: Reject::class_of(&errors),
-        errors,
-    }
-}
-
-#[inline]
-fn check_form(record: Record, fields: &[Field], binding: &Binding, errors: &mut Vec<RowError>) {
-    if let Some(code) = record.broken {
-        let message = match code {
-            Code::UnclosedQuote => "a quote is opened and not closed",
-            _ => "a quote stands where none may: quote the whole field and double the quotes in it",
-        };
-        errors.push(RowError { column: None, code, message: message.to_owned() });
-    } else if fields.len() > binding.names.len() {
-        let message = format!("the record has {} fields, the header {}", fields.len(), binding.names.len());
-        errors.push(RowError { column: None, code: Code::ExtraField, message });
-    }
-}
-
-/// A record seen through the dataset's columns.
-#[derive(Debug)]
-struct Cells<'a> {
-    window: &'a [u8],
-    fields: &'a [Field],
-    binding: &'a Binding,
-    quote: Option<u8>,
-    dataset: &'a Dataset,
-}
-
-impl Cells<'_> {
-    #[inline]
-    fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
-        for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
-            let Some(field) = self.fields.get(*at) else {
-                let message =
-                    format!("the record has {} fields, the header {}", self.fields.len(), self.binding.names.len());
-                errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
-                continue;
-            };
-            let value = self.value(*field, scratch);
-            let result = match value {
-                Some(value) => cell::encode(column, value, buffer),
-                None if column.nullable => {
-                    cell::encode_null(buffer);
-                    Ok(())
-                }
-                None => Err(super::reject::CellError { code: Code::Null, message: "there is no value".to_owned() }),
-            };
-            if let Err(error) = result {
-                errors.push(RowError {
-                    column: Some(column.name.to_string()),
-                    code: error.code,
-                    message: error.message,
-                });
-            }
-        }
-    }
-
-    /// The cell's text, or none when it means null: only a bare text can.
-    #[inline]
-    fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let value = text(self.window, field, self.quote, scratch);
-        if field.form != Form::Bare {
-            return Some(value);
-        }
-        let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
-        let is_null = self.dataset.dialect.null.iter().any(|null| null.as_bytes() == value);
-        (!is_null).then_some(value)
-    }
-}
-
-/// Header to text; fields beyond the header are called `#5` and so on. Of a line of half a million delimiters
-/// only the first are told apart: it would cost a hundred times its bytes.
-fn payload(window: &[u8], fields: &[Field], binding: &Binding, quote: Option<u8>) -> Map<String, Value> {
-    let mut scratch = Vec::new();
-    let told_apart = binding.names.len() + EXTRA_TOLD_APART;
-    let mut payload: Map<String, Value> = fields
-        .iter()
-        .take(told_apart)
-        .enumerate()
-        .map(|(i, field)| {
-            let name = binding.names.get(i).map_or_else(|| format!("#{}", i + 1), Clone::clone);
-            (name, Value::String(readable(text(window, *field, quote, &mut scratch))))
-        })
-        .collect();
-    if fields.len() > told_apart {
-        payload.insert("…".to_owned(), Value::String(format!("{} fields in all", fields.len())));
-    }
-    payload
 }

@@ -157,20 +157,21 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Forms a file can have by mistake, by their first bytes.
-const OTHER_FORMS: [(&[u8], &str); 4] = [
+const OTHER_FORMS: [(&[u8], &str); 3] = [
     (b"\xFF\xFE\x00\x00", "UTF-32 text"),
-    (b"\xFF\xFE", "UTF-16 text (little endian)"),
-    (b"\xFE\xFF", "UTF-16 text (big endian)"),
+    (b"\x00\x00\xFE\xFF", "UTF-32 text"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet"),
 ];
 
-/// Refuses a file whose first bytes say that it is no UTF-8 text.
+/// Refuses a file whose first bytes say that it is no text that can be read.
 ///
 /// # Errors
 /// A data fault that says what the file is.
 pub fn refuse_other_forms(head: &[u8]) -> anyhow::Result<()> {
     match OTHER_FORMS.iter().find(|(magic, _)| head.starts_with(magic)) {
-        Some((_, form)) => Err(fault::data(format!("the file is {form}; UTF-8 text was expected"))),
+        Some((_, form)) => Err(fault::data(format!(
+            "the file is {form}; text in UTF-8, or in the encoding that dialect.encoding names, was expected"
+        ))),
         None => Ok(()),
     }
 }
