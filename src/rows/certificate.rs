@@ -14,6 +14,12 @@ pub enum Fate {
     Header,
     /// A line with nothing on it.
     Blank,
+    /// A line before the header that the dataset says to skip.
+    Preamble,
+    /// A comment.
+    Comment,
+    /// A line that sums the others up.
+    Trailer,
     /// The byte order mark; bytes, but no record.
     ByteOrderMark,
 }
@@ -42,6 +48,20 @@ pub struct Skipped {
     pub header: u64,
     /// Lines with nothing on them.
     pub blank: u64,
+    /// First lines, as many as `dialect.skip_lines` says.
+    pub preamble: u64,
+    /// Lines that begin with `dialect.comment`.
+    pub comment: u64,
+    /// Lines that begin with `dialect.trailer`.
+    pub trailer: u64,
+}
+
+impl Skipped {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.header + self.blank + self.preamble + self.comment + self.trailer
+    }
 }
 
 impl Tally {
@@ -63,6 +83,9 @@ impl Tally {
             Fate::Rejected => self.rejected += 1,
             Fate::Header => self.skipped.header += 1,
             Fate::Blank => self.skipped.blank += 1,
+            Fate::Preamble => self.skipped.preamble += 1,
+            Fate::Comment => self.skipped.comment += 1,
+            Fate::Trailer => self.skipped.trailer += 1,
             Fate::ByteOrderMark => {}
         }
     }
@@ -91,7 +114,7 @@ impl Certificate {
     #[must_use]
     pub fn imbalances(&self) -> Vec<String> {
         let tally = &self.tally;
-        let skipped = tally.skipped.header + tally.skipped.blank;
+        let skipped = tally.skipped.total();
         let equations = [
             ("records = loaded + rejected + skipped", tally.records, tally.loaded + tally.rejected + skipped),
             (

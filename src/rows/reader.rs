@@ -5,7 +5,7 @@
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
 use super::encoding::Encoding;
-use super::header::{Binding, bind};
+use super::header::{Binding, Header, bind, by_position};
 use super::input::Input;
 use super::record::{Cells, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
@@ -131,6 +131,8 @@ struct Reader<'a, S> {
     quote: Option<u8>,
     max_record: usize,
     window: Window,
+    /// The length of the longest mark of lines that are skipped; 0 where there is none.
+    marked: usize,
     line: u64,
     tally: Tally,
     binding: Option<Binding>,
@@ -148,9 +150,10 @@ impl<'a, S: Sink> Reader<'a, S> {
             quote: marks.quote,
             max_record: dataset.dialect.max_record_bytes,
             window: Window { encoding, block: vec![0; BLOCK], start: 0, end: 0, offset: 0, at_end: false },
+            marked: dataset.dialect.comment.len().max(dataset.dialect.trailer.len()),
             line: 1,
             tally: Tally::default(),
-            binding: None,
+            binding: (dataset.dialect.header == Header::None).then(|| by_position(&dataset.columns)),
             errors: Vec::new(),
             scratch: Vec::new(),
         }
@@ -158,7 +161,16 @@ impl<'a, S: Sink> Reader<'a, S> {
 
     fn run(&mut self, input: &mut Input, progress: &dyn Fn(u64)) -> anyhow::Result<()> {
         self.begin(input)?;
+        for _ in 0..self.dataset.dialect.skip_lines {
+            self.pass_line(Fate::Preamble, input)?;
+        }
         loop {
+            if self.marked > 0
+                && let Some(fate) = self.marked_line(input)?
+            {
+                self.pass_line(fate, input)?;
+                continue;
+            }
             let window = self.window.bytes();
             let full = window.len() >= self.max_record;
             let clipped = &window[..window.len().min(self.max_record)];
@@ -208,6 +220,43 @@ impl<'a, S: Sink> Reader<'a, S> {
         let offset = self.window.offset;
         self.window.advance(length);
         self.tally.cover(fate, offset, self.window.offset - offset);
+    }
+
+    /// What becomes of the line the window begins with, where its mark says that it is no record.
+    fn marked_line(&mut self, input: &mut Input) -> anyhow::Result<Option<Fate>> {
+        while self.window.bytes().len() < self.marked && !self.window.at_end {
+            self.window.fill(input)?;
+        }
+        let dialect = &self.dataset.dialect;
+        let begins = |mark: &str| !mark.is_empty() && self.window.bytes().starts_with(mark.as_bytes());
+        let comment = begins(&dialect.comment).then_some(Fate::Comment);
+        Ok(comment.or_else(|| begins(&dialect.trailer).then_some(Fate::Trailer)))
+    }
+
+    /// Passes over a line as it stands, however long it is.
+    fn pass_line(&mut self, fate: Fate, input: &mut Input) -> anyhow::Result<()> {
+        let offset = self.window.offset;
+        self.to_line_end(input)?;
+        let length = self.window.offset - offset;
+        if length > 0 {
+            self.tally.found();
+            self.tally.cover(fate, offset, length);
+        }
+        Ok(())
+    }
+
+    /// Goes on behind the next line end.
+    fn to_line_end(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        loop {
+            if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end) {
+                self.line += u64::from(length > content);
+                self.window.advance(length);
+                return Ok(());
+            }
+            let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
+            self.window.advance(self.window.bytes().len() - kept);
+            self.window.fill(input)?;
+        }
     }
 
     fn bind_header(&mut self, record: Record) -> anyhow::Result<()> {
@@ -280,16 +329,7 @@ impl<'a, S: Sink> Reader<'a, S> {
         self.tally.found();
         let (offset, line) = (self.window.offset, self.line);
         let head = self.window.bytes()[..self.max_record].to_vec();
-        loop {
-            if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end) {
-                self.line += u64::from(length > content);
-                self.window.advance(length);
-                break;
-            }
-            let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
-            self.window.advance(self.window.bytes().len() - kept);
-            self.window.fill(input)?;
-        }
+        self.to_line_end(input)?;
         let length = self.window.offset - offset;
         let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);
         self.errors.clear();

@@ -43,9 +43,13 @@ pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, er
         };
         errors.push(RowError { column: None, code, message: message.to_owned() });
     } else if fields.len() > binding.names.len() {
-        let message = format!("the record has {} fields, the header {}", fields.len(), binding.names.len());
+        let message = count_of(fields.len(), binding);
         errors.push(RowError { column: None, code: Code::ExtraField, message });
     }
+}
+
+fn count_of(fields: usize, binding: &Binding) -> String {
+    format!("the record has {fields} fields, the {} {}", binding.told_by, binding.names.len())
 }
 
 /// A record seen through the dataset's columns.
@@ -64,8 +68,7 @@ impl Cells<'_> {
     pub(super) fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
             let Some(field) = self.fields.get(*at) else {
-                let message =
-                    format!("the record has {} fields, the header {}", self.fields.len(), self.binding.names.len());
+                let message = count_of(self.fields.len(), self.binding);
                 errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
                 continue;
             };

@@ -3,6 +3,7 @@
 mod blocks;
 mod bytes;
 mod cells;
+mod dialects;
 mod encodings;
 pub mod packed;
 mod split;
