@@ -53,9 +53,8 @@ impl Encoding {
     pub fn of(head: &[u8], declared: Declared) -> Self {
         match (head, declared) {
             ([0xEF, 0xBB, 0xBF, ..], _) => Self::Utf8,
-            ([0xFF, 0xFE, ..], _) => Self::Utf16Little,
             ([0xFE, 0xFF, ..], _) | ([0, ..], Declared::Utf16) => Self::Utf16Big,
-            (_, Declared::Utf16) => Self::Utf16Little,
+            ([0xFF, 0xFE, ..], _) | (_, Declared::Utf16) => Self::Utf16Little,
             (_, Declared::Utf8) => Self::Utf8,
             (_, Declared::Latin1) => Self::Latin1,
             (_, Declared::Windows1252) => Self::Windows1252,
@@ -80,25 +79,26 @@ impl Encoding {
             Self::Utf8 => Cow::Borrowed(decoded),
             Self::Latin1 => Cow::Owned(characters(decoded).map(|c| c.to_le_bytes()[0]).collect()),
             Self::Windows1252 => WINDOWS_1252.encode(whole_characters(decoded)).0,
-            Self::Utf16Little => Cow::Owned(self.utf16(decoded, u16::to_le_bytes)),
-            Self::Utf16Big => Cow::Owned(self.utf16(decoded, u16::to_be_bytes)),
+            Self::Utf16Little => Cow::Owned(utf16(decoded, u16::to_le_bytes)),
+            Self::Utf16Big => Cow::Owned(utf16(decoded, u16::to_be_bytes)),
         }
     }
+}
 
-    fn utf16(self, decoded: &[u8], bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
-        let mut delivered = Vec::with_capacity(decoded.len() * 2);
-        for character in characters(decoded) {
-            match character {
-                0x1_0000..0x11_0000 => {
-                    let [high, low] = [0xD800 + ((character - 0x1_0000) >> 10), 0xDC00 + (character & 0x3FF)];
-                    delivered.extend([high, low].into_iter().filter_map(|u| u16::try_from(u).ok()).flat_map(bytes_of));
-                }
-                0x11_0000.. => delivered.push(character.to_le_bytes()[0]),
-                unit => delivered.extend(u16::try_from(unit).ok().into_iter().flat_map(bytes_of)),
+/// The delivered bytes of decoded UTF-16.
+fn utf16(decoded: &[u8], bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let mut delivered = Vec::with_capacity(decoded.len() * 2);
+    for character in characters(decoded) {
+        match character {
+            0x1_0000..0x11_0000 => {
+                let [high, low] = [0xD800 + ((character - 0x1_0000) >> 10), 0xDC00 + (character & 0x3FF)];
+                delivered.extend([high, low].into_iter().filter_map(|u| u16::try_from(u).ok()).flat_map(bytes_of));
             }
+            0x11_0000.. => delivered.push(character.to_le_bytes()[0]),
+            unit => delivered.extend(u16::try_from(unit).ok().into_iter().flat_map(bytes_of)),
         }
-        delivered
     }
+    delivered
 }
 
 /// Whether a byte goes on with a character that another byte began.

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod load;
 pub mod loaded;
 pub mod measure;
+pub mod moment;
 pub mod parse;
 pub mod pattern;
 pub mod reader;

@@ -236,7 +236,7 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// Passes over a line as it stands, however long it is.
     fn pass_line(&mut self, fate: Fate, input: &mut Input) -> anyhow::Result<()> {
         let offset = self.window.offset;
-        self.to_line_end(input)?;
+        self.pass_to_line_end(input)?;
         let length = self.window.offset - offset;
         if length > 0 {
             self.tally.found();
@@ -246,7 +246,7 @@ impl<'a, S: Sink> Reader<'a, S> {
     }
 
     /// Goes on behind the next line end.
-    fn to_line_end(&mut self, input: &mut Input) -> anyhow::Result<()> {
+    fn pass_to_line_end(&mut self, input: &mut Input) -> anyhow::Result<()> {
         loop {
             if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end) {
                 self.line += u64::from(length > content);
@@ -329,7 +329,7 @@ impl<'a, S: Sink> Reader<'a, S> {
         self.tally.found();
         let (offset, line) = (self.window.offset, self.line);
         let head = self.window.bytes()[..self.max_record].to_vec();
-        self.to_line_end(input)?;
+        self.pass_to_line_end(input)?;
         let length = self.window.offset - offset;
         let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);
         self.errors.clear();

@@ -37,7 +37,7 @@ fn text() -> impl Strategy<Value = String> {
     // The csv crate ends a comment at LF alone.
     let end = proptest::sample::select(vec!["\n", "\r\n"]);
     (proptest::collection::vec((line(), end), 0..12), any::<bool>()).prop_map(|(lines, closed)| {
-        let text: String = lines.iter().map(|(line, end)| format!("{line}{end}")).collect();
+        let text = lines.iter().map(|(line, end)| [line.as_str(), end].concat()).collect::<Vec<_>>().concat();
         if closed { text } else { text.trim_end_matches(['\r', '\n']).to_owned() }
     })
 }
@@ -90,7 +90,7 @@ proptest! {
         packing in proptest::option::of(proptest::sample::select(PACKINGS.to_vec())),
     ) {
         let folder = Folder::new();
-        let head: String = preamble.iter().map(|line| format!("{line}{end}")).collect();
+        let head = preamble.iter().map(|line| [line.as_str(), end].concat()).collect::<Vec<_>>().concat();
         let (plain, whole) = (format!("a,b\n{text}"), format!("{head}a,b\n{text}"));
         let dialect = |n: usize| two_texts(&format!("comment = \"#\"\ntrailer = \"END\"\nskip_lines = {n}"));
         let expected = take_apart(&folder.path(""), plain.as_bytes(), &dialect(0)).expect("a file");
