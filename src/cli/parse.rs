@@ -137,17 +137,22 @@ fn unwritable(path: &Path, error: &std::io::Error) -> anyhow::Error {
 fn print(parsed: &Parsed) -> anyhow::Result<()> {
     let certificate = &parsed.certificate;
     let tally = &certificate.tally;
+    let some = |count: u64| (count > 0).then_some(count);
     let mut table = show::table(&["certificate", ""], &[1]);
-    let rows: [(&str, u64); 7] = [
-        ("records", tally.records),
-        ("valid", tally.loaded),
-        ("rejected", tally.rejected),
-        ("header", tally.skipped.header),
-        ("blank lines", tally.skipped.blank),
-        ("bytes", certificate.bytes),
-        ("bytes covered", tally.bytes_covered),
+    let rows = [
+        ("records", Some(tally.records)),
+        ("valid", Some(tally.loaded)),
+        ("rejected", Some(tally.rejected)),
+        ("header", Some(tally.skipped.header)),
+        ("blank lines", Some(tally.skipped.blank)),
+        ("preamble lines", some(tally.skipped.preamble)),
+        ("comments", some(tally.skipped.comment)),
+        ("trailers", some(tally.skipped.trailer)),
+        ("bytes", Some(certificate.bytes)),
+        ("bytes unpacked", certificate.unpacked_bytes),
+        ("bytes covered", Some(tally.bytes_covered)),
     ];
-    for (name, count) in rows {
+    for (name, count) in rows.into_iter().filter_map(|(name, count)| Some((name, count?))) {
         table.add_row([name.to_owned(), count.to_string()]);
     }
     show::line(&table)?;

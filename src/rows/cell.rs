@@ -1,6 +1,7 @@
 //! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
 
 use super::column::{Column, IntegerRule, Kind, Range, TextRule};
+use super::moment::Form;
 use super::reject::{CellError, Code, shown};
 use bytes::{BufMut, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
@@ -27,14 +28,21 @@ pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), Ce
             let number = check_numeric(*precision, *scale, range, text)?;
             put(&number, &Type::NUMERIC, out)
         }
-        Kind::Date(range) => {
-            let date = parse_date(text).ok_or_else(|| refuse(Code::NotADate, text, "is not a date (YYYY-MM-DD)"))?;
+        Kind::Date(range, form) => {
+            let date = form.as_ref().map_or_else(|| parse_date(text), |form| form.date(text));
+            let date = date.ok_or_else(|| {
+                let form = form.as_ref().map_or("YYYY-MM-DD", Form::as_str);
+                refuse(Code::NotADate, text, &format!("is not a date ({form})"))
+            })?;
             check_range(range, &date)?;
             put(&date, &Type::DATE, out)
         }
-        Kind::Timestamp(range) => {
-            let instant = parse_timestamp(text)
-                .ok_or_else(|| refuse(Code::NotATimestamp, text, "is not a timestamp (YYYY-MM-DD HH:MM:SS)"))?;
+        Kind::Timestamp(range, form) => {
+            let instant = form.as_ref().map_or_else(|| parse_timestamp(text), |form| form.timestamp(text));
+            let instant = instant.ok_or_else(|| {
+                let form = form.as_ref().map_or("YYYY-MM-DD HH:MM:SS", Form::as_str);
+                refuse(Code::NotATimestamp, text, &format!("is not a timestamp ({form})"))
+            })?;
             check_range(range, &instant)?;
             put(&instant, &Type::TIMESTAMP, out)
         }

@@ -14,6 +14,12 @@ pub enum Fate {
     Header,
     /// A line with nothing on it.
     Blank,
+    /// A line before the header that the dataset says to skip.
+    Preamble,
+    /// A comment.
+    Comment,
+    /// A line that sums the others up.
+    Trailer,
     /// The byte order mark; bytes, but no record.
     ByteOrderMark,
 }
@@ -42,6 +48,20 @@ pub struct Skipped {
     pub header: u64,
     /// Lines with nothing on them.
     pub blank: u64,
+    /// First lines, as many as `dialect.skip_lines` says.
+    pub preamble: u64,
+    /// Lines that begin with `dialect.comment`.
+    pub comment: u64,
+    /// Lines that begin with `dialect.trailer`.
+    pub trailer: u64,
+}
+
+impl Skipped {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.header + self.blank + self.preamble + self.comment + self.trailer
+    }
 }
 
 impl Tally {
@@ -63,6 +83,9 @@ impl Tally {
             Fate::Rejected => self.rejected += 1,
             Fate::Header => self.skipped.header += 1,
             Fate::Blank => self.skipped.blank += 1,
+            Fate::Preamble => self.skipped.preamble += 1,
+            Fate::Comment => self.skipped.comment += 1,
+            Fate::Trailer => self.skipped.trailer += 1,
             Fate::ByteOrderMark => {}
         }
     }
@@ -71,8 +94,10 @@ impl Tally {
 /// The whole account of a load: what the reader counted, what the file is, what the server counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Certificate {
-    /// The file's size in bytes.
+    /// The delivered file's size in bytes.
     pub bytes: u64,
+    /// What it unpacked to, in bytes, which the spans then tile; none where it is not compressed.
+    pub unpacked_bytes: Option<u64>,
     /// The file's SHA-256, in hexadecimal.
     pub sha256: String,
     /// What the reader counted.
@@ -89,10 +114,14 @@ impl Certificate {
     #[must_use]
     pub fn imbalances(&self) -> Vec<String> {
         let tally = &self.tally;
-        let skipped = tally.skipped.header + tally.skipped.blank;
+        let skipped = tally.skipped.total();
         let equations = [
             ("records = loaded + rejected + skipped", tally.records, tally.loaded + tally.rejected + skipped),
-            ("bytes of the file = bytes covered", self.bytes, tally.bytes_covered),
+            (
+                "bytes of the (unpacked) file = bytes covered",
+                self.unpacked_bytes.unwrap_or(self.bytes),
+                tally.bytes_covered,
+            ),
             ("gaps between spans = 0", tally.gaps, 0),
             ("rows copied = rows loaded", self.copied_rows.unwrap_or(tally.loaded), tally.loaded),
             ("rejects copied = rows rejected", self.copied_rejects.unwrap_or(tally.rejected), tally.rejected),
@@ -127,7 +156,14 @@ mod tests {
             tally.found();
             tally.cover(fate, offset, length);
         }
-        Certificate { bytes: 9, sha256: String::new(), tally, copied_rows: Some(1), copied_rejects: Some(1) }
+        Certificate {
+            bytes: 9,
+            unpacked_bytes: None,
+            sha256: String::new(),
+            tally,
+            copied_rows: Some(1),
+            copied_rejects: Some(1),
+        }
     }
 
     #[test]
@@ -137,8 +173,9 @@ mod tests {
 
     #[test]
     fn every_single_lost_or_invented_thing_is_found() {
-        let breaks: [fn(&mut Certificate); 6] = [
+        let breaks: [fn(&mut Certificate); 7] = [
             |c| c.bytes += 1,
+            |c| c.unpacked_bytes = Some(10),
             |c| c.tally.records += 1,
             |c| c.tally.loaded -= 1,
             |c| c.copied_rows = Some(2),

@@ -1,5 +1,6 @@
 //! Compiles a dataset's columns: type and rules from configuration, checked once, used for every cell.
 
+use super::moment::{Form, Moment};
 use crate::config::{At, Ident, Problems, Source, suggest};
 use chrono::{NaiveDate, NaiveDateTime};
 use regex::bytes::Regex;
@@ -23,7 +24,9 @@ pub struct LooseColumn {
     /// Whether a null text (by default: nothing between the delimiters) is allowed.
     #[serde(default)]
     pub nullable: bool,
-    /// The least value (integer, bigint, numeric, date, timestamp), written as it would stand in the file.
+    /// Date, timestamp: how it is written, such as `%d.%m.%Y`; `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS` without it.
+    pub format: Option<String>,
+    /// The least value (integer, bigint, numeric, date, timestamp), written as without `format`.
     pub min: Option<Bound>,
     /// The greatest value.
     pub max: Option<Bound>,
@@ -78,10 +81,10 @@ pub enum Kind {
     },
     /// `text`, or `varchar(n)` with a greatest length.
     Text(TextRule),
-    /// `date`, written `YYYY-MM-DD`.
-    Date(Range<NaiveDate>),
-    /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`.
-    Timestamp(Range<NaiveDateTime>),
+    /// `date`, written `YYYY-MM-DD` or in a form of its own.
+    Date(Range<NaiveDate>, Option<Form>),
+    /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`, or in a form of its own.
+    Timestamp(Range<NaiveDateTime>, Option<Form>),
     /// `boolean`: true, false, t, f, yes, no, 1, 0 in any case.
     Boolean,
     /// `uuid` with hyphens.
@@ -133,8 +136,8 @@ impl Kind {
             Self::Numeric { precision, scale, .. } => format!("numeric({precision},{scale})"),
             Self::Text(TextRule { max_length: Some(n), .. }) => format!("character varying({n})"),
             Self::Text(_) => "text".into(),
-            Self::Date(_) => "date".into(),
-            Self::Timestamp(_) => "timestamp without time zone".into(),
+            Self::Date(..) => "date".into(),
+            Self::Timestamp(..) => "timestamp without time zone".into(),
             Self::Boolean => "boolean".into(),
             Self::Uuid => "uuid".into(),
             Self::Json => "jsonb".into(),
@@ -197,7 +200,8 @@ impl<'a> Compiler<'a> {
         if !TYPES.iter().any(|known| known.split('(').next() == Some(base)) {
             return;
         }
-        let rules: [(&str, bool, &[&str]); 6] = [
+        let rules: [(&str, bool, &[&str]); 7] = [
+            ("format", self.loose.format.is_some(), &["date", "timestamp"]),
             ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("min_length", self.loose.min_length.is_some(), &["text"]),
@@ -221,15 +225,24 @@ impl<'a> Compiler<'a> {
             "integer" => Some(Kind::Integer(self.integer_rule(i64::from(i32::MIN), i64::from(i32::MAX)))),
             "bigint" => Some(Kind::Bigint(self.integer_rule(i64::MIN, i64::MAX))),
             "text" => Some(Kind::Text(self.text_rule()?)),
-            "date" => Some(Kind::Date(self.range("a date (YYYY-MM-DD)", super::cell::parse_date))),
+            "date" => {
+                let range = self.range("a date (YYYY-MM-DD)", super::cell::parse_date);
+                Some(Kind::Date(range, self.format(Moment::Date)))
+            }
             "timestamp" => {
-                Some(Kind::Timestamp(self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp)))
+                let range = self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp);
+                Some(Kind::Timestamp(range, self.format(Moment::Timestamp)))
             }
             "boolean" => Some(Kind::Boolean),
             "uuid" => Some(Kind::Uuid),
             "json" => Some(Kind::Json),
             other => self.numeric(other),
         }
+    }
+
+    fn format(&mut self, moment: Moment) -> Option<Form> {
+        let text = self.loose.format.as_ref()?;
+        Form::parse(text, moment).map_err(|error| self.problem("format", format!("{text:?} {error}"))).ok()
     }
 
     fn numeric(&mut self, text: &str) -> Option<Kind> {

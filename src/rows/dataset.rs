@@ -2,8 +2,9 @@
 
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
+use super::encoding::Declared;
 use super::gate::Gate;
-use super::header::{ExtraColumns, folded};
+use super::header::{ExtraColumns, Header, folded};
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::split::Marks;
@@ -61,6 +62,8 @@ const fn late_window_h() -> u32 {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dialect {
+    /// How bytes stand for text, where no byte order mark tells it.
+    pub encoding: Declared,
     /// Between fields: one ASCII character.
     #[schemars(length(min = 1, max = 1))]
     pub delimiter: String,
@@ -71,22 +74,42 @@ pub struct Dialect {
     pub trim: bool,
     /// Bare texts that mean null.
     pub null: Vec<String>,
+    /// Whether the first record names the columns.
+    pub header: Header,
+    /// So many first lines are skipped, whatever stands on them.
+    #[validate(range(max = 10_000))]
+    pub skip_lines: u32,
+    /// Lines that begin with it are comments and skipped; empty for none.
+    #[schemars(length(max = 100))]
+    pub comment: String,
+    /// Lines that begin with it sum the others up and are skipped; empty for none.
+    #[schemars(length(max = 100))]
+    pub trailer: String,
     /// What to do with columns that the dataset doesn't know.
     pub extra_columns: ExtraColumns,
-    /// The greatest size of a record, in bytes; a longer one is rejected.
+    /// The greatest size of a record, in bytes of UTF-8; a longer one is rejected.
     #[validate(range(min = 1024, max = 67_108_864))]
     pub max_record_bytes: usize,
+    /// The most bytes that a compressed file may unpack to; nothing beyond is read.
+    #[validate(range(min = 1024, max = 1_125_899_906_842_624_u64))]
+    pub max_unpacked_bytes: u64,
 }
 
 impl Default for Dialect {
     fn default() -> Self {
         Self {
+            encoding: Declared::Utf8,
             delimiter: ",".into(),
             quote: "\"".into(),
             trim: false,
             null: vec![String::new()],
+            header: Header::Names,
+            skip_lines: 0,
+            comment: String::new(),
+            trailer: String::new(),
             extra_columns: ExtraColumns::Reject,
             max_record_bytes: 1 << 20,
+            max_unpacked_bytes: 64 << 30,
         }
     }
 }
@@ -219,6 +242,17 @@ fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
                 source.problem(&at(key), format!("{text:?} can't be a {key}: one ASCII character, not a line end")),
             );
         }
+    }
+    for (key, text) in [("comment", &dialect.comment), ("trailer", &dialect.trailer)] {
+        if text.contains(['\n', '\r']) {
+            problems.push(source.problem(&at(key), "holds a line end, which no line begins with"));
+        } else if !text.is_empty() && !dialect.quote.is_empty() && text.starts_with(&dialect.quote) {
+            problems.push(source.problem(&at(key), "begins with the quote: quoted rows would be skipped"));
+        }
+    }
+    let shorter = dialect.comment.len().min(dialect.trailer.len());
+    if shorter > 0 && dialect.comment.as_bytes()[..shorter] == dialect.trailer.as_bytes()[..shorter] {
+        problems.push(source.problem(&at("trailer"), "can't be told from a comment: one begins with the other"));
     }
     if dialect.delimiter == dialect.quote {
         problems.push(source.problem(&at("quote"), "is the same as the delimiter"));

@@ -16,6 +16,8 @@ pub struct Binding {
     pub names: Vec<String>,
     /// Names in the header that the dataset doesn't know.
     pub extra: Vec<String>,
+    /// Who says how many fields there are, for messages: the header or the dataset.
+    pub told_by: &'static str,
 }
 
 /// What to do with columns that the dataset doesn't know.
@@ -27,6 +29,28 @@ pub enum ExtraColumns {
     Reject,
     /// Leave them unread; the ledger lists them.
     Ignore,
+}
+
+/// Whether a file tells its columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Header {
+    /// Its first record names them.
+    #[default]
+    Names,
+    /// There is no header: fields are the dataset's columns, in their order.
+    None,
+}
+
+/// The columns in the order of the dataset, for files without a header.
+#[must_use]
+pub fn by_position(columns: &[Column]) -> Binding {
+    Binding {
+        fields: (0..columns.len()).collect(),
+        names: columns.iter().map(|c| c.header.clone()).collect(),
+        extra: Vec::new(),
+        told_by: "dataset",
+    }
 }
 
 /// A header's name with case folded, outer blanks dropped and inner blanks turned into `_`.
@@ -59,7 +83,7 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
         return Err(wrong_header(&faults, columns, &names));
     }
     let fields = expected.iter().filter_map(|name| found.iter().position(|f| f == name)).collect();
-    Ok(Binding { fields, names, extra: unknown })
+    Ok(Binding { fields, names, extra: unknown, told_by: "header" })
 }
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {

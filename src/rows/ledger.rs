@@ -179,7 +179,7 @@ async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Res
         .bind(signed(tally.records))
         .bind(signed(tally.loaded))
         .bind(signed(tally.rejected))
-        .bind(signed(tally.skipped.header + tally.skipped.blank))
+        .bind(signed(tally.skipped.total()))
         .bind(Json(entry.certificate))
         .bind(Json(entry.ignored_columns))
         .bind(Json(entry.measures))

@@ -135,6 +135,7 @@ impl Loading<'_> {
         self.pass_gates(connection, &mut target, &reading, rows_before).await?;
         let mut certificate = Certificate {
             bytes: reading.identity.bytes,
+            unpacked_bytes: reading.unpacked_bytes,
             sha256: reading.identity.sha256.clone(),
             tally: reading.tally.clone(),
             copied_rows: Some(copied_rows),

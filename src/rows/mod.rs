@@ -1,6 +1,7 @@
 //! HOW file bytes become typed rows, and rows a table. Knows no job and no schedule.
 //!
-//! A load is one pass over the bytes. [`source`] reads blocks and hashes them, [`split`] finds the records,
+//! A load is one pass over the bytes. [`source`] reads blocks and hashes them, [`input`] unpacks
+//! what is compressed and decodes what is not UTF-8, [`split`] finds the records,
 //! [`cell`] parses and encodes each value by its compiled [`column`], [`reader`] puts the good rows into
 //! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
 //! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
@@ -11,19 +12,24 @@ pub mod column;
 pub mod complete;
 pub mod copy;
 pub mod dataset;
+pub mod encoding;
 pub mod gate;
 pub mod header;
 pub mod inbox;
+pub mod input;
 pub mod ledger;
 pub mod load;
 pub mod loaded;
 pub mod measure;
+pub mod moment;
 pub mod parse;
 pub mod pattern;
 pub mod reader;
+mod record;
 pub mod reject;
 pub mod source;
 pub mod split;
 pub mod spool;
 pub mod table;
+pub mod unpack;
 mod views;

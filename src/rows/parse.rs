@@ -52,6 +52,7 @@ pub fn parse_file(
     sink.flush()?;
     let certificate = Certificate {
         bytes: reading.identity.bytes,
+        unpacked_bytes: reading.unpacked_bytes,
         sha256: reading.identity.sha256,
         tally: reading.tally,
         copied_rows: None,

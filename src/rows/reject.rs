@@ -15,6 +15,7 @@ pub enum Code {
     MissingField,
     ExtraField,
     InvalidUtf8,
+    InvalidUtf16,
     NulByte,
     NotAnInteger,
     NotANumber,
@@ -60,7 +61,7 @@ impl Code {
             Self::RecordTooLong | Self::UnclosedQuote | Self::StrayQuote | Self::MissingField | Self::ExtraField => {
                 ErrorClass::Structure
             }
-            Self::InvalidUtf8 | Self::NulByte => ErrorClass::Encoding,
+            Self::InvalidUtf8 | Self::InvalidUtf16 | Self::NulByte => ErrorClass::Encoding,
             Self::NotAnInteger
             | Self::NotANumber
             | Self::NotADate
@@ -117,13 +118,16 @@ pub struct RowError {
 pub struct Reject<'a> {
     /// The line it starts on, from 1 (the header is usually line 1).
     pub line: u64,
-    /// Its first byte's place in the file, from 0.
+    /// Its first byte's place in the file (unpacked, as delivered), from 0.
     pub byte_offset: u64,
     /// Its length in bytes, line end included.
     pub byte_length: u64,
-    /// Its bytes, line end included; only the beginning when the record was over the size bound.
-    #[serde(serialize_with = "as_text")]
+    /// Its bytes as delivered, line end included; only the beginning when the record was over the size bound.
+    #[serde(skip)]
     pub raw: Cow<'a, [u8]>,
+    /// The same as text.
+    #[serde(rename = "raw", serialize_with = "as_text")]
+    pub text: &'a [u8],
     /// Header to text, as far as the record could be taken apart.
     pub payload: Map<String, Value>,
     /// The gravest class among the errors.
@@ -132,9 +136,8 @@ pub struct Reject<'a> {
     pub errors: Vec<RowError>,
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
-fn as_text<S: serde::Serializer>(raw: &Cow<'_, [u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(raw))
+fn as_text<S: serde::Serializer>(text: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(text))
 }
 
 impl Reject<'_> {

@@ -85,6 +85,12 @@ impl SourceFile {
         self.opened.size
     }
 
+    /// Bytes read so far.
+    #[must_use]
+    pub const fn read_so_far(&self) -> u64 {
+        self.read
+    }
+
     /// Where the file lies.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -109,22 +115,31 @@ impl SourceFile {
         }
     }
 
+    /// How the file is another one than was opened, of which `least` bytes at least should have been read; none where
+    /// it is the same.
+    #[must_use]
+    pub fn change(&self, least: u64) -> Option<String> {
+        let of = |metadata: std::io::Result<Metadata>| metadata.ok().map(|m| Fingerprint::of(&m));
+        let (after, at_path) = (of(self.file.metadata()), of(std::fs::metadata(&self.path)));
+        let is_same = after == Some(self.opened) && at_path == after && (least..=self.opened.size).contains(&self.read);
+        (!is_same).then(|| {
+            format!(
+                "changed while it was read ({} bytes when opened, {} read, {} now); it may still be being \
+                 delivered: nothing was loaded, run again when it is complete",
+                self.opened.size,
+                self.read,
+                at_path.map_or_else(|| "gone".to_owned(), |f| f.size.to_string()),
+            )
+        })
+    }
+
     /// Closes the file after its last byte was read, and makes sure that it is still the one that was opened.
     ///
     /// # Errors
     /// A transient fault when it changed while it was read: somebody is still delivering it.
     pub fn finish(self) -> anyhow::Result<FileIdentity> {
-        let shown = self.path.display();
-        let after = Fingerprint::of(&self.file.metadata().with_context(|| format!("can't look at {shown}"))?);
-        let at_path = std::fs::metadata(&self.path).ok().map(|m| Fingerprint::of(&m));
-        if after != self.opened || at_path != Some(self.opened) || self.read != self.opened.size {
-            return Err(fault::transient(format!(
-                "{shown} changed while it was read ({} bytes when opened, {} read, {} now); it may still be \
-                 being delivered: nothing was loaded, run again when it is complete",
-                self.opened.size,
-                self.read,
-                at_path.map_or_else(|| "gone".to_owned(), |f| f.size.to_string()),
-            )));
+        if let Some(change) = self.change(self.opened.size) {
+            return Err(fault::transient(format!("{} {change}", self.path.display())));
         }
         let sha256 = hex(&self.hash.finalize());
         Ok(FileIdentity { bytes: self.read, sha256, modified_at: self.modified_at })
@@ -142,24 +157,21 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Forms a file can have by mistake, by their first bytes.
-const OTHER_FORMS: [(&[u8], &str); 8] = [
+const OTHER_FORMS: [(&[u8], &str); 3] = [
     (b"\xFF\xFE\x00\x00", "UTF-32 text"),
-    (b"\xFF\xFE", "UTF-16 text (little endian)"),
-    (b"\xFE\xFF", "UTF-16 text (big endian)"),
-    (b"\x1F\x8B", "compressed with gzip"),
-    (b"\x28\xB5\x2F\xFD", "compressed with zstd"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xFD7zXZ\x00", "compressed with xz"),
+    (b"\x00\x00\xFE\xFF", "UTF-32 text"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet"),
 ];
 
-/// Refuses a file whose first bytes say that it is no UTF-8 text.
+/// Refuses a file whose first bytes say that it is no text that can be read.
 ///
 /// # Errors
 /// A data fault that says what the file is.
 pub fn refuse_other_forms(head: &[u8]) -> anyhow::Result<()> {
     match OTHER_FORMS.iter().find(|(magic, _)| head.starts_with(magic)) {
-        Some((_, form)) => Err(fault::data(format!("the file is {form}; UTF-8 text was expected"))),
+        Some((_, form)) => Err(fault::data(format!(
+            "the file is {form}; text in UTF-8, or in the encoding that dialect.encoding names, was expected"
+        ))),
         None => Ok(()),
     }
 }

@@ -3,6 +3,10 @@
 mod blocks;
 mod bytes;
 mod cells;
+mod dialects;
+mod encodings;
+mod moments;
+pub mod packed;
 mod split;
 mod values;
 

@@ -1,7 +1,10 @@
 //! Files that are refused as a whole, or found where nobody would look.
 
 use super::{HEADER, Today};
+use crate::laws::packed::pack;
 use crate::support::ratings;
+use bursar::rows::unpack::Packing;
+use serde_json::Value;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 
@@ -137,25 +140,63 @@ async fn binary_rubbish_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compressed_file_or_a_spreadsheet_is_called_what_it_is() {
+async fn a_spreadsheet_or_an_archive_that_is_not_sound_is_called_what_it_is() {
     let today = Today::new().await;
-    for (bytes, form) in [(&b"\x1F\x8B\x08\x00rest"[..], "compressed with gzip"), (b"PK\x03\x04rest", "a spreadsheet")]
-    {
-        today.world.deliver("A", bytes);
-        today.is_refused(&[form, "UTF-8 text was expected"]).await;
+    today.world.deliver("A", b"PK\x03\x04rest");
+    today.is_refused(&["a spreadsheet", "text in UTF-8"]).await;
+    let packed = pack(Packing::Gzip, ratings(&["1,2,3,low-value"]).as_bytes());
+    today.world.deliver("A", &packed[..packed.len() - 4]);
+    today.is_refused(&["Customer Rating Agency A Inc.csv: the gzip archive breaks off"]).await;
+    today.world.deliver("A", [packed, b"rest".to_vec()].concat());
+    today.is_refused(&["something else stands behind the gzip archive"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_file_is_loaded_like_the_file_it_unpacks_to_in_bounded_memory() {
+    let today = Today::new().await;
+    let long = "x".repeat(100 << 20);
+    let text = ratings(&["1,2,3,low-value", "x,2,3,low-value", &long, "4,5,6,high-value", "7,5,6,high-value"]);
+    let packed = pack(Packing::Zstd, text.as_bytes());
+    today.world.deliver("A", &packed);
+    let run = today.world.run_job("2025-05-14", &["--customer", "agency_a", "--json"]).code(0).json();
+    assert_eq!(today.world.rows("agency_a").await, ["(1,2,3,low-value)", "(4,5,6,high-value)", "(7,5,6,high-value)"]);
+    assert_eq!(today.rejects().await, ["3 not_an_integer", "4 record_too_long"]);
+    let peak = run["peak_memory_bytes"].as_u64().expect("a number");
+    assert!(peak < 100 << 20, "peak memory {peak}");
+    let kept = "select jsonb_build_array(file_bytes, certificate -> 'bytes', certificate -> 'unpacked_bytes', certificate -> 'bytes_covered')
+                  from bursar.loads where run_date = '2025-05-14'";
+    let whole = text.len();
+    assert_eq!(today.world.scalar::<Value>(kept).await, serde_json::json!([packed.len(), packed.len(), whole, whole]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn utf_16_with_its_mark_is_loaded_and_rejects_lie_where_they_were_delivered() {
+    let today = Today::new().await;
+    let text = ratings(&["1,2,3,low-value", "x,2,3,low-value"]);
+    for bytes_of in [u16::to_le_bytes, u16::to_be_bytes] {
+        today.loads(utf16(&text, bytes_of), &["(1,2,3,low-value)"]).await;
+        let place =
+            "select jsonb_build_array(byte_offset, byte_length, encode(raw, 'hex')) from bursar.file_invalid_rows
+                      where status = 'open' and line = 3 and load_id = (select max(id) from bursar.loads)";
+        let raw = &utf16("x,2,3,low-value\r\n", bytes_of)[2..];
+        let offset = utf16(&text, bytes_of).len() - raw.len();
+        let expected = serde_json::json!([offset, raw.len(), bursar::rows::source::hex(raw)]);
+        assert_eq!(today.world.scalar::<Value>(place).await, expected);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn utf_16_is_called_what_it_is_in_both_byte_orders() {
+async fn what_is_neither_utf_8_nor_marked_is_refused_until_the_dataset_names_its_encoding() {
     let today = Today::new().await;
-    let text = ratings(&["1,2,3,low-value"]);
-    today.world.deliver("A", utf16(&text, u16::to_le_bytes));
-    today.is_refused(&["the file is UTF-16 text (little endian)"]).await;
-    today.world.deliver("A", utf16(&text, u16::to_be_bytes));
-    today.is_refused(&["the file is UTF-16 text (big endian)"]).await;
-    today.world.deliver("A", &utf16(&text, u16::to_le_bytes)[2..]);
+    let without_mark = utf16(&ratings(&["1,2,3,low-value"]), u16::to_le_bytes)[2..].to_vec();
+    today.world.deliver("A", &without_mark);
     today.is_refused(&["the header does not fit"]).await;
+    today.world.deliver("A", b"\xFF\xFE\0\0c\0\0\0");
+    today.is_refused(&["the file is UTF-32 text"]).await;
+    today.world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("[gate]", "[dialect]\nencoding = \"utf-16\"\n\n[gate]")
+    });
+    today.loads(without_mark, &["(1,2,3,low-value)"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,8 +266,8 @@ async fn parse_refuses_what_a_load_refuses() {
     assert!(message.contains("is empty (0 bytes)"), "{message}");
     let message = today.world.bursar(&["parse", "customer_rating", "nowhere.csv"]).code(65).messages();
     assert!(message.contains("can't open nowhere.csv"), "{message}");
-    today.world.deliver("A", utf16(&ratings(&["1,2,3,low-value"]), u16::to_le_bytes));
+    today.world.deliver("A", b"PK\x03\x04rest");
     let message = today.world.bursar(&["parse", "customer_rating", file]).code(65).messages();
-    assert!(message.contains("UTF-16"), "{message}");
+    assert!(message.contains("a spreadsheet"), "{message}");
     today.world.bursar(&["parse", "customer_ratings", file]).code(64);
 }

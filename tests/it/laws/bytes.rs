@@ -54,7 +54,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn file() -> impl Strategy<Value = Vec<u8>> {
+pub fn file() -> impl Strategy<Value = Vec<u8>> {
     let header = proptest::sample::select(vec![
         &b"id,word\n"[..],
         b"word,id\r\n",

@@ -1,0 +1,164 @@
+//! The text of a delivered file: unpacked where it is compressed, decoded where it is not UTF-8.
+
+use super::dataset::Dialect;
+use super::encoding::{Decoding, Encoding};
+use super::source::{FileIdentity, SourceFile, refuse_other_forms};
+use super::unpack::{Packing, TELLING, Unpacking};
+use crate::fault;
+
+/// So many bytes are decoded at a time; it never changes a result.
+const PIECE: usize = 64 * 1024;
+
+/// A file that is read once, from its first byte to its last.
+#[derive(Debug)]
+pub struct Input {
+    /// Bytes that were looked at and not yet read.
+    head: Vec<u8>,
+    bytes: Bytes,
+    encoding: Encoding,
+    /// None where there is nothing to decode.
+    decoded: Option<Decoded>,
+}
+
+/// Decodes piece by piece.
+#[derive(Debug)]
+struct Decoded {
+    decoding: Decoding,
+    piece: Vec<u8>,
+    text: Vec<u8>,
+    taken: usize,
+    at_end: bool,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Plain(SourceFile),
+    Packed(Unpacking),
+}
+
+impl Input {
+    /// Looks at the first bytes: unpacks what is compressed, refuses what is no text at all.
+    ///
+    /// # Errors
+    /// A data fault that says what the file is; what reading says.
+    pub fn open(source: SourceFile, dialect: &Dialect) -> anyhow::Result<Self> {
+        let mut input = Self::of(Bytes::Plain(source));
+        input.look()?;
+        if let Some(packing) = Packing::of(&input.head) {
+            input = input.unpack(packing, dialect.max_unpacked_bytes)?;
+            input.look()?;
+            if let Some(again) = Packing::of(&input.head) {
+                let (name, again) = (packing.name(), again.name());
+                return Err(fault::data(format!("the file is packed twice, with {name} and within with {again}")));
+            }
+        }
+        refuse_other_forms(&input.head)?;
+        input.encoding = Encoding::of(&input.head, dialect.encoding);
+        input.decoded = (input.encoding != Encoding::Utf8).then(|| Decoded::new(input.encoding));
+        Ok(input)
+    }
+
+    const fn of(bytes: Bytes) -> Self {
+        Self { head: Vec::new(), bytes, encoding: Encoding::Utf8, decoded: None }
+    }
+
+    /// What the text was decoded from.
+    #[must_use]
+    pub const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    fn unpack(self, packing: Packing, bound: u64) -> anyhow::Result<Self> {
+        let Bytes::Plain(source) = self.bytes else { return Err(fault::bug("unpacked twice")) };
+        let unpacking = Unpacking::begin(source, &self.head, packing, bound)?;
+        Ok(Self::of(Bytes::Packed(unpacking)))
+    }
+
+    /// Brings the first bytes in sight: fewer than [`TELLING`] only where there are no more.
+    fn look(&mut self) -> anyhow::Result<()> {
+        let mut block = [0; TELLING];
+        while self.head.len() < TELLING {
+            match self.bytes.read(&mut block[self.head.len()..])? {
+                0 => break,
+                count => self.head.extend_from_slice(&block[self.head.len()..][..count]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads text into `block`, as UTF-8 as far as it can be; 0 at its end.
+    ///
+    /// # Errors
+    /// What the operating system says; a data fault for an archive that is not sound.
+    pub fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        let Some(mut decoded) = self.decoded.take() else { return self.read_bytes(block) };
+        let read = decoded.read(block, |piece| self.read_bytes(piece));
+        self.decoded = Some(decoded);
+        read
+    }
+
+    fn read_bytes(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        if self.head.is_empty() {
+            return self.bytes.read(block);
+        }
+        let looked_at = self.head.len().min(block.len());
+        block[..looked_at].copy_from_slice(&self.head[..looked_at]);
+        self.head.drain(..looked_at);
+        Ok(looked_at + self.bytes.read(&mut block[looked_at..])?)
+    }
+
+    /// Bytes of the delivered file that were read so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Plain(source) => source.read_so_far(),
+            Bytes::Packed(unpacking) => unpacking.delivered(),
+        }
+    }
+
+    /// Closes the file after its last byte was read; gives what it is as delivered, and how many bytes it unpacked
+    /// to where it was compressed.
+    ///
+    /// # Errors
+    /// A transient fault when it changed while it was read.
+    pub fn finish(self) -> anyhow::Result<(FileIdentity, Option<u64>)> {
+        match self.bytes {
+            Bytes::Plain(source) => Ok((source.finish()?, None)),
+            Bytes::Packed(unpacking) => unpacking.finish().map(|(identity, bytes)| (identity, Some(bytes))),
+        }
+    }
+}
+
+impl Decoded {
+    fn new(encoding: Encoding) -> Self {
+        let decoding = Decoding::new(encoding);
+        Self { decoding, piece: vec![0; PIECE], text: Vec::new(), taken: 0, at_end: false }
+    }
+
+    fn read(
+        &mut self,
+        block: &mut [u8],
+        mut bytes: impl FnMut(&mut [u8]) -> anyhow::Result<usize>,
+    ) -> anyhow::Result<usize> {
+        while self.taken == self.text.len() && !self.at_end {
+            let count = bytes(&mut self.piece)?;
+            self.text.clear();
+            self.taken = 0;
+            self.decoding.decode(&self.piece[..count], &mut self.text);
+            self.at_end = count == 0;
+        }
+        let count = block.len().min(self.text.len() - self.taken);
+        block[..count].copy_from_slice(&self.text[self.taken..self.taken + count]);
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+impl Bytes {
+    fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        match self {
+            Self::Plain(source) => source.read(block),
+            Self::Packed(unpacking) => unpacking.read(block),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A record seen through the dataset's columns: its cells, and what a reject tells of it.
+
+use super::cell;
+use super::dataset::Dataset;
+use super::encoding::Encoding;
+use super::header::Binding;
+use super::reject::{CellError, Code, Reject, RowError, readable, shown};
+use super::split::{Field, Form, Record, text};
+use bytes::BytesMut;
+use serde_json::{Map, Value};
+
+/// So many fields beyond the header are told apart in a reject's payload.
+const EXTRA_TOLD_APART: usize = 100;
+
+/// A reject of the record whose place is its offset and length as delivered.
+pub(super) fn describe<'a>(
+    line: u64,
+    (byte_offset, byte_length): (u64, u64),
+    text: &'a [u8],
+    encoding: Encoding,
+    payload: Map<String, Value>,
+    errors: &mut Vec<RowError>,
+) -> Reject<'a> {
+    let errors = std::mem::take(errors);
+    Reject {
+        line,
+        byte_offset,
+        byte_length,
+        raw: encoding.delivered(text),
+        text,
+        payload,
+        error_class: Reject::class_of(&errors),
+        errors,
+    }
+}
+
+#[inline]
+pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, errors: &mut Vec<RowError>) {
+    if let Some(code) = record.broken {
+        let message = match code {
+            Code::UnclosedQuote => "a quote is opened and not closed",
+            _ => "a quote stands where none may: quote the whole field and double the quotes in it",
+        };
+        errors.push(RowError { column: None, code, message: message.to_owned() });
+    } else if fields.len() > binding.names.len() {
+        let message = count_of(fields.len(), binding);
+        errors.push(RowError { column: None, code: Code::ExtraField, message });
+    }
+}
+
+fn count_of(fields: usize, binding: &Binding) -> String {
+    format!("the record has {fields} fields, the {} {}", binding.told_by, binding.names.len())
+}
+
+/// A record seen through the dataset's columns.
+#[derive(Debug)]
+pub(super) struct Cells<'a> {
+    pub(super) window: &'a [u8],
+    pub(super) fields: &'a [Field],
+    pub(super) binding: &'a Binding,
+    pub(super) quote: Option<u8>,
+    pub(super) encoding: Encoding,
+    pub(super) dataset: &'a Dataset,
+}
+
+impl Cells<'_> {
+    #[inline]
+    pub(super) fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
+        for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
+            let Some(field) = self.fields.get(*at) else {
+                let message = count_of(self.fields.len(), self.binding);
+                errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
+                continue;
+            };
+            let value = self.value(*field, scratch);
+            let result = match value {
+                Some(value) => cell::encode(column, value, buffer),
+                None if column.nullable => {
+                    cell::encode_null(buffer);
+                    Ok(())
+                }
+                None => Err(CellError { code: Code::Null, message: "there is no value".to_owned() }),
+            };
+            if let Err(error) = result {
+                let CellError { code, message } = self.in_its_encoding(error, value.unwrap_or_default());
+                errors.push(RowError { column: Some(column.name.to_string()), code, message });
+            }
+        }
+    }
+
+    /// What is no UTF-8 after decoding was no UTF-16 before.
+    #[cold]
+    fn in_its_encoding(&self, error: CellError, value: &[u8]) -> CellError {
+        if error.code != Code::InvalidUtf8 || self.encoding == Encoding::Utf8 {
+            return error;
+        }
+        let message = format!("{} is not UTF-16: half of a character stands alone", shown(value));
+        CellError { code: Code::InvalidUtf16, message }
+    }
+
+    /// The cell's text, or none when it means null: only a bare text can.
+    #[inline]
+    pub(super) fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let value = text(self.window, field, self.quote, scratch);
+        if field.form != Form::Bare {
+            return Some(value);
+        }
+        let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
+        let is_null = self.dataset.dialect.null.iter().any(|null| null.as_bytes() == value);
+        (!is_null).then_some(value)
+    }
+}
+
+/// Header to text; fields beyond the header are called `#5` and so on. Of a line of half a million delimiters
+/// only the first are told apart: it would cost a hundred times its bytes.
+pub(super) fn payload(window: &[u8], fields: &[Field], binding: &Binding, quote: Option<u8>) -> Map<String, Value> {
+    let mut scratch = Vec::new();
+    let told_apart = binding.names.len() + EXTRA_TOLD_APART;
+    let mut payload: Map<String, Value> = fields
+        .iter()
+        .take(told_apart)
+        .enumerate()
+        .map(|(i, field)| {
+            let name = binding.names.get(i).map_or_else(|| format!("#{}", i + 1), Clone::clone);
+            (name, Value::String(readable(text(window, *field, quote, &mut scratch))))
+        })
+        .collect();
+    if fields.len() > told_apart {
+        payload.insert("…".to_owned(), Value::String(format!("{} fields in all", fields.len())));
+    }
+    payload
+}
