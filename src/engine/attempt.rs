@@ -154,8 +154,8 @@ impl Making<'_> {
         let error = match self.cause.get() {
             Some(Cause::Stopping) => return self.postpone(&Later::HandedBack, now).await,
             Some(Cause::Stale) => {
-                warn!("{}: {}", self.label, fault::told(&error));
-                return (Ended::Stale, self.result(TaskState::Cancelled, Some(fault::told(&error))));
+                info!("{} was told to stop, and broke off: {}", self.label, fault::told(&error));
+                return self.stale();
             }
             Some(Cause::TimedOut) => {
                 let limit = self.claimed.task.timeout_s.unwrap_or_default();
