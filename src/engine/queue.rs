@@ -32,7 +32,10 @@ const MISSED: usize = 4;
 pub const LEASE: Duration = Duration::from_secs(HEARTBEAT.as_secs() * MISSED as u64);
 
 /// A worker is told of each new message by the database; this is how often it looks by itself.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A queue that broke off is taken up again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// apalis delivers what is due by the database's clock; ours may be ahead of that.
 const SKEW: TimeDelta = TimeDelta::hours(1);
@@ -147,8 +150,8 @@ pub async fn receive(pool: &PgPool, worker: &str, parallel: usize, deliver: &Del
             Err(_) => {}
             Ok(()) => is_failing = false,
         }
-        if since.elapsed() < LOOK {
-            let _ = stop.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+        if since.elapsed() < AGAIN {
+            let _ = stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await;
         }
     }
 }
