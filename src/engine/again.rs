@@ -9,6 +9,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Opens a run again for what failed in it (or just `only`, whatever became of it), and all that is downstream of that.
@@ -110,7 +111,7 @@ async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label])
 /// What the server says.
 pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<Option<Vec<Label>>> {
     // Before: a paused process may hold the row of a task that it has settled. After: it may just have begun.
-    break_off_all(pool, id).await?;
+    let broken_off = break_off_all(pool, id).await?;
     let mut transaction = pool.begin().await.context("cancel the run")?;
     let cancelled = sqlx::query(
         "update bursar.runs
@@ -134,23 +135,27 @@ pub async fn cancel(pool: &PgPool, id: Uuid, why: &str) -> anyhow::Result<Option
         .context("cancel the run's tasks")?;
     transaction.commit().await.context("cancel the run")?;
     let mut labels = Vec::new();
-    for (task, item, attempt, _) in under_way.into_iter().filter(|(.., was_running)| *was_running) {
+    for (task, item, attempt, was_running) in under_way {
+        // Whoever was broken off may have left its task to a later attempt before it was cancelled.
+        if !was_running && !broken_off.contains(&(task.clone(), item.clone(), attempt)) {
+            continue;
+        }
         labels.push(Label { task: task.clone(), item: (!item.is_empty()).then(|| item.clone()) });
         Fence::new(id, task, item, attempt).break_off(pool).await?;
     }
     Ok(Some(labels))
 }
 
-/// Ends the transactions of a run's attempts under way.
-async fn break_off_all(pool: &PgPool, id: Uuid) -> anyhow::Result<()> {
+/// Ends the transactions of a run's attempts under way, and tells which those are.
+async fn break_off_all(pool: &PgPool, id: Uuid) -> anyhow::Result<HashSet<(String, String, i32)>> {
     let under_way: Vec<(String, String, i32)> =
         sqlx::query_as("select task, item, attempt from bursar.task_runs where run_id = $1 and state = 'running'")
             .bind(id)
             .fetch_all(pool)
             .await
             .context("look what is under way of the run")?;
-    for (task, item, attempt) in under_way {
-        Fence::new(id, task, item, attempt).break_off(pool).await?;
+    for (task, item, attempt) in &under_way {
+        Fence::new(id, task.clone(), item.clone(), *attempt).break_off(pool).await?;
     }
-    Ok(())
+    Ok(under_way.into_iter().collect())
 }
