@@ -67,14 +67,14 @@ pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
     )
 }
 
-/// A file that has not come by its deadline; `place` is where it is looked for, `until` how long it is still
-/// loaded when it comes.
+/// A file that has not come by its deadline; `found` is what was found instead, `until` how long it is still loaded
+/// when it comes.
 #[must_use]
-pub fn file_missing(file: &File<'_>, place: &str, deadline: DateTime<Tz>, until: DateTime<Tz>) -> Alert {
+pub fn file_missing(file: &File<'_>, found: &str, deadline: DateTime<Tz>, until: DateTime<Tz>) -> Alert {
     file.alert(
         Kind::FileMissing,
         "the file has not come",
-        format!("It was due by {}, as {place}. Coming by {} it is still loaded.", shown(deadline), shown(until)),
+        format!("It was due by {}: {found}. Coming by {} it is still loaded.", shown(deadline), shown(until)),
         format!("Ask {} for it. Should it come later than that: {}", file.customer, file.load_command()),
     )
 }

@@ -22,7 +22,7 @@ fn all() -> Vec<Alert> {
     vec![
         wording::run_failed("nightly", day(13), Uuid::nil(), Fault::Data, "load agency_a: no file"),
         wording::load_held(&file(), 7, &reasons),
-        wording::file_missing(&file(), "in/a*.csv", at(6, 30), at(23, 0)),
+        wording::file_missing(&file(), "nothing matches in/a*.csv", at(6, 30), at(23, 0)),
         wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
         wording::file_changed(&file(), "in/a.csv", 7),
         wording::file_duplicate(&file(), "in/a.csv", day(12)),
@@ -45,7 +45,7 @@ fn every_alert_reads_like_this() {
       Ask for a better file, or change the gate; then: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_missing
       ratings of agency_a for 2025-05-13: the file has not come
-      It was due by 2025-05-13 06:30 EDT, as in/a*.csv. Coming by 2025-05-13 23:00 EDT it is still loaded.
+      It was due by 2025-05-13 06:30 EDT: nothing matches in/a*.csv. Coming by 2025-05-13 23:00 EDT it is still loaded.
       Ask agency_a for it. Should it come later than that: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_late
       ratings of agency_a for 2025-05-13: the file came late
