@@ -132,7 +132,7 @@ async fn prepare_tables(
     catalog: &Catalog,
     lock_timeout_s: u64,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
-    let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
+    let customers: Vec<_> = catalog.customers.values().cloned().collect();
     let datasets: Vec<_> = catalog.datasets.values().map(AsRef::as_ref).collect();
     let mut connection = database.pool.acquire().await.context("make the customers' tables")?;
     table::prepare(&mut connection, &datasets, &customers, lock_timeout_s).await
