@@ -107,6 +107,7 @@ pub async fn sweep(pool: &PgPool) -> anyhow::Result<usize> {
             .context("look for staged rows left behind")?;
         if still.iter().any(|(_, other)| *other == name) {
             drop(&mut transaction, &[named(&name)?]).await?;
+            tracing::info!("dropped {SCHEMA}.{name}, which a load left that died");
             dropped += 1;
         }
         transaction.commit().await.context("drop staged rows left behind")?;

@@ -1,8 +1,15 @@
 -- Statements that give the table $2 what $1 has, once its rows are there: indexes, constraints, owner, grants.
 with old as (
-    select c.oid, c.relreplident, c.relowner from pg_class as c where c.oid = $1::regclass),
+    select c.oid, c.relreplident, c.relowner, c.relname, n.nspname
+      from pg_class as c
+      join pg_namespace as n on n.oid = c.relnamespace
+     where c.oid = $1::regclass),
 indexes as (
-    select i.*, x.relname, k.oid as constraint_oid, k.conname, k.contype
+    select i.*, x.relname, k.oid as constraint_oid, k.conname,
+           -- What comes behind `create index NAME on TABLE using`.
+           substr(pg_get_indexdef(i.indexrelid),
+                  length(format('CREATE %sINDEX %I ON %I.%I USING ', case when i.indisunique then 'UNIQUE ' end,
+                                x.relname, old.nspname, old.relname)) + 1) as form
       from old
       join pg_index as i on i.indrelid = old.oid
       join pg_class as x on x.oid = i.indexrelid
@@ -11,8 +18,7 @@ select statement
   from (
         select 1 as place, relname::text as name,
                case when constraint_oid is null
-                    then format('create %sindex %I on %s using %s', case when indisunique then 'unique ' end, relname, $2,
-                                substr(pg_get_indexdef(indexrelid), position(' USING ' in pg_get_indexdef(indexrelid)) + 7))
+                    then format('create %sindex %I on %s using %s', case when indisunique then 'unique ' end, relname, $2, form)
                     else format('alter table %s add constraint %I %s', $2, conname, pg_get_constraintdef(constraint_oid))
                end as statement
           from indexes
