@@ -1,6 +1,6 @@
 //! The text of a delivered file: unpacked where it is compressed, decoded where it is not UTF-8.
 
-use super::dataset::Dialect;
+use super::dialect::Dialect;
 use super::encoding::{Decoding, Encoding};
 use super::source::{FileIdentity, SourceFile, refuse_other_forms};
 use super::unpack::{Packing, TELLING, Unpacking};

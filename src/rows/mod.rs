@@ -12,6 +12,7 @@ pub mod column;
 pub mod complete;
 pub mod copy;
 pub mod dataset;
+pub mod dialect;
 pub mod encoding;
 pub mod gate;
 pub mod header;
