@@ -1,7 +1,9 @@
 //! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
 
+use super::boolean::{Words, parse_boolean};
 use super::column::{Column, IntegerRule, Kind, Range, TextRule};
 use super::moment::Form;
+use super::number::{Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
 use bytes::{BufMut, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
@@ -24,8 +26,9 @@ pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), Ce
         }),
         Kind::Bigint(rule) => encode_integer(rule, text).and_then(|n| put(&n, &Type::INT8, out)),
         Kind::Text(rule) => check_text(rule, text).and_then(|text| put(&text, &Type::TEXT, out)),
-        Kind::Numeric { precision, scale, range } => {
-            let number = check_numeric(*precision, *scale, range, text)?;
+        Kind::Numeric { precision, scale, range, written } => {
+            let plain = written.as_ref().map(|written| plain_decimal(written, text)).transpose()?;
+            let number = check_numeric(*precision, *scale, range, plain.as_ref().map_or(text, Plain::text))?;
             put(&number, &Type::NUMERIC, out)
         }
         Kind::Date(range, form) => {
@@ -46,9 +49,11 @@ pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), Ce
             check_range(range, &instant)?;
             put(&instant, &Type::TIMESTAMP, out)
         }
-        Kind::Boolean => {
-            let value = parse_boolean(text).ok_or_else(|| {
-                refuse(Code::NotABoolean, text, "is not a boolean (true, false, yes, no, t, f, 1, 0)")
+        Kind::Boolean(words) => {
+            let value = words.as_ref().map_or_else(|| parse_boolean(text), |words| words.parse(text));
+            let value = value.ok_or_else(|| {
+                let known = words.as_ref().map_or("true, false, yes, no, t, f, 1, 0".to_owned(), Words::list);
+                refuse(Code::NotABoolean, text, &format!("is not a boolean ({known})"))
             })?;
             put(&value, &Type::BOOL, out)
         }
@@ -90,7 +95,22 @@ fn out_of_range(found: &impl Display, min: &impl Display, max: &impl Display) ->
 
 #[inline]
 fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
-    let number = parse_integer(text).map_err(|code| match code {
+    match &rule.written {
+        None => check_integer(rule, text, text),
+        Some(written) => {
+            let plain = written.plain(text).ok_or_else(|| {
+                let why = format!("is not a whole number (1{}234)", written.thousands);
+                refuse(Code::NotAnInteger, text, &why)
+            })?;
+            check_integer(rule, plain.text(), text)
+        }
+    }
+}
+
+/// Checks the number that `plain` says; `text` is what stands in the file.
+#[inline]
+fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, CellError> {
+    let number = parse_integer(plain).map_err(|code| match code {
         Code::OutOfRange => out_of_range(&shown(text), &rule.min, &rule.max),
         code => refuse(code, text, "is not a whole number"),
     })?;
@@ -103,32 +123,6 @@ fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
         }
         _ => Ok(number),
     }
-}
-
-/// An optional sign and digits, nothing else.
-///
-/// # Errors
-/// [`Code::NotAnInteger`], or [`Code::OutOfRange`] beyond 64 bits.
-#[inline]
-pub fn parse_integer(text: &[u8]) -> Result<i64, Code> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Code::NotAnInteger);
-    }
-    if digits.len() <= 18 {
-        let value = digits.iter().fold(0i64, |n, d| n * 10 + i64::from(d - b'0'));
-        return Ok(if negative { -value } else { value });
-    }
-    let step = |n: Option<i64>, d: &u8| {
-        let digit = i64::from(d - b'0');
-        n?.checked_mul(10)?.checked_sub(digit)
-    };
-    let below = digits.iter().fold(Some(0i64), step).ok_or(Code::OutOfRange)?;
-    if negative { Ok(below) } else { below.checked_neg().ok_or(Code::OutOfRange) }
 }
 
 #[inline]
@@ -194,6 +188,12 @@ fn check_range<T: PartialOrd + Display>(range: &Range<T>, value: &T) -> Result<(
     }
 }
 
+fn plain_decimal(written: &Written, text: &[u8]) -> Result<Plain, CellError> {
+    written
+        .plain(text)
+        .ok_or_else(|| refuse(Code::NotANumber, text, &format!("is not a decimal number ({})", written.example())))
+}
+
 fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]) -> Result<Decimal, CellError> {
     let not_a_number = || refuse(Code::NotANumber, text, "is not a decimal number");
     let (whole, fraction) = decimal_parts(text).ok_or_else(not_a_number)?;
@@ -207,24 +207,6 @@ fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]
     let number = parse_decimal(text).ok_or_else(not_a_number)?;
     check_range(range, &number)?;
     Ok(number)
-}
-
-/// The digits before (without leading zeros) and behind the point, when the text is `[+-]digits[.digits]`.
-fn decimal_parts(text: &[u8]) -> Option<(usize, usize)> {
-    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
-    let point = memchr::memchr(b'.', digits);
-    let (whole, fraction) = point.map_or((digits, &b""[..]), |at| (&digits[..at], &digits[at + 1..]));
-    let only_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
-    let is_number = only_digits && !whole.is_empty() && (point.is_none() || !fraction.is_empty());
-    let leading_zeros = whole.iter().take_while(|d| **d == b'0').count();
-    is_number.then_some((whole.len() - leading_zeros, fraction.len()))
-}
-
-/// A decimal number of at most 28 digits: sign, digits, a point and digits; no exponent, no separators.
-#[must_use]
-pub fn parse_decimal(text: &[u8]) -> Option<Decimal> {
-    decimal_parts(text)?;
-    Decimal::from_str_exact(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// `YYYY-MM-DD`.
@@ -254,11 +236,6 @@ pub fn parse_timestamp(text: &[u8]) -> Option<NaiveDateTime> {
 fn number(digits: &[u8]) -> Option<u32> {
     let all_digits = digits.iter().all(u8::is_ascii_digit);
     all_digits.then(|| digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')))
-}
-
-fn parse_boolean(text: &[u8]) -> Option<bool> {
-    let is = |words: [&str; 4]| words.iter().any(|w| text.eq_ignore_ascii_case(w.as_bytes()));
-    if is(["true", "t", "yes", "1"]) { Some(true) } else { is(["false", "f", "no", "0"]).then_some(false) }
 }
 
 fn parse_uuid(text: &[u8]) -> Option<Uuid> {

@@ -143,7 +143,7 @@ pub fn compile_dataset(
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
     check_tables(source, &loose.table, customers, problems);
     check_consolidated(source, &loose, problems);
-    let columns = compile_columns(source, &loose.column, problems);
+    let columns = compile_columns(source, &loose, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     (problems.len() == before).then_some(())?;
     Some(Dataset {
@@ -195,7 +195,9 @@ fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Prob
     }
 }
 
-fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Problems) -> Vec<Column> {
+fn compile_columns(source: &Source, dataset: &LooseDataset, problems: &mut Problems) -> Vec<Column> {
+    let loose = &dataset.column;
+    let numbers = dataset.dialect.numbers();
     for (i, column) in loose.iter().enumerate() {
         let at = At::key("column").index(i);
         if loose[..i].iter().any(|other| other.name == column.name) {
@@ -210,7 +212,8 @@ fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Proble
         problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
     }
     let at = |i: usize| At::key("column").index(i);
-    loose.iter().enumerate().filter_map(|(i, column)| compile_column(source, &at(i), column, problems)).collect()
+    let columns = loose.iter().enumerate();
+    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
 }
 
 /// What the header calls a column, as it is compared.

@@ -6,6 +6,7 @@
 //! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
 //! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
 
+pub mod boolean;
 pub mod cell;
 pub mod certificate;
 pub mod column;
@@ -14,6 +15,7 @@ pub mod copy;
 pub mod dataset;
 pub mod dialect;
 pub mod encoding;
+mod footer;
 pub mod gate;
 pub mod header;
 pub mod inbox;
@@ -23,14 +25,17 @@ pub mod load;
 pub mod loaded;
 pub mod measure;
 pub mod moment;
+pub mod number;
 pub mod parse;
 pub mod pattern;
 pub mod reader;
 mod record;
 pub mod reject;
+mod scan;
 pub mod source;
 pub mod split;
 pub mod spool;
 pub mod table;
 pub mod unpack;
 mod views;
+mod window;

@@ -5,6 +5,7 @@ mod bytes;
 mod cells;
 mod dialects;
 mod encodings;
+mod forms;
 mod moments;
 pub mod packed;
 mod split;
