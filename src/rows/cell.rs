@@ -3,8 +3,9 @@
 use super::boolean::{Words, parse_boolean};
 use super::column::{Column, IntegerRule, Kind, Range, TextRule};
 use super::moment::Form;
-use super::number::{Plain, Written, decimal_parts, parse_decimal, parse_integer};
+use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
+use super::split::Bytes;
 use bytes::{BufMut, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use postgres_types::{ToSql, Type};
@@ -18,14 +19,33 @@ use uuid::Uuid;
 /// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
 /// rolls back together with the row.
 #[inline]
-pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
+pub fn encode(column: &Column, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
     match &column.kind {
-        Kind::Integer(rule) => encode_integer(rule, text).and_then(|n| match i32::try_from(n) {
-            Ok(n) => put(&n, &Type::INT4, out),
-            Err(_) => Err(out_of_range(&n, &i32::MIN, &i32::MAX)),
-        }),
-        Kind::Bigint(rule) => encode_integer(rule, text).and_then(|n| put(&n, &Type::INT8, out)),
-        Kind::Text(rule) => check_text(rule, text).and_then(|text| put(&text, &Type::TEXT, out)),
+        Kind::Integer(rule) => {
+            let n = match plain_integer(rule, text) {
+                Some(n) => n,
+                None => encode_integer(rule, text)?,
+            };
+            let n = i32::try_from(n).map_err(|_| out_of_range(&n, &i32::MIN, &i32::MAX))?;
+            put_fixed(4, n.to_be_bytes(), out);
+            Ok(())
+        }
+        Kind::Bigint(rule) => {
+            let n = match plain_integer(rule, text) {
+                Some(n) => n,
+                None => encode_integer(rule, text)?,
+            };
+            put_fixed(8, n.to_be_bytes(), out);
+            Ok(())
+        }
+        Kind::Text(rule) => {
+            if !is_plain_text(rule, text, bytes) {
+                check_text(rule, text)?;
+            }
+            out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(text);
+            Ok(())
+        }
         Kind::Numeric { precision, scale, range, written } => {
             let plain = written.as_ref().map(|written| plain_decimal(written, text)).transpose()?;
             let number = check_numeric(*precision, *scale, range, plain.as_ref().map_or(text, Plain::text))?;
@@ -82,6 +102,16 @@ fn put<T: ToSql>(value: &T, kind: &Type, out: &mut BytesMut) -> Result<(), CellE
     Ok(())
 }
 
+/// Appends a length and as many bytes, in one go.
+#[inline]
+fn put_fixed<const N: usize>(length: u32, bytes: [u8; N], out: &mut BytesMut) {
+    let mut both = [0; 12];
+    both[..4].copy_from_slice(&length.to_be_bytes());
+    both[4..4 + N].copy_from_slice(&bytes);
+    out.extend_from_slice(&both[..4 + N]);
+}
+
+#[cold]
 fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
     if std::str::from_utf8(text).is_err() {
         return CellError { code: Code::InvalidUtf8, message: format!("{} is not UTF-8", shown(text)) };
@@ -93,7 +123,13 @@ fn out_of_range(found: &impl Display, min: &impl Display, max: &impl Display) ->
     CellError { code: Code::OutOfRange, message: format!("{found} is not between {min} and {max}") }
 }
 
+/// The number of a cell that needs no other look: it is written the plain way, and only its size matters.
 #[inline]
+fn plain_integer(rule: &IntegerRule, text: &[u8]) -> Option<i64> {
+    number::short_integer(text).filter(|n| rule.is_a_range && *n >= rule.min && *n <= rule.max)
+}
+
+#[cold]
 fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
     match &rule.written {
         None => check_integer(rule, text, text),
@@ -108,7 +144,6 @@ fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
 }
 
 /// Checks the number that `plain` says; `text` is what stands in the file.
-#[inline]
 fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, CellError> {
     let number = parse_integer(plain).map_err(|code| match code {
         Code::OutOfRange => out_of_range(&shown(text), &rule.min, &rule.max),
@@ -125,8 +160,17 @@ fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, C
     }
 }
 
+/// Whether a text needs no other look: it is ASCII, and only its length matters.
 #[inline]
-fn check_text<'a>(rule: &TextRule, text: &'a [u8]) -> Result<&'a str, CellError> {
+fn is_plain_text(rule: &TextRule, text: &[u8], bytes: Bytes) -> bool {
+    bytes == Bytes::Ascii
+        && text.len() <= rule.max_length.unwrap_or(usize::MAX)
+        && text.len() >= rule.min_length
+        && rule.allowed.is_none()
+        && rule.pattern.is_none()
+}
+
+fn check_text(rule: &TextRule, text: &[u8]) -> Result<(), CellError> {
     let value = std::str::from_utf8(text).map_err(|error| CellError {
         code: Code::InvalidUtf8,
         message: format!("{} is not UTF-8 (from its byte {})", shown(text), error.valid_up_to() + 1),
@@ -148,7 +192,7 @@ fn check_text<'a>(rule: &TextRule, text: &'a [u8]) -> Result<&'a str, CellError>
     {
         return Err(refuse(Code::PatternMismatch, text, &format!("does not match {pattern}")));
     }
-    Ok(value)
+    Ok(())
 }
 
 #[inline]

@@ -115,6 +115,8 @@ pub struct IntegerRule {
     pub allowed: Option<Vec<i64>>,
     /// How it is written, where that is not the plain way.
     pub written: Option<Written>,
+    /// Whether every number from `min` to `max` is allowed, written the plain way.
+    pub is_a_range: bool,
 }
 
 /// Rules of a text; lengths are in characters.
@@ -318,11 +320,13 @@ impl<'a> Compiler<'a> {
                 self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
             }
         }
+        let (allowed, written) = (self.allowed_numbers(parse), self.numbers.cloned());
         IntegerRule {
             min: range.min.unwrap_or(least),
             max: range.max.unwrap_or(greatest),
-            allowed: self.allowed_numbers(parse),
-            written: self.numbers.cloned(),
+            is_a_range: allowed.is_none() && written.is_none(),
+            allowed,
+            written,
         }
     }
 

@@ -86,51 +86,74 @@ impl Written {
 /// [`Code::NotAnInteger`], or [`Code::OutOfRange`] beyond 64 bits.
 #[inline]
 pub fn parse_integer(text: &[u8]) -> Result<i64, Code> {
-    let (negative, digits) = match text {
+    short_integer(text).map_or_else(|| parse_long(text), Ok)
+}
+
+/// The whole number that a text of at most sixteen digits says; none for any other text.
+#[inline]
+pub(super) fn short_integer(text: &[u8]) -> Option<i64> {
+    let (is_negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
         _ => (false, text),
     };
-    if digits.len() > 16 {
-        return parse_long(negative, digits);
-    }
-    // Sixteen digits at most: two words of eight, the first filled up with zeros in front.
-    let (head, tail) = digits.split_at(digits.len().saturating_sub(8));
-    let (Some(high), Some(low), false) = (eight_digits(head), eight_digits(tail), digits.is_empty()) else {
-        return Err(Code::NotAnInteger);
+    let value = match digits.len() {
+        1..=3 => few_digits(digits)?,
+        4..=8 => eight_digits(digits)?,
+        9..=16 => {
+            let (head, tail) = digits.split_at(digits.len() - 8);
+            let high = if head.len() < 4 { few_digits(head)? } else { eight_digits(head)? };
+            high * 100_000_000 + eight_digits(tail)?
+        }
+        _ => return None,
     };
-    let value = high * 100_000_000 + low;
-    Ok(if negative { -value } else { value })
+    let value = i64::try_from(value).ok()?;
+    Some(if is_negative { -value } else { value })
 }
 
-/// The value of up to eight digits; 0 for none.
 #[inline]
-fn eight_digits(digits: &[u8]) -> Option<i64> {
-    let word = match digits.len() {
-        0 => return Some(0),
-        8 => u64::from_le_bytes(*digits.first_chunk()?),
-        n => {
-            let mut filled = [b'0'; 8];
-            filled[8 - n..].copy_from_slice(digits);
-            u64::from_le_bytes(filled)
+fn few_digits(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
         }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
+}
+
+/// The value of four to eight digits, put together in one word.
+#[inline]
+fn eight_digits(digits: &[u8]) -> Option<u64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let word = if let Ok(all) = <[u8; 8]>::try_from(digits) {
+        u64::from_le_bytes(all)
+    } else {
+        // The first four and the last four overlap; what is missing in front is filled up with zeros.
+        let first = u64::from(u32::from_le_bytes(*digits.first_chunk()?));
+        let last = u64::from(u32::from_le_bytes(*digits.last_chunk()?));
+        let missing = 8 * (8 - digits.len());
+        ((first | last << (32 - missing)) << missing) | (ZEROS >> (64 - missing))
     };
     // All eight bytes are digits when their high halves are 3 and adding 6 to the low halves carries nowhere.
     let sixes = word.wrapping_add(0x0606_0606_0606_0606);
-    if (word & sixes) & 0xF0F0_F0F0_F0F0_F0F0 != 0x3030_3030_3030_3030 {
+    if (word & sixes) & 0xF0F0_F0F0_F0F0_F0F0 != ZEROS {
         return None;
     }
     // Neighbours are put together: digits to pairs, pairs to fours, fours to eight.
     let pairs = (word & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul((10 << 8) + 1) >> 8;
     let fours = (pairs & 0x00FF_00FF_00FF_00FF).wrapping_mul((100 << 16) + 1) >> 16;
-    let eight = (fours & 0x0000_FFFF_0000_FFFF).wrapping_mul((10_000 << 32) + 1) >> 32;
-    i64::try_from(eight).ok()
+    Some((fours & 0x0000_FFFF_0000_FFFF).wrapping_mul((10_000 << 32) + 1) >> 32)
 }
 
-/// More digits than two words hold.
+/// More digits than two words hold, or none, or something else.
 #[cold]
-fn parse_long(negative: bool, digits: &[u8]) -> Result<i64, Code> {
-    if !digits.iter().all(u8::is_ascii_digit) {
+fn parse_long(text: &[u8]) -> Result<i64, Code> {
+    let is_negative = text.starts_with(b"-");
+    let digits = &text[usize::from(is_negative || text.starts_with(b"+"))..];
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Code::NotAnInteger);
     }
     let step = |n: Option<i64>, d: &u8| {
@@ -138,7 +161,7 @@ fn parse_long(negative: bool, digits: &[u8]) -> Result<i64, Code> {
         n?.checked_mul(10)?.checked_sub(digit)
     };
     let below = digits.iter().fold(Some(0i64), step).ok_or(Code::OutOfRange)?;
-    if negative { Ok(below) } else { below.checked_neg().ok_or(Code::OutOfRange) }
+    if is_negative { Ok(below) } else { below.checked_neg().ok_or(Code::OutOfRange) }
 }
 
 /// The digits before (without leading zeros) and behind the point, when the text is `[+-]digits[.digits]`.

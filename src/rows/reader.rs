@@ -8,15 +8,16 @@ use super::encoding::Encoding;
 use super::footer::Footer;
 use super::header::{Binding, Header, bind, by_position, joined};
 use super::input::Input;
-use super::record::{Cells, check_form, describe, payload};
+use super::record::{Cells, Nulls, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
 use super::split::{Record, Split, Splitter, line_end, text};
 use super::window::Window;
 use crate::fault;
 use anyhow::Context;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde_json::Map;
+use std::io::Read;
 
 pub use super::window::BLOCK;
 
@@ -84,6 +85,20 @@ pub fn read(
     Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
 }
 
+/// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_text(text: Box<dyn Read>, dataset: &Dataset, sink: &mut impl Sink) -> anyhow::Result<Tally> {
+    let mut input = Input::of_text(text, &dataset.dialect)?;
+    let mut reader = Reader::new(dataset, sink, input.encoding());
+    reader.run(&mut input, &|_| ())?;
+    if reader.binding.is_none() {
+        return Err(no_header("the text", reader.heading.len(), dataset));
+    }
+    Ok(reader.tally)
+}
+
 fn no_header(path: &str, heading: usize, dataset: &Dataset) -> anyhow::Error {
     fault::data(match heading {
         0 => format!("{path} holds no header, only blank lines"),
@@ -104,6 +119,7 @@ struct Reader<'a, S> {
     /// The header's records so far.
     heading: Vec<Vec<String>>,
     binding: Option<Binding>,
+    nulls: Nulls,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
 }
@@ -123,6 +139,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             tally: Tally::default(),
             heading: Vec::new(),
             binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),
+            nulls: Nulls::of(&dialect.null),
             errors: Vec::new(),
             scratch: Vec::new(),
         }
@@ -278,9 +295,12 @@ impl<'a, S: Sink> Reader<'a, S> {
             marks: self.splitter.marks(),
             encoding: self.window.encoding,
             dataset: self.dataset,
+            bytes: record.bytes,
+            nulls: &self.nulls,
         };
         if record.broken.is_none() {
-            buffer.put_i16(self.dataset.columns.len().try_into().unwrap_or(i16::MAX));
+            let columns = i16::try_from(self.dataset.columns.len()).unwrap_or(i16::MAX);
+            buffer.extend_from_slice(&columns.to_be_bytes());
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
         }
         if self.errors.is_empty() {

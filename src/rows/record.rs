@@ -6,7 +6,7 @@ use super::dialect::Ragged;
 use super::encoding::Encoding;
 use super::header::Binding;
 use super::reject::{CellError, Code, Reject, RowError, readable, shown};
-use super::split::{Field, Form, Marks, Record, text};
+use super::split::{Bytes, Field, Form, Marks, Record, text};
 use bytes::BytesMut;
 use serde_json::{Map, Value};
 
@@ -63,6 +63,34 @@ pub(super) struct Cells<'a> {
     pub(super) marks: &'a Marks,
     pub(super) encoding: Encoding,
     pub(super) dataset: &'a Dataset,
+    pub(super) bytes: Bytes,
+    pub(super) nulls: &'a Nulls,
+}
+
+/// The bare texts that mean null.
+#[derive(Debug)]
+pub(super) struct Nulls {
+    /// Whether nothing at all does.
+    nothing: bool,
+    words: Vec<Vec<u8>>,
+    longest: usize,
+}
+
+impl Nulls {
+    pub(super) fn of(texts: &[String]) -> Self {
+        let words: Vec<Vec<u8>> = texts.iter().filter(|t| !t.is_empty()).map(|t| t.clone().into_bytes()).collect();
+        let longest = words.iter().map(Vec::len).max().unwrap_or(0);
+        Self { nothing: texts.iter().any(String::is_empty), words, longest }
+    }
+
+    /// Most values are told from all of them by their length.
+    #[inline]
+    fn holds(&self, value: &[u8]) -> bool {
+        match value.len() {
+            0 => self.nothing,
+            n => n <= self.longest && self.words.iter().any(|word| word == value),
+        }
+    }
 }
 
 impl Cells<'_> {
@@ -79,7 +107,7 @@ impl Cells<'_> {
                 }
             };
             let result = match value {
-                Some(value) => cell::encode(column, value, buffer),
+                Some(value) => cell::encode(column, value, self.bytes, buffer),
                 None if column.nullable => {
                     cell::encode_null(buffer);
                     Ok(())
@@ -111,8 +139,7 @@ impl Cells<'_> {
             return Some(value);
         }
         let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
-        let is_null = self.dataset.dialect.null.iter().any(|null| null.as_bytes() == value);
-        (!is_null).then_some(value)
+        (!self.nulls.holds(value)).then_some(value)
     }
 }
 
