@@ -39,15 +39,32 @@ pub trait Sink {
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()>;
 }
 
-/// A good row's values.
+/// A good row: its place and its values.
 #[derive(Debug)]
-pub struct Row<'a>(Cells<'a>);
+pub struct Row<'a> {
+    cells: Cells<'a>,
+    line: u64,
+    offset: u64,
+    length: usize,
+}
 
 impl Row<'_> {
+    /// The line it starts on, from 1.
+    #[must_use]
+    pub const fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Its first byte's place in the file (unpacked, as delivered), from 0, and its length, line end included.
+    #[must_use]
+    pub fn span(&self) -> (u64, u64) {
+        (self.offset, self.cells.encoding.delivered_length(&self.cells.window[..self.length]))
+    }
+
     /// The text of the dataset's column `index`, quotes resolved; none for a null.
     pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let field = self.0.fields.get(self.0.binding.fields[index])?;
-        self.0.value(*field, scratch)
+        let field = self.cells.fields.get(self.cells.binding.fields[index])?;
+        self.cells.value(*field, scratch)
     }
 }
 
@@ -304,7 +321,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
         }
         if self.errors.is_empty() {
-            self.sink.accepted(&Row(cells))?;
+            self.sink.accepted(&Row { cells, line: self.line, offset: self.window.offset, length: record.length })?;
             return Ok(Fate::Loaded);
         }
         buffer.truncate(row_start);

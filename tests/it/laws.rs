@@ -7,6 +7,7 @@ mod dialects;
 mod encodings;
 mod forms;
 mod moments;
+mod oracle;
 pub mod packed;
 mod split;
 mod values;
