@@ -2,6 +2,7 @@
 //! what a task costs that does nothing.
 
 mod generate;
+mod parse;
 mod place;
 mod queue;
 mod rival;
@@ -25,6 +26,8 @@ pub(super) struct Arguments {
 enum What {
     /// Load a generated file, and its clean rows with psql \copy after TRUNCATE in one transaction (the floor).
     Load(LoadArguments),
+    /// Parse a generated file, plain and compressed, and the same with the csv crate.
+    Parse(parse::Arguments),
     /// Run tasks that do nothing, and say what each costs.
     Queue(queue::Arguments),
 }
@@ -103,6 +106,7 @@ struct Figures {
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
         What::Load(arguments) => run_load(context, arguments).await,
+        What::Parse(arguments) => parse::run(context, &arguments),
         What::Queue(arguments) => queue::run(context, &arguments).await,
     }
 }
