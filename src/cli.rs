@@ -14,6 +14,7 @@ mod occurrences;
 mod parse;
 mod progress;
 mod psql;
+mod rejects;
 mod reload;
 mod run_job;
 mod runs;
@@ -88,6 +89,9 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// List the alerts that are open, or test the channels they are told by.
     Alerts(alerts::Arguments),
+    /// List rejects, show one, export them for correction, or discard them.
+    #[command(subcommand)]
+    Rejects(rejects::Command),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -117,6 +121,7 @@ impl Command {
             Self::Occurrences(arguments) => arguments.json,
             Self::Deliveries(arguments) => arguments.json,
             Self::Alerts(arguments) => arguments.json,
+            Self::Rejects(command) => command.is_json(),
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -198,6 +203,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
+            Command::Rejects(command) => rejects::run(context, command).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

@@ -143,7 +143,10 @@ impl Loading<'_> {
         };
         certificate.copied_rejects = Some(match reading.tally.rejected {
             0 => 0,
-            _ => copy_rejects(connection, rejects, cancel).await?,
+            _ => {
+                reading.layout.keep(connection, self.load_id).await?;
+                copy_rejects(connection, rejects, cancel).await?
+            }
         });
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;

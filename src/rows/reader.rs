@@ -7,6 +7,7 @@ use super::dataset::Dataset;
 use super::encoding::Encoding;
 use super::header::{Binding, Header, bind, by_position};
 use super::input::Input;
+use super::layout::Layout;
 use super::record::{Cells, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
@@ -59,6 +60,8 @@ pub struct Reading {
     pub tally: Tally,
     /// Columns of the header that the dataset doesn't know and was told to ignore.
     pub ignored_columns: Vec<String>,
+    /// How the file is written.
+    pub layout: Layout,
 }
 
 /// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.
@@ -76,10 +79,11 @@ pub fn read(
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
     let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
-    let (tally, binding) = (reader.tally, reader.binding);
+    let (tally, binding, mut layout) = (reader.tally, reader.binding, reader.layout);
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| fault::data(format!("{path} holds no header, only blank lines")))?;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
+    layout.names = binding.names;
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout })
 }
 
 /// The text in sight: `block[start..end]`, which begins at `offset` of the file as delivered (and unpacked).
@@ -136,6 +140,7 @@ struct Reader<'a, S> {
     line: u64,
     tally: Tally,
     binding: Option<Binding>,
+    layout: Layout,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
 }
@@ -154,6 +159,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             line: 1,
             tally: Tally::default(),
             binding: (dataset.dialect.header == Header::None).then(|| by_position(&dataset.columns)),
+            layout: Layout::new(encoding),
             errors: Vec::new(),
             scratch: Vec::new(),
         }
@@ -193,6 +199,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             self.window.fill(input)?;
         }
         if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
+            self.layout.mark = self.window.encoding.delivered(&self.window.bytes()[..3]).into_owned();
             self.pass(Fate::ByteOrderMark, 3);
         }
         Ok(())
@@ -272,6 +279,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             self.splitter.fields().iter().map(|f| readable(text(window, *f, self.quote, &mut self.scratch))).collect();
         let binding = bind(&self.dataset.columns, names, self.dataset.dialect.extra_columns)
             .with_context(|| format!("line {}", self.line))?;
+        self.layout.header = self.window.encoding.delivered(&self.window.bytes()[..record.length]).into_owned();
         self.binding = Some(binding);
         Ok(())
     }
