@@ -4,6 +4,7 @@ mod discard;
 mod export;
 mod list;
 mod one;
+mod redrive;
 
 use super::{Context, runs, usage};
 use crate::config::Settings;
@@ -21,6 +22,8 @@ pub(super) enum Command {
     Show(one::Arguments),
     /// Write the open rejects of a load out, as they were delivered, for correction.
     Export(export::Arguments),
+    /// Add corrected rejects to their customer's table.
+    Redrive(redrive::Arguments),
     /// Let rejects go, with a reason.
     Discard(discard::Arguments),
 }
@@ -76,6 +79,7 @@ impl Command {
             Self::List(arguments) => arguments.json,
             Self::Show(arguments) => arguments.json,
             Self::Discard(arguments) => arguments.json,
+            Self::Redrive(arguments) => arguments.json,
             Self::Export(_) => false,
         }
     }
@@ -88,6 +92,7 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::List(arguments) => list::run(&settings, &arguments).await,
         Command::Show(arguments) => one::run(&settings, &arguments).await,
         Command::Export(arguments) => export::run(&settings, &arguments).await,
+        Command::Redrive(arguments) => Box::pin(redrive::run(&settings, &arguments)).await,
         Command::Discard(arguments) => discard::run(&settings, &arguments).await,
     }
 }

@@ -153,19 +153,12 @@ impl Loading<'_> {
         } else {
             place.hold(self, connection, &reading, reasons).await?;
         }
-        let mut certificate = Certificate {
-            bytes: reading.identity.bytes,
-            unpacked_bytes: reading.unpacked_bytes,
-            sha256: reading.identity.sha256.clone(),
-            tally: reading.tally.clone(),
-            copied_rows: Some(rows),
-            copied_rejects: None,
-        };
+        let mut certificate = reading.certificate(rows, 0);
         certificate.copied_rejects = Some(match reading.tally.rejected {
             0 => 0,
             _ => {
                 reading.layout.keep(connection, self.load_id).await?;
-                copy_rejects(connection, rejects, self.cancel).await?
+                copy_rejects(connection, rejects, "bursar.file_invalid_rows", self.cancel).await?
             }
         });
         let rejects_ms = self.stopwatch.elapsed_ms();
@@ -306,14 +299,16 @@ impl Loading<'_> {
     }
 }
 
-async fn copy_rejects(
+/// Copies spooled rejects into `table`, which has the columns of the quarantine.
+pub(super) async fn copy_rejects(
     connection: &mut PgConnection,
     mut rejects: SpooledBatches,
+    table: &str,
     cancel: &CancellationToken,
 ) -> anyhow::Result<u64> {
     let (sender, receiver) = mpsc::channel(4);
     let feeding = tokio::task::spawn_blocking(move || feed(&sender, || rejects.next_batch()));
-    let statement = format!("copy bursar.file_invalid_rows ({COLUMNS}) from stdin (format binary)");
+    let statement = format!("copy {table} ({COLUMNS}) from stdin (format binary)");
     let copied = copy_in(connection, &statement, receiver, cancel).await.context("copy the rejects into quarantine")?;
     let fed = feeding.await.context("the thread that reads the spool broke off")?;
     match copied {

@@ -30,6 +30,7 @@ pub mod publish;
 pub mod quarantine;
 pub mod reader;
 mod record;
+pub mod redrive;
 pub mod reject;
 pub mod source;
 pub mod split;

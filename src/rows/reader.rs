@@ -2,7 +2,7 @@
 //!
 //! What it finds is a function of the bytes alone: the size of its blocks never changes a result.
 
-use super::certificate::{Fate, Tally};
+use super::certificate::{Certificate, Fate, Tally};
 use super::dataset::Dataset;
 use super::encoding::Encoding;
 use super::header::{Binding, Header, bind, by_position};
@@ -62,6 +62,21 @@ pub struct Reading {
     pub ignored_columns: Vec<String>,
     /// How the file is written.
     pub layout: Layout,
+}
+
+impl Reading {
+    /// The account of a file of which the server took so many rows and rejects.
+    #[must_use]
+    pub fn certificate(&self, copied_rows: u64, copied_rejects: u64) -> Certificate {
+        Certificate {
+            bytes: self.identity.bytes,
+            unpacked_bytes: self.unpacked_bytes,
+            sha256: self.identity.sha256.clone(),
+            tally: self.tally.clone(),
+            copied_rows: Some(copied_rows),
+            copied_rejects: Some(copied_rejects),
+        }
+    }
 }
 
 /// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.

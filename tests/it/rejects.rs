@@ -2,6 +2,7 @@
 
 mod export;
 mod look;
+mod redrive;
 
 use crate::support::{Ran, World, ratings};
 
