@@ -39,5 +39,6 @@ pub mod staged;
 mod statement;
 pub mod streams;
 pub mod table;
+pub mod unique;
 pub mod unpack;
 pub mod views;

@@ -12,6 +12,7 @@ use super::record::{Cells, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
 use super::split::{Record, Split, Splitter, line_end, text};
+use super::unique::Keys;
 use crate::fault;
 use anyhow::Context;
 use bytes::{BufMut, BytesMut};
@@ -156,6 +157,7 @@ struct Reader<'a, S> {
     tally: Tally,
     binding: Option<Binding>,
     layout: Layout,
+    keys: Option<Keys>,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
 }
@@ -175,6 +177,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             tally: Tally::default(),
             binding: (dataset.dialect.header == Header::None).then(|| by_position(&dataset.columns)),
             layout: Layout::new(encoding),
+            keys: Keys::of(&dataset.unique, &dataset.columns, dataset.unique_max_rows),
             errors: Vec::new(),
             scratch: Vec::new(),
         }
@@ -315,6 +318,11 @@ impl<'a, S: Sink> Reader<'a, S> {
         if record.broken.is_none() {
             buffer.put_i16(self.dataset.columns.len().try_into().unwrap_or(i16::MAX));
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
+        }
+        if self.errors.is_empty()
+            && let Some(keys) = &mut self.keys
+        {
+            keys.check(&buffer[row_start..], self.line, &mut self.errors)?;
         }
         if self.errors.is_empty() {
             self.sink.accepted(&Row(cells))?;

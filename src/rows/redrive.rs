@@ -150,6 +150,7 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     let kind = Kind::Bigint(IntegerRule { min: 1, max: i64::MAX, allowed: None });
     let id = Column { name: Ident::parse(ID_COLUMN)?, header: ID_COLUMN.to_owned(), kind, nullable: false };
     numbered.columns.insert(0, id);
+    numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
     let dialect = &mut numbered.dialect;
     dialect.skip_lines = 0;
     dialect.comment.clear();
@@ -177,6 +178,7 @@ impl Redriving<'_> {
         self.copy(connection, source).await?;
         rows::check_numbers(connection, self.met.id).await?;
         rows::check_swallowed(connection, self.met.id, &self.dataset).await?;
+        rows::refuse_known_keys(connection, &self.table, &self.dataset, self.met.run_date).await?;
         let counts = rows::counts(connection, self.met.id).await?;
         let mut redriven = Redriven {
             load_id: None,

@@ -8,6 +8,7 @@ mod encodings;
 mod moments;
 pub mod packed;
 mod split;
+mod unique;
 mod values;
 
 use bursar::config::{Customer, Ident, Problems, Source};

@@ -136,6 +136,46 @@ pub(super) async fn check_swallowed(
     }
 }
 
+/// Sets aside rows that have a key (`unique`) which the table has already: the rejects stay open.
+pub(super) async fn refuse_known_keys(
+    connection: &mut PgConnection,
+    table: &Table,
+    dataset: &Dataset,
+    run_date: NaiveDate,
+) -> anyhow::Result<()> {
+    // A date prints as digits and hyphens.
+    let of_date = match &dataset.mode {
+        Mode::Append { run_date: column } => format!(" and k.{} = date '{run_date}'", column.quoted()),
+        _ => String::new(),
+    };
+    for key in &dataset.unique {
+        let names: Vec<&str> = key.iter().map(|i| dataset.columns[*i].name.as_str()).collect();
+        let same: Vec<String> =
+            key.iter().map(|i| dataset.columns[*i].name.quoted()).map(|name| format!("k.{name} = t.{name}")).collect();
+        // Whoever is resolved already lies in the table: it is not compared with itself.
+        let statement = format!(
+            "with known as (
+                  delete from pg_temp.bursar_redriven as t
+                   using bursar.file_invalid_rows as r
+                   where r.id = t.reject_id and r.status = 'open' and exists (select from {} as k where {})
+                  returning t.reject_id)
+             insert into pg_temp.bursar_wrong (number, errors)
+             select reject_id::text, jsonb_build_array(jsonb_build_object('column', $1::text, 'code', 'duplicate_key', 'message', $2::text))
+               from known",
+            table.quoted(),
+            same.join(" and ") + &of_date
+        );
+        let column = if let [name] = names[..] { Some(name) } else { None };
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(column)
+            .bind(format!("the table has a row of the same {} (unique)", names.join(", ")))
+            .execute(&mut *connection)
+            .await
+            .context("look for keys that are in the table")?;
+    }
+    Ok(())
+}
+
 /// What became of the rows of the file.
 pub(super) struct Counts {
     pub(super) wrong: u64,

@@ -1,8 +1,11 @@
 //! Corrected rows come into the table once, and only while readers see the load they belong to.
 
 use super::{DATE, export, ids, three_rejects};
+use crate::running::{Running, until};
 use crate::support::{Ran, World, ratings};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use std::io::Write;
 use std::process::Stdio;
 
@@ -264,4 +267,69 @@ async fn a_discarded_reject_is_not_redriven_and_a_row_the_table_refuses_changes_
     assert_eq!((&done["loaded"], &done["discarded_before"]), (&json!(2), &json!(1)));
     let load = current(&world).await;
     assert_eq!((&load["loaded"], &load["rejected"]), (&json!(6), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_table_has_already_stays_a_reject() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replacen("consolidated", "unique = [[\"customer_number\"]]\nconsolidated", 1)
+    });
+    world.deliver_all();
+    world.deliver("A", ratings(&["1,2,3,low", "2,2,3,low", "3,2,3,low", "01,2,3,high", "4,x,3,low"]));
+    world.run_job(DATE, &[]).code(0);
+    let rejects = ids(&world);
+    let listed = world.bursar(&["rejects", "list", "--code", "duplicate_key", "--json"]).code(0).json();
+    assert_eq!(
+        listed[0]["errors"][0]["message"],
+        "lines 2 and 5 have the same customer_number (unique); the first is kept"
+    );
+    assert_eq!(listed[0]["error_class"], "duplicate");
+    correct(&world, |text| text.replace(",x,", ",5,"));
+    let done = redrive(&world, &[]).code(65).json();
+    assert_eq!((&done["loaded"], &done["still_wrong"]), (&json!(1), &json!(1)));
+    assert_eq!(done["wrong"][0]["reject_id"], rejects[0].to_string());
+    assert_eq!(done["wrong"][0]["errors"][0]["message"], "the table has a row of the same customer_number (unique)");
+    let again = redrive(&world, &[]).code(65).json();
+    assert_eq!((&again["loaded"], &again["resolved_before"], &again["still_wrong"]), (&json!(0), &json!(1), &json!(1)));
+    assert_eq!(ids(&world), &rejects[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_changes_nothing_and_the_same_redrive_then_adds_each_row_once() {
+    let world = three_rejects().await;
+    correct(&world, all);
+    let before = state(&world).await;
+    let mut other = world.connect().await;
+    let mut locked = other.begin().await.expect("a transaction");
+    sqlx::query("lock table bursar.loads in share mode").execute(&mut *locked).await.expect("lock the ledger");
+    let running = Running::start(&world, &[&["rejects", "redrive", "corrected.csv"], &OF_A[..]].concat());
+    let waiting =
+        "select coalesce(max(pid), 0) from pg_locks where relation = 'bursar.loads'::regclass and not granted";
+    until("the redrive has added its rows", async || world.scalar::<i32>(waiting).await > 0).await;
+    let backend: i32 = world.scalar(waiting).await;
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.ended().await.code, -1);
+    locked.commit().await.expect("unlock");
+    until("the server has cleared the redrive away", async || {
+        world.scalar::<bool>(&format!("select not exists (select from pg_stat_activity where pid = {backend})")).await
+    })
+    .await;
+    assert_eq!(state(&world).await, before);
+    redrive(&world, &[]).code(0);
+    assert_eq!(world.rows("agency_a").await.len(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_redrives_at_the_same_time_add_each_row_once() {
+    let world = three_rejects().await;
+    correct(&world, all);
+    let arguments = [&["rejects", "redrive", "corrected.csv"], &OF_A[..]].concat();
+    let running: Vec<Running> = (0..3).map(|_| Running::start(&world, &arguments)).collect();
+    for one in running {
+        one.ended().await.code(0);
+    }
+    assert_eq!(world.rows("agency_a").await.len(), 7);
+    let loads: i64 = world.scalar("select count(*) from bursar.loads where redrive_of is not null").await;
+    assert_eq!(loads, 1);
 }
