@@ -89,7 +89,7 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// List the alerts that are open, or test the channels they are told by.
     Alerts(alerts::Arguments),
-    /// List rejects, show one, export them for correction, redrive or discard them.
+    /// List rejects, triage them, show one, export them for correction, redrive or discard them.
     #[command(subcommand)]
     Rejects(rejects::Command),
     /// Check the whole configuration and name every problem.

@@ -5,6 +5,7 @@ mod export;
 mod list;
 mod one;
 mod redrive;
+mod triage;
 
 use super::{Context, runs, usage};
 use crate::config::Settings;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 pub(super) enum Command {
     /// List rejects, the oldest first.
     List(list::Arguments),
+    /// Group rejects by cause: one finding for each, with its lines and what may be behind it.
+    Triage(triage::Arguments),
     /// Show one reject: its bytes, every error, where it stands, what became of it.
     Show(one::Arguments),
     /// Write the open rejects of a load out, as they were delivered, for correction.
@@ -77,6 +80,7 @@ impl Command {
     pub(super) const fn is_json(&self) -> bool {
         match self {
             Self::List(arguments) => arguments.json,
+            Self::Triage(arguments) => arguments.json,
             Self::Show(arguments) => arguments.json,
             Self::Discard(arguments) => arguments.json,
             Self::Redrive(arguments) => arguments.json,
@@ -90,6 +94,7 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     let settings = context.settings()?;
     match command {
         Command::List(arguments) => list::run(&settings, &arguments).await,
+        Command::Triage(arguments) => triage::run(&settings, &arguments).await,
         Command::Show(arguments) => one::run(&settings, &arguments).await,
         Command::Export(arguments) => export::run(&settings, &arguments).await,
         Command::Redrive(arguments) => Box::pin(redrive::run(&settings, &arguments)).await,

@@ -39,6 +39,7 @@ pub mod staged;
 mod statement;
 pub mod streams;
 pub mod table;
+pub mod triage;
 pub mod unique;
 pub mod unpack;
 pub mod views;

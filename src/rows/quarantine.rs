@@ -82,11 +82,11 @@ macro_rules! matching {
         )
     };
 }
-use matching;
+pub(super) use matching;
 
 impl Filter {
     /// The parameters of the condition, `$1` to `$9`.
-    fn arguments(&self) -> anyhow::Result<PgArguments> {
+    pub(super) fn arguments(&self) -> anyhow::Result<PgArguments> {
         let mut all = PgArguments::default();
         all.add(self.dataset.as_deref())
             .and_then(|()| all.add(self.customer.as_deref()))

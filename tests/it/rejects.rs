@@ -3,6 +3,7 @@
 mod export;
 mod look;
 mod redrive;
+mod triage;
 
 use crate::support::{Ran, World, ratings};
 
