@@ -18,7 +18,7 @@ create table bursar.layouts (
     load_id  bigint primary key,
     encoding text not null,
     mark     bytea not null,
-    header   bytea not null,
+    header   bytea[] not null,
     names    jsonb not null,
     constraint layouts_encoding_known check (encoding in ('utf-8', 'utf-16le', 'utf-16be', 'latin-1', 'windows-1252'))
 );
@@ -27,5 +27,5 @@ comment on table bursar.layouts is 'How the file of a load with rejects was writ
 comment on column bursar.layouts.load_id is 'The load; bursar.loads.id.';
 comment on column bursar.layouts.encoding is 'How its bytes stand for text.';
 comment on column bursar.layouts.mark is 'Its byte order mark; empty where it had none.';
-comment on column bursar.layouts.header is 'Its header as delivered, line end included; empty where it had none.';
+comment on column bursar.layouts.header is 'Each record of its header as delivered, line end included; empty where it had none.';
 comment on column bursar.layouts.names is 'What the header calls the fields, in their order: an array of texts.';

@@ -13,8 +13,8 @@ pub struct Layout {
     pub encoding: Encoding,
     /// Its byte order mark; empty where it had none.
     pub mark: Vec<u8>,
-    /// Its header as delivered, line end included; empty where it had none.
-    pub header: Vec<u8>,
+    /// Each record of its header as delivered, line end included; none where it had none.
+    pub header: Vec<Vec<u8>>,
     /// What the header calls the fields, in their order; the dataset's own names where there is no header.
     pub names: Vec<String>,
 }
@@ -36,7 +36,7 @@ impl Layout {
     #[must_use]
     pub fn line_end(&self) -> Vec<u8> {
         let ends = ["\r\n", "\n", "\r"].map(|end| self.delivered(end));
-        let found = ends.iter().find(|end| self.header.ends_with(end));
+        let found = ends.iter().find(|end| self.header.last().is_some_and(|header| header.ends_with(end)));
         found.cloned().unwrap_or_else(|| self.delivered("\n"))
     }
 
@@ -68,7 +68,7 @@ impl Layout {
     /// # Errors
     /// What the server says.
     pub async fn find(connection: &mut PgConnection, load_id: i64) -> anyhow::Result<Option<Self>> {
-        let found: Option<(String, Vec<u8>, Vec<u8>, Json<Vec<String>>)> =
+        let found: Option<(String, Vec<u8>, Vec<Vec<u8>>, Json<Vec<String>>)> =
             sqlx::query_as("select encoding, mark, header, names from bursar.layouts where load_id = $1")
                 .bind(load_id)
                 .fetch_optional(connection)

@@ -147,12 +147,13 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
             "the dataset {name} has a column {ID_COLUMN} of its own, by which its rejects can't be told"
         )));
     }
-    let kind = Kind::Bigint(IntegerRule { min: 1, max: i64::MAX, allowed: None });
+    let kind = Kind::Bigint(IntegerRule { min: 1, max: i64::MAX, allowed: None, written: None, is_a_range: true });
     let id = Column { name: Ident::parse(ID_COLUMN)?, header: ID_COLUMN.to_owned(), kind, nullable: false };
     numbered.columns.insert(0, id);
     numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
     let dialect = &mut numbered.dialect;
     dialect.skip_lines = 0;
+    dialect.footer_lines = 0;
     dialect.comment.clear();
     dialect.trailer.clear();
     dialect.max_record_bytes += 64;

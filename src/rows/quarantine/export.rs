@@ -124,9 +124,10 @@ impl Writing {
         let reasons = reasons.map(csv::Writer::from_writer);
         let mut writing = Self { layout, delimiter, line_end, form, out, reasons };
         writing.out.write_all(&writing.layout.mark).context("write the rejects")?;
-        if !writing.layout.header.is_empty() {
-            writing.number(ID_COLUMN)?;
-            writing.out.write_all(&writing.layout.header).context("write the rejects")?;
+        for (i, header) in std::mem::take(&mut writing.layout.header).into_iter().enumerate() {
+            // The texts of a header of several records are put together: one tells the name.
+            writing.number(if i == 0 { ID_COLUMN } else { "" })?;
+            writing.put(&header)?;
         }
         if let Some(reasons) = &mut writing.reasons {
             reasons.write_record([ID_COLUMN, "line", "column", "code", "message"]).context("write the reasons")?;

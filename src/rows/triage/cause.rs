@@ -1,10 +1,11 @@
 //! What may have happened to a row, judged by its values and what the dataset expects.
 
 use super::{Row, places};
-use crate::rows::cell;
 use crate::rows::column::{Column, Kind};
 use crate::rows::dataset::Dataset;
 use crate::rows::header::folded;
+use crate::rows::split::Bytes;
+use crate::rows::{cell, number};
 use bytes::BytesMut;
 use chrono::NaiveDate;
 use serde_json::Value;
@@ -205,13 +206,14 @@ fn is_valid(dataset: &Dataset, column: &Column, field: &str) -> bool {
     if dataset.dialect.null.iter().any(|null| null == field) {
         return column.nullable;
     }
-    cell::encode(column, field.as_bytes(), &mut BytesMut::new()).is_ok()
+    cell::encode(column, field.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok()
 }
 
 fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -> Vec<Hint> {
     let trimmed = field.trim();
-    let would_do =
-        |text: &str| column.is_some_and(|column| cell::encode(column, text.as_bytes(), &mut BytesMut::new()).is_ok());
+    let would_do = |text: &str| {
+        column.is_some_and(|column| cell::encode(column, text.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok())
+    };
     if trimmed != field && would_do(trimmed) {
         return vec![Hint::Blanks];
     }
@@ -223,7 +225,7 @@ fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -
         "not_a_number" | "not_an_integer" if field.contains(',') && would_do(&field.replace(',', "")) => {
             vec![Hint::Thousands]
         }
-        "not_an_integer" if field.contains('.') && cell::parse_decimal(field.as_bytes()).is_some() => {
+        "not_an_integer" if field.contains('.') && number::parse_decimal(field.as_bytes()).is_some() => {
             vec![Hint::Decimals]
         }
         "not_a_date" | "not_a_timestamp" => {
@@ -255,10 +257,8 @@ const fn in_words(hint: Hint) -> &'static str {
         Hint::Header => "the header stands among the rows: were several files put together?",
         Hint::ShiftedRight => "a shifted column: each value stands one column too far to the right",
         Hint::ShiftedLeft => "a shifted column: each value stands one column too far to the left",
-        Hint::DecimalComma => {
-            "the values have a decimal comma; say so in the dataset, or have them written with a point"
-        }
-        Hint::Thousands => "the values have separators between thousands; say so in the dataset, or have them left out",
+        Hint::DecimalComma => "the values have a decimal comma: dialect.decimal = \",\"",
+        Hint::Thousands => "the values have separators between thousands: dialect.thousands",
         Hint::Blanks => "blanks around the values: dialect.trim = true",
         Hint::NullWord => "words that stand for nothing: dialect.null, and nullable = true",
         Hint::Decimals => "the values have decimals: type = \"numeric(p,s)\"?",

@@ -333,3 +333,78 @@ async fn two_redrives_at_the_same_time_add_each_row_once() {
     let loads: i64 = world.scalar("select count(*) from bursar.loads where redrive_of is not null").await;
     assert_eq!(loads, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialect_of_any_form_is_exported_and_redriven_as_it_is() {
+    for (dialect, file, exported) in [
+        (
+            "delimiter = \"||\"\nheader_lines = 2\nskip_lines = 1\nfooter_lines = 1\ncomment = \"1\"\nescape = \"\\\\\"",
+            "made by hand\r\ncustomer||customer||customer_rating||customer_status\r\nnumber||rating||limit||\r\n\
+             3||2||3||low\r\n# 3||2||3||low\r\n4||2||3||low\r\n5||2||3||low\r\n1 is a comment\r\nx||2||3||\"a\\\"||b\"\r\nthe end",
+            "reject_id||customer||customer||customer_rating||customer_status\r\n||number||rating||limit||\r\n\
+             ID||# 3||2||3||low\r\nID||x||2||3||\"a\\\"||b\"\r\n",
+        ),
+        (
+            "header = \"none\"\nencoding = \"utf-16\"\ndelimiter = \"¦\"\ntrailer = \"# end\"\nquote = \"\"",
+            "3¦2¦3¦low\n4¦2¦3¦l\u{F6}w\n# 3¦2¦3¦low\n5¦2¦3¦low\nx¦2¦3¦l\u{1F600}\"w\n# end",
+            "ID¦# 3¦2¦3¦low\nID¦x¦2¦3¦l\u{1F600}\"w\n",
+        ),
+    ] {
+        let world = World::new().await;
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replace("[gate]", &format!("[dialect]\n{dialect}\n\n[gate]"))
+        });
+        let is_utf16 = dialect.contains("utf-16");
+        let encoded = |text: &str| -> Vec<u8> {
+            if is_utf16 { text.encode_utf16().flat_map(u16::to_be_bytes).collect() } else { text.as_bytes().to_vec() }
+        };
+        world.deliver("A", encoded(file));
+        world.run_job(DATE, &["--customer", "agency_a"]).code(0);
+        let rejects = ids(&world);
+        export(&world, &["--file", "corrected.csv"]).code(0);
+        let written = std::fs::read(world.path("corrected.csv")).expect("the export");
+        let expected = rejects.iter().fold(exported.to_owned(), |text, id| text.replacen("ID", &id.to_string(), 1));
+        assert_eq!(written, encoded(&expected), "{}", String::from_utf8_lossy(&written));
+        world.write("corrected.csv", encoded(&expected.replace("# 3", "1").replace("x", "22")));
+        let done = redrive(&world, &[]).code(0).json();
+        assert_eq!((&done["loaded"], &done["open"]), (&json!(2), &json!(0)), "{done}");
+        assert_eq!(world.rows("agency_a").await.len(), 5);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redriven_rows_are_measured_with_those_of_their_run_date_and_survive_every_way_of_publishing() {
+    let rows = ["1,2,3,low", "2,2,3,low", "3,2,3,low", "x,5,3,low"];
+    for mode in ["publish = \"swap\"", "publish = \"segments\"", "mode = \"append\"\nrun_date_column = \"run_date\""] {
+        let world = World::new().await;
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replacen("consolidated", &format!("{mode}\nconsolidated"), 1)
+        });
+        for day in [DATE, "2025-05-14"] {
+            world.deliver("A", ratings(&rows));
+            world.run_job(day, &["--customer", "agency_a"]).code(0);
+        }
+        let of = if mode.contains("append") { DATE } else { "2025-05-14" };
+        let which = ["--dataset", "customer_rating", "--customer", "agency_a", "--date", of];
+        let exported = world.bursar(&[&["rejects", "export"], &which[..]].concat()).code(0).stdout;
+        world.write("corrected.csv", exported.replace("x,", "4,"));
+        let done =
+            world.bursar(&[&["rejects", "redrive", "corrected.csv", "--json"], &which[..]].concat()).code(0).json();
+        assert_eq!(done["measures"]["sum_customer_rating"], "11", "{mode}");
+        let all = world.rows("agency_a").await;
+        assert_eq!(all.len(), if mode.contains("append") { 7 } else { 4 }, "{mode}: {all:?}");
+        world.deliver("A", ratings(&rows));
+        world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+        let all = world.rows("agency_a").await;
+        assert_eq!(all.len(), if mode.contains("append") { 10 } else { 3 }, "{mode}: {all:?}");
+    }
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replacen("consolidated", "mode = \"merge\"\nkey = [\"customer_number\"]\nconsolidated", 1)
+    });
+    world.deliver("A", ratings(&rows));
+    world.run_job(DATE, &["--customer", "agency_a"]).code(0);
+    correct(&world, |text| text.replace("x,", "4,"));
+    let ran = redrive(&world, &[]).code(78);
+    assert!(ran.stderr.contains("merges by key"), "{}", ran.stderr);
+}

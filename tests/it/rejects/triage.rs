@@ -41,7 +41,12 @@ async fn each_cause_has_its_suggestion() {
         (&b"1,2.5,3,a, b,2025-01-31\n"[..], "-", "extra_field", "an unquoted delimiter in field 4 (customer_status)?"),
         (b"1,2,50,3,low,2025-01-31\n", "-", "extra_field", "in field 2 (customer_rating)"),
         (b"1,2.5,3,low\n", "-", "missing_field", "the record ends early"),
-        (b"1,\"2,5\",3,low,2025-01-31\n", "customer_rating", "not_a_number", "the values have a decimal comma"),
+        (
+            b"1,\"2,5\",3,low,2025-01-31\n",
+            "customer_rating",
+            "not_a_number",
+            "the values have a decimal comma: dialect.decimal = \",\"",
+        ),
         (b"\"1,000\",2.5,3,low,2025-01-31\n", "customer_number", "not_an_integer", "separators between thousands"),
         (b"1.5,2.5,3,low,2025-01-31\n", "customer_number", "not_an_integer", "the values have decimals"),
         (
