@@ -68,7 +68,7 @@ impl Layout {
     /// # Errors
     /// What the server says.
     pub async fn find(connection: &mut PgConnection, load_id: i64) -> anyhow::Result<Option<Self>> {
-        let found: Option<(String, Vec<u8>, Vec<Vec<u8>>, Json<Vec<String>>)> =
+        let found: Option<Kept> =
             sqlx::query_as("select encoding, mark, header, names from bursar.layouts where load_id = $1")
                 .bind(load_id)
                 .fetch_optional(connection)
@@ -80,6 +80,9 @@ impl Layout {
         Ok(Some(Self { encoding: *encoding, mark, header, names: names.0 }))
     }
 }
+
+/// Encoding, mark, header, names.
+type Kept = (String, Vec<u8>, Vec<Vec<u8>>, Json<Vec<String>>);
 
 const WORDS: [(Encoding, &str); 5] = [
     (Encoding::Utf8, "utf-8"),

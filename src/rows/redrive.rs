@@ -35,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Request {
     /// The corrected rejects.
     pub file: PathBuf,
+    /// What the ledger calls the file.
+    pub name: String,
     /// Which load's they are.
     pub filter: Filter,
     /// Who redrives.
@@ -94,7 +96,7 @@ pub struct StillWrong {
 
 /// What the ledger says of the rows that readers see.
 #[derive(sqlx::FromRow)]
-struct Current {
+struct Last {
     id: i64,
     redrive_of: Option<i64>,
     run_date: NaiveDate,
@@ -252,7 +254,7 @@ impl Redriving<'_> {
                  have the corrected rows delivered as a file of their own"
             )));
         }
-        let last: Option<Current> = sqlx::query_as(
+        let last: Option<Last> = sqlx::query_as(
             "select id, redrive_of, run_date, is_current from bursar.loads
               where dataset = $1 and customer = $2 and table_name = $3 and state = 'published'
                 and (not $4 or run_date = $5)
@@ -318,7 +320,7 @@ impl Redriving<'_> {
             of: self.met.id,
             current,
             rows: redriven.loaded,
-            file: &self.request.file.to_string_lossy(),
+            file: &self.request.name,
             by: &self.request.by,
             measures: &measures,
         };

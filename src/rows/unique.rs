@@ -61,7 +61,7 @@ fn is_same(key: &[usize], sorted: &[usize]) -> bool {
 /// The keys of the rows of one file that were accepted so far.
 #[derive(Debug)]
 pub struct Keys {
-    keys: Vec<Key>,
+    all: Vec<Key>,
     most_rows: u32,
     rows: u32,
     columns: usize,
@@ -90,8 +90,8 @@ impl Keys {
             seen: Seen::new(),
             hash: None,
         };
-        let keys: Vec<Key> = unique.iter().map(of).collect();
-        (!keys.is_empty()).then(|| Self { keys, most_rows, rows: 0, columns: columns.len(), values: Vec::new() })
+        let all: Vec<Key> = unique.iter().map(of).collect();
+        (!all.is_empty()).then(|| Self { all, most_rows, rows: 0, columns: columns.len(), values: Vec::new() })
     }
 
     /// Takes in a good row, as it was encoded for COPY; where it has the key of an earlier one, that is its error.
@@ -100,7 +100,7 @@ impl Keys {
     /// A configuration fault for a file of more rows than the dataset allows.
     pub fn check(&mut self, row: &[u8], line: u64, errors: &mut Vec<RowError>) -> anyhow::Result<()> {
         self.find_values(row);
-        for key in &mut self.keys {
+        for key in &mut self.all {
             key.hash = key.hash_of(row, &self.values);
             let Some(first) = key.hash.and_then(|hash| key.seen.find(hash)) else { continue };
             let names = key.names.join(", ");
@@ -116,7 +116,7 @@ impl Keys {
         let line =
             u32::try_from(line).ok().filter(|_| self.rows < self.most_rows).ok_or_else(|| self.too_many(line))?;
         self.rows += 1;
-        for key in &mut self.keys {
+        for key in &mut self.all {
             if let Some(hash) = key.hash {
                 key.seen.insert(hash, line);
             }

@@ -74,7 +74,7 @@ fn tell(exported: &Exported) {
              not written: {}{} (take them from the delivered file)",
             exported.cut,
             ids.join(", "),
-            if exported.cut as usize > ids.len() { ", …" } else { "" }
+            if exported.cut > ids.len() as u64 { ", …" } else { "" }
         );
     }
 }

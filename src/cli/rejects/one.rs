@@ -114,7 +114,8 @@ fn raw(kept: &Kept, layout: Option<&Layout>) -> String {
     let mut shown = visible(&text);
     let length = kept.byte_length;
     if i64::try_from(head.len()).is_ok_and(|shown| shown < length) {
-        shown.push_str(&format!("… ({} of {length} bytes; {} are kept)", head.len(), kept.raw.len()));
+        let kept = kept.raw.len();
+        shown = format!("{shown}… ({} of {length} bytes; {kept} are kept)", head.len());
     }
     if encoding == Encoding::Utf8 { shown } else { format!("({}) {shown}", word(encoding)) }
 }

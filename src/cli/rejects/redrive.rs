@@ -44,6 +44,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let from_stdin = if arguments.file == Path::new("-") { Some(read_stdin(&spool)?) } else { None };
     let request = Request {
         file: from_stdin.as_ref().map_or_else(|| arguments.file.clone(), |file| file.path().to_owned()),
+        name: arguments.file.display().to_string(),
         filter: Filter {
             load: arguments.load,
             dataset: arguments.dataset.clone(),

@@ -129,7 +129,9 @@ async fn accepted_and_rejected_bytes_and_skips_give_back_the_file_in_every_encod
             rows.push("y,2,3,4".to_owned());
             let mut bytes = encoded(encoding, mark);
             bytes.extend(encoded(encoding, header));
-            rows.iter().for_each(|row| bytes.extend(encoded(encoding, row)));
+            for row in &rows {
+                bytes.extend(encoded(encoding, row));
+            }
             if encoding == Encoding::Utf8 {
                 bytes.extend(b"\n\xFF\xFE,1,2,3\n1,2,3,\xC3\n");
             }

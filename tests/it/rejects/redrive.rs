@@ -21,7 +21,7 @@ fn correct(world: &World, change: impl FnOnce(String) -> String) {
     world.write("corrected.csv", change(exported));
 }
 
-fn all(text: String) -> String {
+fn all(text: &str) -> String {
     text.replace("x\u{1b}[31m,", "555,").replace("2,,9,low", "2,30,9,low").replace("low\"value", "low-value")
 }
 
@@ -45,7 +45,7 @@ async fn state(world: &World) -> (Vec<String>, Value) {
 async fn corrected_rows_are_added_once_and_ledger_measures_and_rejects_tell_of_it() {
     let world = three_rejects().await;
     let (before, rejects) = (current(&world).await, ids(&world));
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     let done = redrive(&world, &[]).code(0).json();
     assert_eq!((&done["loaded"], &done["still_wrong"], &done["open"]), (&json!(3), &json!(0), &json!(0)));
     let rows = world.rows("agency_a").await;
@@ -162,7 +162,7 @@ async fn a_file_that_is_not_an_export_of_that_load_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redrive_never_touches_a_newer_load() {
     let world = three_rejects().await;
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     let old = current(&world).await["id"].to_string();
     world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
     let before = state(&world).await;
@@ -224,7 +224,7 @@ async fn a_held_load_after_a_redrive_leaves_the_open_rejects_of_what_readers_see
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_would_happen_and_stdin_is_as_good_as_a_file() {
     let world = three_rejects().await;
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     let before = state(&world).await;
     let said = redrive(&world, &["--dry-run"]).code(0).json();
     assert_eq!((&said["loaded"], &said["load_id"]), (&json!(3), &Value::Null));
@@ -244,7 +244,7 @@ async fn a_dry_run_says_what_would_happen_and_stdin_is_as_good_as_a_file() {
 async fn a_discarded_reject_is_not_redriven_and_a_row_the_table_refuses_changes_nothing() {
     let world = three_rejects().await;
     let rejects = ids(&world);
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     world.bursar(&["rejects", "discard", &rejects[0].to_string(), "--reason", "no", "--yes"]).code(0);
     let pool = world.pool().await;
     sqlx::query("create unique index on customer_rating_agency_a (customer_number, customer_rating)")
@@ -298,7 +298,7 @@ async fn a_key_that_the_table_has_already_stays_a_reject() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_changes_nothing_and_the_same_redrive_then_adds_each_row_once() {
     let world = three_rejects().await;
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     let before = state(&world).await;
     let mut other = world.connect().await;
     let mut locked = other.begin().await.expect("a transaction");
@@ -323,7 +323,7 @@ async fn a_kill_in_the_middle_changes_nothing_and_the_same_redrive_then_adds_eac
 #[tokio::test(flavor = "multi_thread")]
 async fn two_redrives_at_the_same_time_add_each_row_once() {
     let world = three_rejects().await;
-    correct(&world, all);
+    correct(&world, |text| all(&text));
     let arguments = [&["rejects", "redrive", "corrected.csv"], &OF_A[..]].concat();
     let running: Vec<Running> = (0..3).map(|_| Running::start(&world, &arguments)).collect();
     for one in running {
@@ -365,7 +365,7 @@ async fn a_dialect_of_any_form_is_exported_and_redriven_as_it_is() {
         let written = std::fs::read(world.path("corrected.csv")).expect("the export");
         let expected = rejects.iter().fold(exported.to_owned(), |text, id| text.replacen("ID", &id.to_string(), 1));
         assert_eq!(written, encoded(&expected), "{}", String::from_utf8_lossy(&written));
-        world.write("corrected.csv", encoded(&expected.replace("# 3", "1").replace("x", "22")));
+        world.write("corrected.csv", encoded(&expected.replace("# 3", "1").replace('x', "22")));
         let done = redrive(&world, &[]).code(0).json();
         assert_eq!((&done["loaded"], &done["open"]), (&json!(2), &json!(0)), "{done}");
         assert_eq!(world.rows("agency_a").await.len(), 5);

@@ -7,7 +7,7 @@ use serde_json::Value;
 const HEADER: &str = "customer_number,customer_rating,customer_rating_limit,customer_status,seen\n";
 
 /// Loads a file of agency A whose columns are an integer, a numeric, an integer, a text and a date.
-async fn triaged(world: &World, bytes: &[u8]) -> Vec<Value> {
+fn triaged(world: &World, bytes: &[u8]) -> Vec<Value> {
     world.edit("datasets/customer_rating.toml", |text| {
         if text.contains("seen") {
             return text;
@@ -82,7 +82,7 @@ async fn each_cause_has_its_suggestion() {
         (b"x,7,2.5,3,low\n", "-", "not_an_integer", "one column too far to the right"),
         (b"2.5,3,low,2025-01-31,x\n", "-", "not_an_integer", "one column too far to the left"),
     ] {
-        let findings = triaged(&world, &row.repeat(3)).await;
+        let findings = triaged(&world, &row.repeat(3));
         let shown = String::from_utf8_lossy(row);
         assert_eq!(findings.len(), 1, "{shown}: {findings:#?}");
         assert_eq!(place(&findings[0]), found(column, code, 3, 2, 4), "{shown}");
@@ -100,7 +100,7 @@ async fn ten_thousand_rejects_of_one_cause_are_one_finding_and_far_runs_are_two(
     text.push_str(&good.repeat(2000));
     text.push_str(&"1,2.5,3,a, b,2025-01-31\n".repeat(10));
     text.push_str("1,2.5,3,low,31/01/2025\n");
-    let findings = triaged(&world, text.as_bytes()).await;
+    let findings = triaged(&world, text.as_bytes());
     assert_eq!(
         findings.iter().map(place).collect::<Vec<_>>(),
         [
@@ -121,7 +121,7 @@ async fn what_is_strewn_over_a_file_is_one_finding_and_a_vote_that_is_not_all_sa
         text.push_str(&"1,2.5,3,low,2025-01-31\n".repeat(1500));
         text.push_str(if i < 6 { "1 ,2.5,3,low,2025-01-31\n" } else { "one,2.5,3,low,2025-01-31\n" });
     }
-    let findings = triaged(&world, text.as_bytes()).await;
+    let findings = triaged(&world, text.as_bytes());
     assert_eq!(
         findings.iter().map(place).collect::<Vec<_>>(),
         [found("customer_number", "not_an_integer", 8, 1502, 12009)]
@@ -131,10 +131,10 @@ async fn what_is_strewn_over_a_file_is_one_finding_and_a_vote_that_is_not_all_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn triage_of_nothing_says_so_and_needs_no_configured_dataset() {
+async fn triage_of_nothing_says_so() {
     let world = World::new().await;
     world.deliver_all();
     world.run_job(DATE, &[]).code(0);
     assert_eq!(world.bursar(&["rejects", "triage"]).code(0).stdout, "no rejects of that kind\n");
-    assert_eq!(triaged(&World::new().await, b"x,2.5,3,low,2025-01-31\n").await.len(), 1);
+    assert_eq!(triaged(&World::new().await, b"x,2.5,3,low,2025-01-31\n").len(), 1);
 }
