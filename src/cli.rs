@@ -15,6 +15,7 @@ mod occurrences;
 mod parse;
 mod progress;
 mod psql;
+mod rejects;
 mod reload;
 mod run_job;
 mod runs;
@@ -92,6 +93,9 @@ enum Command {
     Loads(loads::Command),
     /// List the alerts that are open, or test the channels they are told by.
     Alerts(alerts::Arguments),
+    /// List rejects, triage them, show one, export them for correction, redrive or discard them.
+    #[command(subcommand)]
+    Rejects(rejects::Command),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -122,6 +126,7 @@ impl Command {
             Self::Deliveries(arguments) => arguments.json,
             Self::Loads(command) => command.is_json(),
             Self::Alerts(arguments) => arguments.json,
+            Self::Rejects(command) => command.is_json(),
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -204,6 +209,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Loads(command) => loads::run(context, command).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
+            Command::Rejects(command) => rejects::run(context, command).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments),
             Command::Demo => demo::run(context).await,

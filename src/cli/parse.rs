@@ -78,7 +78,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// A file to write. What an earlier call has written stays until this one is through.
-enum Output {
+pub(super) enum Output {
     /// Written beside its place, and put there when it is whole.
     Beside(NamedTempFile, PathBuf),
     /// A pipe or a device: nothing can take its place.
@@ -86,7 +86,7 @@ enum Output {
 }
 
 impl Output {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let opened = if is_stream(path) {
             File::create(path).map(|file| Self::Stream(file, path.to_owned()))
         } else {
@@ -96,7 +96,7 @@ impl Output {
         opened.map_err(|error| unwritable(path, &error))
     }
 
-    fn writer(&self) -> anyhow::Result<Box<dyn Write>> {
+    pub(super) fn writer(&self) -> anyhow::Result<Box<dyn Write>> {
         let (file, path) = match self {
             Self::Beside(draft, path) => (draft.as_file(), path),
             Self::Stream(file, path) => (file, path),
@@ -105,7 +105,7 @@ impl Output {
         Ok(Box::new(BufWriter::new(file)))
     }
 
-    fn put_in_place(self) -> anyhow::Result<()> {
+    pub(super) fn put_in_place(self) -> anyhow::Result<()> {
         match self {
             Self::Beside(draft, path) => {
                 draft.persist(&path).map(drop).map_err(|error| unwritable(&path, &error.error))

@@ -8,6 +8,7 @@ use super::header::folded;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
+use super::unique::{self, compile_unique};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
@@ -53,6 +54,14 @@ pub struct LooseDataset {
     pub key: Vec<String>,
     /// With `mode = "append"`: a column of the table, beside those of the file, that tells each row's run date.
     pub run_date_column: Option<String>,
+    /// Keys that no two rows of a file may share, each a list of columns: the later row is a reject. A null equals
+    /// nothing.
+    #[serde(default)]
+    pub unique: Vec<Vec<String>>,
+    /// With `unique`: the most good rows a file may have. Each takes up to 37 bytes of memory for each key.
+    #[serde(default = "unique_max_rows")]
+    #[schemars(range(min = 1))]
+    pub unique_max_rows: u32,
     /// How the files are written.
     #[serde(default)]
     pub dialect: Dialect,
@@ -65,6 +74,10 @@ pub struct LooseDataset {
     /// SQL aggregates over a load, kept in the load ledger: name to expression.
     #[serde(default)]
     pub measures: IndexMap<String, LooseMeasure>,
+}
+
+const fn unique_max_rows() -> u32 {
+    unique::MOST_ROWS
 }
 
 const fn late_window_h() -> u32 {
@@ -96,6 +109,10 @@ pub struct Dataset {
     pub mode: Mode,
     /// Over how many connections a large file is copied, where the dataset says so.
     pub streams: Option<u8>,
+    /// Keys that no two rows of a file may share: the places of their columns.
+    pub unique: Vec<Vec<usize>>,
+    /// The most good rows a file with `unique` may have.
+    pub unique_max_rows: u32,
     /// How its files are written.
     pub dialect: Dialect,
     /// What a load must be like.
@@ -164,6 +181,7 @@ pub fn compile_dataset(
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose, problems);
     let measures = compile_measures(source, &loose.measures, problems);
+    let unique = compile_unique(source, &loose.unique, &columns, problems);
     let target = LooseTarget {
         mode: loose.mode,
         publish: loose.publish,
@@ -185,6 +203,8 @@ pub fn compile_dataset(
         consolidated: consolidated.flatten(),
         mode: mode?,
         streams: loose.streams,
+        unique,
+        unique_max_rows: loose.unique_max_rows,
         dialect: loose.dialect,
         gate: loose.gate,
         columns,

@@ -140,7 +140,12 @@ pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::
     sqlx::query(
         "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
           where status = 'open' and load_id in (
-                select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3 and not (is_current and $5))",
+                select l.id from bursar.loads as l
+                 where l.dataset = $1 and l.customer = $2 and l.run_date = $3
+                   and not ($5 and exists (
+                           select from bursar.loads as c
+                            where c.dataset = $1 and c.customer = $2 and c.run_date = $3 and c.is_current
+                              and coalesce(c.redrive_of, c.id) = l.id)))",
     )
     .bind(entry.dataset)
     .bind(entry.customer)
@@ -234,4 +239,63 @@ async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Res
         .await
         .context("enter the load into the ledger")?;
     Ok(())
+}
+
+/// What a redrive enters into the ledger.
+#[derive(Debug)]
+pub struct Redrive<'a> {
+    /// Reserved by [`next_id`].
+    pub id: i64,
+    /// The load of the file whose rejects were corrected.
+    pub of: i64,
+    /// The load that counted until now: that one, or the redrive before this one.
+    pub current: i64,
+    /// Rows that were added, and rejects that were resolved.
+    pub rows: u64,
+    /// The file of corrected rows.
+    pub file: &'a str,
+    /// Who redrove it.
+    pub by: &'a str,
+    /// The measures over all rows of the load, name to value.
+    pub measures: &'a Value,
+}
+
+/// Enters a redrive. It takes the place of the load that counted: what that says of the file holds for it too, but that
+/// some of the rejected records are loaded now.
+///
+/// # Errors
+/// A bug fault when the ledger and the quarantine do not agree; what the server says.
+pub async fn enter_redrive(connection: &mut PgConnection, entry: &Redrive<'_>) -> anyhow::Result<()> {
+    sqlx::query("update bursar.loads set is_current = false where id = $1")
+        .bind(entry.current)
+        .execute(&mut *connection)
+        .await
+        .context("step over the load before")?;
+    sqlx::query(include_str!("ledger_redrive.sql"))
+        .bind(entry.id)
+        .bind(entry.of)
+        .bind(entry.current)
+        .bind(i64::try_from(entry.rows).unwrap_or(i64::MAX))
+        .bind(entry.file)
+        .bind(entry.by)
+        .bind(Json(entry.measures))
+        .bind(env!("CARGO_PKG_VERSION"))
+        .execute(&mut *connection)
+        .await
+        .context("enter the redrive into the ledger")?;
+    let (rejected, kept): (i64, i64) = sqlx::query_as(
+        "select rejected, (select count(*) from bursar.file_invalid_rows where load_id = $2 and status <> 'resolved')
+           from bursar.loads where id = $1",
+    )
+    .bind(entry.id)
+    .bind(entry.of)
+    .fetch_one(connection)
+    .await
+    .context("compare the ledger with the quarantine")?;
+    if rejected == kept {
+        return Ok(());
+    }
+    Err(crate::fault::bug(format!(
+        "the redrive does not balance: {rejected} rejected by the ledger, {kept} in quarantine"
+    )))
 }

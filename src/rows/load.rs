@@ -1,7 +1,6 @@
 //! One load: a customer's file into its table, in one transaction, proven by its certificate.
 
 use super::certificate::Certificate;
-use super::copy::{Copied, copy_in, feed};
 use super::dataset::Dataset;
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
@@ -9,9 +8,9 @@ use super::place::Place;
 use super::publish::lock::is_in_use;
 use super::reader::Reading;
 use super::source::SourceFile;
-use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
+use super::spool::{QUARANTINE, RejectOrigin, RejectSpool};
 pub use super::streams::Progress;
-use super::streams::{Copy, FileReading, Rejects};
+use super::streams::{Copy, FileReading};
 use super::{inbox, measure, staged, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
@@ -24,7 +23,6 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// What is to be loaded, and for whom.
@@ -151,19 +149,12 @@ impl Loading<'_> {
         if !reasons.is_empty() {
             place.hold(self, connection, &reading, reasons).await?;
         }
-        let mut certificate = Certificate {
-            bytes: reading.identity.bytes,
-            unpacked_bytes: reading.unpacked_bytes,
-            sha256: reading.identity.sha256.clone(),
-            tally: reading.tally.clone(),
-            copied_rows: Some(rows),
-            copied_rejects: None,
-        };
-        certificate.copied_rejects = Some(match rejects {
-            Rejects::Copied(count) => count,
-            Rejects::Waiting(_) if reading.tally.rejected == 0 => 0,
-            Rejects::Waiting(rejects) => copy_rejects(connection, rejects, self.cancel).await?,
-        });
+        let mut certificate = reading.certificate(rows, 0);
+        if reading.tally.rejected > 0 {
+            reading.layout.keep(connection, self.load_id).await?;
+        }
+        let quarantined = rejects.copy_into(connection, QUARANTINE, self.cancel).await?;
+        certificate.copied_rejects = Some(quarantined);
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
         let stages = Stages {
@@ -307,23 +298,6 @@ impl Loading<'_> {
             stages,
             elapsed_ms: self.stopwatch.elapsed_ms(),
         }
-    }
-}
-
-async fn copy_rejects(
-    connection: &mut PgConnection,
-    mut rejects: SpooledBatches,
-    cancel: &CancellationToken,
-) -> anyhow::Result<u64> {
-    let (sender, receiver) = mpsc::channel(4);
-    let feeding = tokio::task::spawn_blocking(move || feed(&sender, || rejects.next_batch()));
-    let statement = format!("copy bursar.file_invalid_rows ({COLUMNS}) from stdin (format binary)");
-    let copied = copy_in(connection, &statement, receiver, cancel).await.context("copy the rejects into quarantine")?;
-    let fed = feeding.await.context("the thread that reads the spool broke off")?;
-    match copied {
-        Copied::All(count) => Ok(count),
-        Copied::Cancelled => Err(fault::transient("the load was cancelled; nothing was changed")),
-        Copied::SourceFailed => Err(fed.err().unwrap_or_else(|| fault::bug("the rejects ended without a reason"))),
     }
 }
 

@@ -8,10 +8,12 @@ use super::encoding::Encoding;
 use super::footer::Footer;
 use super::header::{Binding, Header, bind, by_position, joined};
 use super::input::Input;
+use super::layout::Layout;
 use super::record::{Cells, Nulls, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
-use super::source::{FileIdentity, SourceFile};
+use super::source::SourceFile;
 use super::split::{Record, Split, Splitter, line_end, text};
+use super::unique::Keys;
 use super::window::Window;
 use crate::fault;
 use anyhow::Context;
@@ -19,6 +21,7 @@ use bytes::BytesMut;
 use serde_json::Map;
 use std::io::Read;
 
+pub use super::reading::Reading;
 pub use super::window::BLOCK;
 
 /// Takes what the reader finds.
@@ -68,19 +71,6 @@ impl Row<'_> {
     }
 }
 
-/// What a whole file came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// The delivered file's size and hash.
-    pub identity: FileIdentity,
-    /// What it unpacked to, in bytes; none where it is not compressed.
-    pub unpacked_bytes: Option<u64>,
-    /// The counts.
-    pub tally: Tally,
-    /// Columns of the header that the dataset doesn't know and was told to ignore.
-    pub ignored_columns: Vec<String>,
-}
-
 /// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.
 ///
 /// # Errors
@@ -96,10 +86,11 @@ pub fn read(
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
     let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
-    let (tally, binding, heading) = (reader.tally, reader.binding, reader.heading.len());
+    let (tally, binding, heading, mut layout) = (reader.tally, reader.binding, reader.heading.len(), reader.layout);
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
+    layout.names = binding.names;
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout })
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
@@ -136,6 +127,8 @@ struct Reader<'a, S> {
     /// The header's records so far.
     heading: Vec<Vec<String>>,
     binding: Option<Binding>,
+    layout: Layout,
+    keys: Option<Keys>,
     nulls: Nulls,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
@@ -154,6 +147,8 @@ impl<'a, S: Sink> Reader<'a, S> {
             marked: dialect.comment.len().max(dialect.trailer.len()),
             line: 1,
             tally: Tally::default(),
+            layout: Layout::new(encoding),
+            keys: Keys::of(&dataset.unique, &dataset.columns, dataset.unique_max_rows),
             heading: Vec::new(),
             binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),
             nulls: Nulls::of(&dialect.null),
@@ -205,6 +200,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             self.window.fill(input)?;
         }
         if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
+            self.layout.mark = self.window.encoding.delivered(&self.window.bytes()[..3]).into_owned();
             self.pass(Fate::ByteOrderMark, 3);
         }
         Ok(())
@@ -284,6 +280,7 @@ impl<'a, S: Sink> Reader<'a, S> {
         let names: Vec<String> =
             self.splitter.fields().iter().map(|f| readable(text(window, *f, marks, &mut self.scratch))).collect();
         self.heading.push(names);
+        self.layout.header.push(self.window.encoding.delivered(&window[..record.length]).into_owned());
         if self.heading.len() < self.dataset.dialect.header_lines as usize {
             return Ok(());
         }
@@ -319,6 +316,11 @@ impl<'a, S: Sink> Reader<'a, S> {
             let columns = i16::try_from(self.dataset.columns.len()).unwrap_or(i16::MAX);
             buffer.extend_from_slice(&columns.to_be_bytes());
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
+        }
+        if self.errors.is_empty()
+            && let Some(keys) = &mut self.keys
+        {
+            keys.check(&buffer[row_start..], self.line, &mut self.errors)?;
         }
         if self.errors.is_empty() {
             self.sink.accepted(&Row { cells, line: self.line, offset: self.window.offset, length: record.length })?;

@@ -32,6 +32,7 @@ pub enum Code {
     TooLong,
     NotAllowed,
     PatternMismatch,
+    DuplicateKey,
 }
 
 /// The group a reject is triaged by: the gravest of its errors, in this order.
@@ -52,6 +53,8 @@ pub enum ErrorClass {
     Length,
     /// A value that is not among the allowed ones.
     Domain,
+    /// Another row of the file has the same key.
+    Duplicate,
 }
 
 impl Code {
@@ -77,6 +80,7 @@ impl Code {
             Self::Null => ErrorClass::Null,
             Self::TooShort | Self::TooLong => ErrorClass::Length,
             Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,
+            Self::DuplicateKey => ErrorClass::Duplicate,
         }
     }
 }
@@ -93,6 +97,7 @@ impl ErrorClass {
             Self::Null => "null",
             Self::Length => "length",
             Self::Domain => "domain",
+            Self::Duplicate => "duplicate",
         }
     }
 }

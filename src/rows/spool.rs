@@ -22,6 +22,9 @@ pub const COPY_TRAILER: &[u8] = &[0xFF, 0xFF];
 const IN_MEMORY: usize = 1 << 20;
 const BATCH: usize = 256 * 1024;
 
+/// Where rejects are kept.
+pub const QUARANTINE: &str = "bursar.file_invalid_rows";
+
 /// The columns of `bursar.file_invalid_rows` that a spool fills, in its order.
 pub const COLUMNS: &str =
     "load_id, file, table_name, line, byte_offset, byte_length, raw, payload, error_class, errors";

@@ -3,12 +3,12 @@
 //! The server's process is the limit of a load, and a second one helps where there is a core for it. Whole rows go to
 //! whatever connection is ready for them, so the file itself is read once, from its beginning to its end.
 
-use super::copy::{Batch, Copied, CopySink, copy_in};
+use super::copy::{Batch, Copied, CopySink, copy_in, feed};
 use super::dataset::Dataset;
 use super::publish::twin;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
-use super::spool::{COLUMNS, RejectSpool, Spooled, SpooledBatches};
+use super::spool::{COLUMNS, QUARANTINE, RejectSpool, Spooled, SpooledBatches};
 use super::table;
 use crate::config::Table;
 use crate::db::fence::Fence;
@@ -50,10 +50,45 @@ pub struct Copy {
 
 /// Rejects on their way into quarantine.
 pub enum Rejects {
+    /// There are none.
+    None,
     /// They are to be copied yet.
     Waiting(SpooledBatches),
     /// They are there; so many, by the server's count.
     Copied(u64),
+}
+
+impl Rejects {
+    /// Copies those that wait into `table`, which has the columns of the quarantine; returns how many there are, by the
+    /// server's count.
+    ///
+    /// # Errors
+    /// What the spool or the server says; a transient fault for `cancel`.
+    pub async fn copy_into(
+        self,
+        connection: &mut PgConnection,
+        table: &str,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<u64> {
+        let mut waiting = match self {
+            Self::Copied(count) => return Ok(count),
+            Self::None => return Ok(0),
+            Self::Waiting(waiting) => waiting,
+        };
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let feeding = tokio::task::spawn_blocking(move || feed(&sender, || waiting.next_batch()));
+        let copied = copy_in(connection, &reject_statement(table), receiver, cancel).await;
+        let fed = feeding.await.context("the thread that reads the spool broke off")?;
+        match copied.context("copy the rejects into quarantine")? {
+            Copied::All(count) => Ok(count),
+            Copied::Cancelled => Err(cancelled()),
+            Copied::SourceFailed => Err(fed.err().unwrap_or_else(|| fault::bug("the rejects ended without a reason"))),
+        }
+    }
+}
+
+fn reject_statement(table: &str) -> String {
+    format!("copy {table} ({COLUMNS}) from stdin (format binary)")
 }
 
 impl FileReading {
@@ -99,7 +134,9 @@ impl FileReading {
         let (reading, rejects) = self.thread.await.context("the reading thread broke off")??;
         match (copied, rejects) {
             (Copied::All(rows), Spooled::Waiting(rejects)) => {
-                Ok(Copy { reading, rows, rejects: Rejects::Waiting(rejects) })
+                let are_none = reading.tally.rejected == 0;
+                let rejects = if are_none { Rejects::None } else { Rejects::Waiting(rejects) };
+                Ok(Copy { reading, rows, rejects })
             }
             _ => Err(fault::bug("the rows ended without a reason")),
         }
@@ -118,7 +155,7 @@ impl FileReading {
         cancel: &CancellationToken,
     ) -> anyhow::Result<Copy> {
         let streams = beside.start(&self.dataset, self.batches, cancel);
-        let statement = format!("copy bursar.file_invalid_rows ({COLUMNS}) from stdin (format binary)");
+        let statement = reject_statement(QUARANTINE);
         let (quarantined, copied) = tokio::join!(copy_in(connection, &statement, rejects, cancel), join_all(streams));
         if cancel.is_cancelled() {
             return Err(cancelled());

@@ -11,6 +11,7 @@ mod moments;
 mod oracle;
 pub mod packed;
 mod split;
+mod unique;
 mod values;
 
 use bursar::config::{Customer, Ident, Problems, Source};

@@ -30,6 +30,7 @@ mod laws;
 mod notify;
 mod occurrences;
 mod parse;
+mod rejects;
 mod reload;
 mod retry;
 mod runs;

@@ -1,0 +1,158 @@
+//! `bursar rejects`: what lies in quarantine, and what an operator does about it.
+
+mod discard;
+mod export;
+mod list;
+mod one;
+mod redrive;
+mod triage;
+
+use super::{Context, runs, usage};
+use crate::config::Settings;
+use crate::db::Database;
+use crate::rows::quarantine::{Filter, Status};
+use chrono::NaiveDate;
+use serde_json::Value;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List rejects, the oldest first.
+    List(list::Arguments),
+    /// Group rejects by cause: one finding for each, with its lines and what may be behind it.
+    Triage(triage::Arguments),
+    /// Show one reject: its bytes, every error, where it stands, what became of it.
+    Show(one::Arguments),
+    /// Write the open rejects of a load out, as they were delivered, for correction.
+    Export(export::Arguments),
+    /// Add corrected rejects to their customer's table.
+    Redrive(redrive::Arguments),
+    /// Let rejects go, with a reason.
+    Discard(discard::Arguments),
+}
+
+/// Which rejects are meant.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Which {
+    /// Only of this dataset.
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// Only of this customer.
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
+    /// Only of this run date, as YYYY-MM-DD.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
+    date: Option<NaiveDate>,
+    /// Only from this run date on.
+    #[arg(long, value_name = "DATE")]
+    from: Option<NaiveDate>,
+    /// Only up to this run date.
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
+    /// Only those that this load met.
+    #[arg(long, value_name = "ID")]
+    load: Option<i64>,
+    /// Only with an error of this code.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// Only with an error in this column of the dataset; "" for the record as a whole.
+    #[arg(long, value_name = "NAME")]
+    column: Option<String>,
+}
+
+impl Which {
+    fn filter(&self, status: Option<Status>) -> Filter {
+        Filter {
+            dataset: self.dataset.clone(),
+            customer: self.customer.clone(),
+            from: self.date.or(self.from),
+            to: self.date.or(self.to),
+            load: self.load,
+            status,
+            code: self.code.clone(),
+            column: self.column.clone(),
+            ids: None,
+        }
+    }
+}
+
+impl Command {
+    pub(super) const fn is_json(&self) -> bool {
+        match self {
+            Self::List(arguments) => arguments.json,
+            Self::Triage(arguments) => arguments.json,
+            Self::Show(arguments) => arguments.json,
+            Self::Discard(arguments) => arguments.json,
+            Self::Redrive(arguments) => arguments.json,
+            Self::Export(_) => false,
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    context.log_quietly();
+    let settings = context.settings()?;
+    match command {
+        Command::List(arguments) => list::run(&settings, &arguments).await,
+        Command::Triage(arguments) => triage::run(&settings, &arguments).await,
+        Command::Show(arguments) => one::run(&settings, &arguments).await,
+        Command::Export(arguments) => export::run(&settings, &arguments).await,
+        Command::Redrive(arguments) => Box::pin(redrive::run(&settings, &arguments)).await,
+        Command::Discard(arguments) => discard::run(&settings, &arguments).await,
+    }
+}
+
+/// The database, its own tables up to date.
+async fn open(settings: &Settings) -> anyhow::Result<Database> {
+    let database = runs::open(settings).await?;
+    match database.migrate().await {
+        Ok(()) => Ok(database),
+        Err(error) => {
+            database.close().await?;
+            Err(error)
+        }
+    }
+}
+
+/// Who does something: the account and the machine.
+fn operator() -> String {
+    let account = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let account = account.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
+    format!("{account}@{}", nix::unistd::gethostname().unwrap_or_default().to_string_lossy())
+}
+
+/// Errors in short: `column.code` of each.
+fn short(errors: &Value) -> String {
+    let each = |error: &Value| {
+        let text = |key: &str| error[key].as_str().unwrap_or("row").to_owned();
+        format!("{}.{}", text("column"), text("code"))
+    };
+    errors.as_array().into_iter().flatten().map(each).collect::<Vec<_>>().join(" ")
+}
+
+/// Text that does nothing to a terminal: control and direction characters are spelt, bytes that are no UTF-8 too.
+fn visible(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\\' => shown.push_str("\\\\"),
+                '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => {
+                    shown.extend(character.escape_unicode());
+                }
+                _ if character.is_control() => shown.extend(character.escape_default()),
+                _ => shown.push(character),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown
+}
+
+/// A message, which has most of what was delivered spelt already.
+fn told(message: &str) -> String {
+    visible(message.as_bytes()).replace("\\\\", "\\")
+}

@@ -1,0 +1,58 @@
+//! Lets rejects go: they stay, with who said so and why.
+
+use super::{Filter, Status, matching};
+use anyhow::Context;
+use sqlx::{Arguments, PgConnection};
+
+/// Open rejects that were found, to be discarded or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// How many.
+    pub count: i64,
+    /// The greatest of their numbers: what comes after it was not seen.
+    pub last: i64,
+}
+
+fn open(filter: &Filter) -> Filter {
+    Filter { status: Some(Status::Open), ..filter.clone() }
+}
+
+/// The open rejects that match.
+///
+/// # Errors
+/// What the server says.
+pub async fn count(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<Found> {
+    let query = matching!("select count(*), coalesce(max(r.id), 0)", "");
+    let (count, last) = sqlx::query_as_with(query, open(filter).arguments()?)
+        .fetch_one(connection)
+        .await
+        .context("count the open rejects")?;
+    Ok(Found { count, last })
+}
+
+/// Discards the open rejects that match and were found; says how many.
+///
+/// # Errors
+/// What the server says.
+pub async fn discard(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    found: Found,
+    by: &str,
+    reason: &str,
+) -> anyhow::Result<u64> {
+    let mut arguments = open(filter).arguments()?;
+    arguments
+        .add(found.last)
+        .and_then(|()| arguments.add(by))
+        .and_then(|()| arguments.add(reason))
+        .map_err(anyhow::Error::from_boxed)?;
+    let query = matching!(
+        "update bursar.file_invalid_rows
+            set status = 'discarded', closed_at = now(), closed_by = $11, close_reason = $12
+          where status = 'open' and id <= $10 and id in (select r.id",
+        ")"
+    );
+    let done = sqlx::query_with(query, arguments).execute(connection).await.context("discard the rejects")?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,35 @@
+//! What a whole file came to.
+
+use super::certificate::{Certificate, Tally};
+use super::layout::Layout;
+use super::source::FileIdentity;
+
+/// What a whole file came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The delivered file's size and hash.
+    pub identity: FileIdentity,
+    /// What it unpacked to, in bytes; none where it is not compressed.
+    pub unpacked_bytes: Option<u64>,
+    /// The counts.
+    pub tally: Tally,
+    /// Columns of the header that the dataset doesn't know and was told to ignore.
+    pub ignored_columns: Vec<String>,
+    /// How the file is written.
+    pub layout: Layout,
+}
+
+impl Reading {
+    /// The account of a file of which the server took so many rows and rejects.
+    #[must_use]
+    pub fn certificate(&self, copied_rows: u64, copied_rejects: u64) -> Certificate {
+        Certificate {
+            bytes: self.identity.bytes,
+            unpacked_bytes: self.unpacked_bytes,
+            sha256: self.identity.sha256.clone(),
+            tally: self.tally.clone(),
+            copied_rows: Some(copied_rows),
+            copied_rejects: Some(copied_rejects),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Listed, shown and let go.
+
+use super::{DATE, ids, three_rejects};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_are_listed_by_what_is_asked_for_and_page_by_page() {
+    let world = three_rejects().await;
+    let count = |arguments: &[&str]| {
+        let ran = world.bursar(&[&["rejects", "list", "--json"], arguments].concat()).code(0);
+        ran.json().as_array().expect("a list").len()
+    };
+    let ids = ids(&world);
+    assert_eq!(ids.len(), 3);
+    let load: i64 = world.scalar("select id from bursar.loads where customer = 'agency_a'").await;
+    for (arguments, expected) in [
+        (vec!["--load", &load.to_string()], 3),
+        (vec!["--load", "999"], 0),
+        (vec!["--dataset", "customer_rating", "--date", DATE], 3),
+        (vec!["--customer", "agency_b"], 0),
+        (vec!["--from", "2025-05-14"], 0),
+        (vec!["--to", "2025-05-12"], 0),
+        (vec!["--code", "not_an_integer"], 1),
+        (vec!["--code", "null"], 1),
+        (vec!["--column", "customer_number"], 1),
+        (vec!["--column", "customer_number", "--code", "stray_quote"], 0),
+        (vec!["--column", "", "--code", "stray_quote"], 1),
+        (vec!["--status", "resolved"], 0),
+        (vec!["--status", "all"], 3),
+        (vec!["--limit", "2"], 2),
+        (vec!["--after", &ids[1].to_string()], 1),
+    ] {
+        assert_eq!(count(&arguments), expected, "{arguments:?}");
+    }
+    let page = world.bursar(&["rejects", "list", "--limit", "2"]).code(0);
+    assert!(page.stdout.contains(&format!("there may be more: --after {}", ids[1])), "{}", page.stdout);
+    assert!(!page.stdout.contains('\u{1b}'), "what was delivered does nothing to the terminal: {}", page.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reject_is_shown_with_its_bytes_place_and_errors_and_nothing_that_moves_the_cursor() {
+    let world = three_rejects().await;
+    let id = ids(&world)[0];
+    let shown = world.bursar(&["rejects", "show", &id.to_string()]).code(0).stdout;
+    for said in [
+        "x\\u{1b}[31m,10,20,low\\r\\n",
+        "line 3, bytes 93 to 111",
+        "not_an_integer",
+        "agency_a",
+        "open",
+        "customer_rating_limit",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+    let kept = world.bursar(&["rejects", "show", &id.to_string(), "--json"]).code(0).json();
+    assert_eq!(kept["raw"], "781b5b33316d2c31302c32302c6c6f770d0a");
+    assert_eq!((&kept["line"], &kept["byte_offset"], &kept["byte_length"]), (&json!(3), &json!(93), &json!(18)));
+    assert_eq!(kept["payload"]["customer_status"], "low");
+    let ran = world.bursar(&["rejects", "show", "999999"]).code(64);
+    assert!(ran.stderr.contains("there is no reject 999999; `bursar rejects list` lists them"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_asked_for_is_let_go_and_who_and_why_is_kept() {
+    let world = three_rejects().await;
+    let ids = ids(&world);
+    let first = ids[0].to_string();
+    for (arguments, said) in [
+        (vec!["--reason", "x", "--yes"], "say which: numbers, --all-of-load, or a filter"),
+        (vec!["--reason", "x", "--load", "1", "--yes"], "say so with --all-of-load"),
+        (vec!["--reason", " ", &first, "--yes"], "--reason is blank"),
+        (vec!["--reason", "x", &first], "there is no terminal to ask on; say --yes"),
+    ] {
+        let ran = world.bursar(&[&["rejects", "discard"], &arguments[..]].concat()).code(64);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+    assert_eq!(super::ids(&world), ids);
+    let discard = |arguments: &[&str]| {
+        let ran =
+            world.bursar(&[&["rejects", "discard", "--reason", "a test row", "--yes", "--json"], arguments].concat());
+        ran.code(0).json()["discarded"].clone()
+    };
+    assert_eq!(discard(&[&first]), 1);
+    assert_eq!(discard(&[&first]), 0, "what is closed stays closed");
+    let shown = world.bursar(&["rejects", "show", &first]).code(0).stdout;
+    assert!(shown.contains("discarded") && shown.contains("a test row") && shown.contains("by "), "{shown}");
+    assert_eq!(discard(&["--code", "null", "--customer", "agency_a"]), 1);
+    let load: i64 = world.scalar("select id from bursar.loads where customer = 'agency_a'").await;
+    assert_eq!(discard(&["--all-of-load", &load.to_string()]), 1);
+    assert_eq!(super::ids(&world), Vec::<i64>::new());
+    let kept: i64 = world
+        .scalar("select count(*) from bursar.file_invalid_rows where status = 'discarded' and closed_by like '%@%'")
+        .await;
+    assert_eq!(kept, 3, "nothing is deleted");
+}
