@@ -5,6 +5,7 @@ use super::complete::{Complete, LooseComplete};
 use super::encoding::Declared;
 use super::gate::Gate;
 use super::header::{ExtraColumns, Header, folded};
+use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::split::Marks;
@@ -152,6 +153,8 @@ pub struct Dataset {
     pub columns: Vec<Column>,
     /// Its measures.
     pub measures: Vec<Measure>,
+    /// The fingerprint of all that decides what the bytes of a file become.
+    pub definition: String,
 }
 
 impl Dataset {
@@ -227,6 +230,7 @@ pub fn compile_dataset(
         gate: loose.gate,
         columns,
         measures,
+        definition: definition(source),
     })
 }
 

@@ -6,6 +6,7 @@ use super::dataset::Dataset;
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
 use super::reader::{self, Reading};
+use super::known::{self, Candidate, Repeat, Verdict};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
@@ -36,6 +37,8 @@ pub struct Request {
     pub run_date: NaiveDate,
     /// Whether a run date older than the published one may replace the table.
     pub older: Older,
+    /// Whether a file is loaded again of which nothing has changed.
+    pub repeat: Repeat,
     /// Where files are delivered.
     pub inbox: PathBuf,
     /// Where rejects are spooled.
@@ -77,7 +80,7 @@ pub async fn load(
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let mut loading =
-        Loading { request, table: request.dataset.table_of(&request.customer)?, path, load_id: 0, stopwatch };
+        Loading { request, table: request.dataset.table_of(&request.customer)?, path, load_id: 0, verdict: Verdict::default(), stopwatch };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, finish, progress, cancel);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
@@ -98,6 +101,7 @@ struct Loading<'a> {
     table: Table,
     path: PathBuf,
     load_id: i64,
+    verdict: Verdict,
     stopwatch: Stopwatch,
 }
 
@@ -125,6 +129,10 @@ impl Loading<'_> {
         let published = ledger::published_date(connection, dataset, customer, &self.table).await?;
         let rows_before = ledger::rows_before(connection, dataset, customer, self.request.run_date).await?;
         let mut target = self.target(published)?;
+        if let Some(unchanged) = self.candidate(&source, target.state).unchanged(connection, cancel).await? {
+            finish.finish(connection, &unchanged).await?;
+            return Ok(unchanged);
+        }
         execute(connection, "savepoint before_rows".to_owned()).await?;
         self.empty(connection, &target).await?;
         let before_rows_ms = self.stopwatch.elapsed_ms();
@@ -192,6 +200,11 @@ impl Loading<'_> {
         Ok(Target { table, state: State::Measured, reasons: vec![reason] })
     }
 
+    fn candidate<'a>(&'a self, source: &SourceFile, target: State) -> Candidate<'a> {
+        let Self { request, table, path, .. } = self;
+        Candidate { request, table, path, size: source.size(), target }
+    }
+
     async fn empty(&self, connection: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
         if target.state == State::Published {
             let truncate = AssertSqlSafe(format!("truncate {}", target.table.quoted()));
@@ -243,7 +256,7 @@ impl Loading<'_> {
     }
 
     async fn pass_gates(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         target: &mut Target,
         reading: &Reading,
@@ -251,23 +264,15 @@ impl Loading<'_> {
     ) -> anyhow::Result<()> {
         let gate = &self.request.dataset.gate;
         let mut reasons = gate.reasons_to_hold(&reading.tally, rows_before);
-        if !gate.allow_duplicate {
-            reasons.extend(self.duplicate(connection, &reading.identity.sha256).await?);
-        }
+        let rows = reading.tally.loaded + reading.tally.rejected;
+        self.verdict = known::judge(connection, self.request, self.load_id, &reading.identity.sha256, rows).await?;
+        reasons.extend(self.verdict.reasons.iter().cloned());
         if reasons.is_empty() {
             return Ok(());
         }
         target.state = State::Held;
         target.reasons = reasons;
         execute(connection, "rollback to savepoint before_rows".to_owned()).await
-    }
-
-    async fn duplicate(&self, connection: &mut PgConnection, sha256: &str) -> anyhow::Result<Option<String>> {
-        let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
-        let earlier = ledger::same_bytes_before(connection, dataset, customer, self.request.run_date, sha256).await?;
-        Ok(earlier.map(|(load, date)| {
-            format!("its bytes are those of load {load} of {date} (gate.allow_duplicate is false)")
-        }))
     }
 
     async fn enter(
@@ -295,7 +300,8 @@ impl Loading<'_> {
             measures,
             elapsed_ms: self.stopwatch.elapsed_ms(),
         };
-        ledger::enter(connection, &entry).await
+        ledger::enter(connection, &entry).await?;
+        known::enter(connection, self.load_id, self.request, &self.verdict).await
     }
 
     fn loaded(
@@ -313,6 +319,8 @@ impl Loading<'_> {
             table: self.table.to_string(),
             state: target.state,
             reasons: target.reasons,
+            warnings: self.verdict.warnings.clone(),
+            control: None,
             file: self.path.clone(),
             file_modified_at,
             certificate,

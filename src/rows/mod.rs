@@ -17,6 +17,7 @@ pub mod gate;
 pub mod header;
 pub mod inbox;
 pub mod input;
+pub mod known;
 pub mod ledger;
 pub mod load;
 pub mod loaded;

@@ -8,13 +8,14 @@ use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, 
 use crate::fault::{self, Fault};
 use crate::notify::alert::{Kind, Subject};
 use crate::notify::wording::File;
+use crate::rows::known::Repeat;
 use crate::rows::load::{Loaded, Older, Progress, Request, State, load};
 use anyhow::Context;
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgConnection;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "load", subject: "dataset", needs_item: true };
 
@@ -136,6 +137,7 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
         fence: context.fence.clone(),
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },
+        repeat: if context.run.force { Repeat::Always } else { Repeat::WhenChanged },
         inbox: paths.inbox.clone(),
         now: deps.clock.now(),
         spool: paths.data.join("spool"),
@@ -145,6 +147,13 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
 
 fn log(loaded: &Loaded) {
     let tally = &loaded.certificate.tally;
+    if loaded.state == State::Unchanged {
+        info!(load.id = loaded.load_id, table.name = %loaded.table, "{}: unchanged: {}", loaded.table, loaded.reasons.join("; "));
+        return;
+    }
+    for warning in &loaded.warnings {
+        warn!(load.id = loaded.load_id, table.name = %loaded.table, "{}: {warning}", loaded.file.display());
+    }
     info!(
         load.id = loaded.load_id,
         table.name = %loaded.table,

@@ -23,6 +23,7 @@ mod engine;
 mod faults;
 mod fence;
 mod job;
+mod known;
 mod late;
 mod laws;
 mod notify;
