@@ -2,12 +2,14 @@
 
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
+use super::control::{Control, LooseControl, Surroundings};
 use super::encoding::Declared;
 use super::gate::Gate;
 use super::header::{ExtraColumns, Header, folded};
 use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
+use super::publish::{LooseMode, LooseTarget, Mode, Publish};
 use super::split::Marks;
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
@@ -41,9 +43,25 @@ pub struct LooseDataset {
     pub table: String,
     /// A view over all customers' tables, each row telling its customer.
     pub consolidated: Option<String>,
+    /// What a load does to the rows of its customer's table.
+    #[serde(default)]
+    pub mode: LooseMode,
+    /// With `mode = "replace"`: how the rows get in front of readers; `auto` where it is not given.
+    pub publish: Option<Publish>,
+    /// With `publish = "segments"`: over how many connections a large file is copied; one for each core, and at most
+    /// eight, where it is not given.
+    #[schemars(range(min = 1, max = 16))]
+    pub streams: Option<u8>,
+    /// With `mode = "merge"`: the columns that tell rows apart.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// With `mode = "append"`: a column of the table, beside those of the file, that tells each row's run date.
+    pub run_date_column: Option<String>,
     /// How the files are written.
     #[serde(default)]
     pub dialect: Dialect,
+    /// Where a file's control totals stand, with which a load must agree to be published.
+    pub control: Option<LooseControl>,
     /// What a load must be like to be published.
     #[serde(default)]
     pub gate: Gate,
@@ -145,8 +163,14 @@ pub struct Dataset {
     pub schema: Ident,
     /// The view over all customers' tables.
     pub consolidated: Option<Ident>,
+    /// What a load does to the rows of its customer's table.
+    pub mode: Mode,
+    /// Over how many connections a large file is copied, where the dataset says so.
+    pub streams: Option<u8>,
     /// How its files are written.
     pub dialect: Dialect,
+    /// Where a file's control totals stand.
+    pub control: Option<Control>,
     /// What a load must be like.
     pub gate: Gate,
     /// Its columns.
@@ -173,6 +197,13 @@ impl Dataset {
     #[must_use]
     pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
         customer.files.get(self.name.as_str()).unwrap_or(&self.file)
+    }
+
+    /// Why a customer's own pattern can't be that of its files.
+    #[must_use]
+    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
+        let control = self.control.as_ref().and_then(|control| control.why_not(pattern, customer));
+        self.complete.why_not(pattern, customer).or(control)
     }
 
     /// Until when the file of a customer is to be there, by the clock of the job's zone.
@@ -211,10 +242,25 @@ pub fn compile_dataset(
     let arrive_by =
         loose.arrive_by.as_deref().map(|text| parse_wall_time(source, &At::key("arrive_by"), text, problems));
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
+    let around = Surroundings {
+        dialect: &loose.dialect,
+        measures: &loose.measures,
+        pattern: &loose.file,
+        customers: &delivering,
+    };
+    let control = loose.control.as_ref().map(|control| Control::compile(source, control, &around, problems));
     check_tables(source, &loose.table, customers, problems);
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
+    let target = LooseTarget {
+        mode: loose.mode,
+        publish: loose.publish,
+        key: &loose.key,
+        run_date_column: loose.run_date_column.as_deref(),
+        streams: loose.streams,
+    };
+    let mode = target.compile(source, &columns, problems);
     (problems.len() == before).then_some(())?;
     Some(Dataset {
         name: name?,
@@ -226,7 +272,10 @@ pub fn compile_dataset(
         table: loose.table,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),
+        mode: mode?,
+        streams: loose.streams,
         dialect: loose.dialect,
+        control: control.flatten(),
         gate: loose.gate,
         columns,
         measures,

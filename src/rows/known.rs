@@ -5,11 +5,14 @@
 
 use super::certificate::Certificate;
 use super::ledger;
-use super::load::{Loaded, Request, State};
+use super::control::{self, Found};
+use super::load::{Loaded, Loading, Older, State};
 use super::loaded::Stages;
 use super::measure;
+use super::publish::{Mode, Publication};
+use super::reader::Reading;
 use super::source::{FileIdentity, SourceFile};
-use crate::config::{Ident, Source, Table};
+use crate::config::{Ident, Source};
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
@@ -17,7 +20,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Whether a file is loaded again of which nothing has changed since it was loaded.
@@ -31,7 +34,8 @@ pub enum Repeat {
 }
 
 /// What a dataset's file says that has no bearing on what a file's bytes become.
-const NO_BEARING: [&str; 6] = ["file", "arrive_by", "late_window_h", "calendar", "complete", "consolidated"];
+const NO_BEARING: [&str; 9] =
+    ["file", "arrive_by", "late_window_h", "calendar", "complete", "consolidated", "processed", "publish", "streams"];
 
 /// Bytes hashed at a time.
 const BLOCK: usize = 256 * 1024;
@@ -68,12 +72,10 @@ struct Latest {
     control: Option<Json<Value>>,
 }
 
-/// A file that is to be loaded, and where to.
+/// A load that may not be needed.
 pub(super) struct Candidate<'a> {
-    pub(super) request: &'a Request,
-    pub(super) table: &'a Table,
-    pub(super) path: &'a Path,
-    /// Its size in bytes.
+    pub(super) loading: &'a Loading<'a>,
+    /// The file's size in bytes.
     pub(super) size: u64,
     /// What would become of it.
     pub(super) target: State,
@@ -85,12 +87,8 @@ impl Candidate<'_> {
     ///
     /// # Errors
     /// What the server and the file system say; a transient fault when the file changes meanwhile.
-    pub(super) async fn unchanged(
-        &self,
-        connection: &mut PgConnection,
-        cancel: &CancellationToken,
-    ) -> anyhow::Result<Option<Loaded>> {
-        if self.request.repeat == Repeat::Always {
+    pub(super) async fn unchanged(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Loaded>> {
+        if self.loading.request.repeat == Repeat::Always {
             return Ok(None);
         }
         let Some(latest) = self.latest(connection).await?.filter(|latest| self.may_be_it(latest)) else {
@@ -99,62 +97,65 @@ impl Candidate<'_> {
         let Ok(certificate) = serde_json::from_value::<Certificate>(latest.certificate.0.clone()) else {
             return Ok(None);
         };
-        let identity = hash(self.path, cancel).await?;
+        let identity = hash(&self.loading.path, self.loading.cancel).await?;
         if identity.sha256 != latest.file_sha256 || !self.table_is_as_loaded(connection, &latest).await? {
             return Ok(None);
+        }
+        if let Some(stated) = &self.loading.stated {
+            stated.check_unchanged()?;
         }
         Ok(Some(self.as_it_was(latest, certificate, &identity)))
     }
 
     async fn latest(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Latest>> {
-        sqlx::query_as(
-            "select l.*,
-                    coalesce(l.id = (select max(p.id)
-                              from bursar.loads as p
-                             where p.dataset = $1 and p.customer = $2 and p.table_name = $4
-                               and p.state = 'published'), false) as is_seen
-               from bursar.loads as l
-              where l.dataset = $1 and l.customer = $2 and l.run_date = $3
-              order by l.id desc
-              limit 1",
-        )
-        .bind(self.request.dataset.name.as_str())
-        .bind(self.request.customer.name.as_str())
-        .bind(self.request.run_date)
-        .bind(self.table.to_string())
-        .fetch_optional(connection)
-        .await
-        .context("look for a load of the same file")
+        let Loading { request, table, .. } = self.loading;
+        sqlx::query_as(include_str!("known_latest.sql"))
+            .bind(request.dataset.name.as_str())
+            .bind(request.customer.name.as_str())
+            .bind(request.run_date)
+            .bind(table.to_string())
+            .fetch_optional(connection)
+            .await
+            .context("look for a load of the same file")
     }
 
     fn may_be_it(&self, latest: &Latest) -> bool {
-        let is_there = match self.target {
-            State::Measured => true,
-            _ => latest.is_seen && latest.state == State::Published.as_str(),
+        let Loading { request, table, stated, .. } = self.loading;
+        let is_published = latest.state == State::Published.as_str();
+        let is_there = match (&request.dataset.mode, self.target) {
+            (_, State::Measured) => true,
+            (Mode::Replace(_), _) => is_published && latest.is_seen,
+            // Rows of later run dates came beside its own.
+            (Mode::Merge { .. } | Mode::Append { .. }, _) => {
+                is_published && (latest.is_seen || request.older == Older::Measure)
+            }
         };
         is_there
             && latest.is_current
             && latest.file_bytes == i64::try_from(self.size).unwrap_or(i64::MAX)
-            && latest.table_name == self.table.to_string()
-            && latest.definition.as_ref() == Some(&self.request.dataset.definition)
+            && latest.table_name == table.to_string()
+            && latest.definition.as_ref() == Some(&request.dataset.definition)
+            && stated.as_ref().is_none_or(|stated| control::states_the_same(stated, latest.control.as_deref()))
     }
 
-    /// Whether the table that readers see still gives the load's count and measures. Somebody may have emptied it.
+    /// Whether the table that readers see still gives the load's count and measures: somebody may have emptied it. What
+    /// is merged or appended can't be told from other rows.
     async fn table_is_as_loaded(&self, connection: &mut PgConnection, latest: &Latest) -> anyhow::Result<bool> {
-        if self.target == State::Measured {
+        let Loading { request, table, .. } = self.loading;
+        if self.target == State::Measured || !matches!(request.dataset.mode, Mode::Replace(_)) {
             return Ok(true);
         }
-        let count = measure::count(connection, self.table).await?;
-        if count != latest.loaded {
-            let load = latest.id;
-            tracing::warn!("{} was changed since load {load}: it is loaded again", self.table);
-            return Ok(false);
+        let is_same = measure::count(connection, table).await? == latest.loaded
+            && measure::take(connection, std::slice::from_ref(table), &request.dataset.measures).await?
+                == latest.measures.0;
+        if !is_same {
+            tracing::warn!("{table} was changed since load {}: it is loaded again", latest.id);
         }
-        let measures = measure::take(connection, self.table, &self.request.dataset.measures).await?;
-        Ok(measures == latest.measures.0)
+        Ok(is_same)
     }
 
     fn as_it_was(&self, latest: Latest, certificate: Certificate, identity: &FileIdentity) -> Loaded {
+        let Loading { request, table, path, .. } = self.loading;
         let reason = format!(
             "load {} took in the same bytes for the same run date, and nothing else has changed since (run-job --force \
              loads them again)",
@@ -162,14 +163,15 @@ impl Candidate<'_> {
         );
         Loaded {
             load_id: latest.id,
-            dataset: self.request.dataset.name.to_string(),
-            customer: self.request.customer.name.to_string(),
-            table: self.table.to_string(),
+            dataset: request.dataset.name.to_string(),
+            customer: request.customer.name.to_string(),
+            table: table.to_string(),
             state: State::Unchanged,
             reasons: vec![reason],
+            publication: Publication::default(),
             warnings: latest.warnings.0,
             control: latest.control.map(|control| control.0),
-            file: self.path.to_owned(),
+            file: path.clone(),
             file_modified_at: identity.modified_at,
             certificate,
             measures: latest.measures.0,
@@ -189,7 +191,7 @@ async fn hash(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIde
     }
 }
 
-fn hash_now(path: &PathBuf, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
+fn hash_now(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
     let mut source = SourceFile::open(path)?;
     let mut block = vec![0; BLOCK];
     while source.read(&mut block)? > 0 {
@@ -200,50 +202,103 @@ fn hash_now(path: &PathBuf, cancel: &CancellationToken) -> anyhow::Result<FileId
     source.finish()
 }
 
-/// What the ledger says of a file's bytes.
+/// What the ledger and the control totals say of a file that was just read.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// Why the load must be held.
     pub(super) reasons: Vec<String>,
     /// What an operator should know of it.
     pub(super) warnings: Vec<String>,
+    /// What control totals stated and what was found.
+    pub(super) control: Option<Value>,
     /// The load whose bytes another customer delivered.
-    pub(super) misdelivery_of: Option<i64>,
+    misdelivery_of: Option<i64>,
 }
 
-/// Judges the bytes of a file of so many rows (good or bad) that was just read: whether they are those of an earlier
+/// Judges a file that was just read: whether its control totals agree, and whether its bytes are those of an earlier
 /// run date, or another customer's. Of two customers that load the same bytes at one moment the second waits here.
 ///
 /// # Errors
-/// What the server says.
+/// What the server says; a data fault for control totals that can't be read.
 pub(super) async fn judge(
+    loading: &Loading<'_>,
     connection: &mut PgConnection,
-    request: &Request,
-    load_id: i64,
-    sha256: &str,
-    rows: u64,
+    reading: &Reading,
+    measures: &Value,
 ) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
-    let (dataset, customer) = (&request.dataset.name, &request.customer.name);
-    let earlier =
-        ledger::same_bytes_before(connection, dataset.as_str(), customer.as_str(), request.run_date, sha256).await?;
-    if let Some((load, date)) = earlier {
-        if request.dataset.gate.allow_duplicate {
-            verdict.warnings.push(format!("its bytes are those of load {load} of {date}: a stale file?"));
-        } else {
-            let reason = format!("its bytes are those of load {load} of {date} (gate.allow_duplicate is false)");
-            verdict.reasons.push(reason);
-        }
-    }
+    verdict.compare(loading, reading, measures)?;
+    verdict.look_for_earlier(loading, connection, &reading.identity.sha256).await?;
     // A file of a header alone says nothing of whose it is.
-    if rows > 0 && !request.dataset.gate.allow_misdelivery {
-        lock_bytes(connection, dataset, sha256).await?;
-        if let Some(other) = of_another(connection, request, sha256).await? {
-            verdict.misdelivery_of = Some(other.id);
-            verdict.reasons.push(other.reason(request, load_id));
-        }
+    let has_rows = reading.tally.loaded + reading.tally.rejected > 0;
+    if has_rows && !loading.request.dataset.gate.allow_misdelivery {
+        verdict.look_for_another(loading, connection, &reading.identity.sha256).await?;
     }
     Ok(verdict)
+}
+
+impl Verdict {
+    fn compare(&mut self, loading: &Loading<'_>, reading: &Reading, taken: &Value) -> anyhow::Result<()> {
+        let dataset = &loading.request.dataset;
+        let Some(control) = &dataset.control else { return Ok(()) };
+        let stated = match &loading.stated {
+            Some(stated) => stated.clone(),
+            None => control.read_trailers(&loading.path, &reading.trailers)?,
+        };
+        stated.check_unchanged()?;
+        let found = Found {
+            tally: &reading.tally,
+            identity: &reading.identity,
+            run_date: loading.request.run_date,
+            measures: &dataset.measures,
+            taken,
+        };
+        let checks = control.compare(&stated, &found)?;
+        self.reasons.extend(control::reasons(&stated, &checks, &reading.tally));
+        self.control = Some(control::kept(control, &stated, &checks));
+        Ok(())
+    }
+
+    async fn look_for_earlier(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        sha256: &str,
+    ) -> anyhow::Result<()> {
+        let request = loading.request;
+        let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
+        let earlier = ledger::same_bytes_before(connection, dataset, customer, request.run_date, sha256).await?;
+        let Some((load, date)) = earlier else { return Ok(()) };
+        let same = format!("its bytes are those of load {load} of {date}");
+        if request.dataset.gate.allow_duplicate {
+            self.warnings.push(format!("{same}: a stale file?"));
+        } else {
+            self.reasons.push(format!("{same} (gate.allow_duplicate is false)"));
+        }
+        Ok(())
+    }
+
+    async fn look_for_another(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        sha256: &str,
+    ) -> anyhow::Result<()> {
+        let request = loading.request;
+        lock_bytes(connection, &request.dataset.name, sha256).await?;
+        let other: Option<OfAnother> = sqlx::query_as(include_str!("known_of_another.sql"))
+            .bind(request.dataset.name.as_str())
+            .bind(request.customer.name.as_str())
+            .bind(sha256)
+            .fetch_optional(connection)
+            .await
+            .context("look for the same bytes of another customer")?;
+        if let Some(other) = other {
+            self.misdelivery_of = Some(other.id);
+            self.reasons.push(other.reason(loading));
+        }
+        Ok(())
+    }
 }
 
 /// The last lock that a load takes but for its delivery's row: who waits here has nothing that the holder needs.
@@ -256,7 +311,7 @@ async fn lock_bytes(connection: &mut PgConnection, dataset: &Ident, sha256: &str
     Ok(())
 }
 
-/// A load of another customer.
+/// A load of another customer with the same bytes that counts, or would once its hold is lifted.
 #[derive(sqlx::FromRow)]
 struct OfAnother {
     id: i64,
@@ -265,30 +320,15 @@ struct OfAnother {
 }
 
 impl OfAnother {
-    fn reason(&self, request: &Request, load_id: i64) -> String {
+    fn reason(&self, loading: &Loading<'_>) -> String {
         let Self { id, customer, run_date } = self;
-        let (own, own_date) = (&request.customer.name, request.run_date);
+        let (own, own_date) = (&loading.request.customer.name, loading.request.run_date);
         format!(
-            "the file of {own} for {own_date} (load {load_id}) has the bytes of load {id} of {customer} for {run_date}: \
-             it was delivered for the wrong customer, or that one was (gate.allow_misdelivery is false)"
+            "the file of {own} for {own_date} (load {}) has the bytes of load {id} of {customer} for {run_date}: it was \
+             delivered for the wrong customer, or that one was (gate.allow_misdelivery is false)",
+            loading.load_id
         )
     }
-}
-
-/// A load of another customer with the same bytes that counts, or would once its hold is lifted; none where these
-/// bytes count for this customer already, because it was first or an operator has accepted them.
-async fn of_another(
-    connection: &mut PgConnection,
-    request: &Request,
-    sha256: &str,
-) -> anyhow::Result<Option<OfAnother>> {
-    sqlx::query_as(include_str!("known_of_another.sql"))
-        .bind(request.dataset.name.as_str())
-        .bind(request.customer.name.as_str())
-        .bind(sha256)
-        .fetch_optional(connection)
-        .await
-        .context("look for the same bytes of another customer")
 }
 
 /// Enters what is known of a load's file into its row of the ledger.
@@ -296,18 +336,22 @@ async fn of_another(
 /// # Errors
 /// What the server says.
 pub(super) async fn enter(
+    loading: &Loading<'_>,
     connection: &mut PgConnection,
-    load_id: i64,
-    request: &Request,
     verdict: &Verdict,
 ) -> anyhow::Result<()> {
-    sqlx::query("update bursar.loads set definition = $2, misdelivery_of = $3, warnings = $4 where id = $1")
-        .bind(load_id)
-        .bind(&request.dataset.definition)
-        .bind(verdict.misdelivery_of)
-        .bind(Json(&verdict.warnings))
-        .execute(connection)
-        .await
-        .context("enter what is known of the file into the ledger")?;
+    sqlx::query(
+        "update bursar.loads
+            set definition = $2, misdelivery_of = $3, warnings = $4, control = $5
+          where id = $1",
+    )
+    .bind(loading.load_id)
+    .bind(&loading.request.dataset.definition)
+    .bind(verdict.misdelivery_of)
+    .bind(Json(&verdict.warnings))
+    .bind(verdict.control.as_ref().map(Json))
+    .execute(connection)
+    .await
+    .context("enter what is known of the file into the ledger")?;
     Ok(())
 }

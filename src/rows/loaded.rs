@@ -1,6 +1,7 @@
 //! What became of a load.
 
 use super::certificate::Certificate;
+use super::publish::Publication;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ pub enum State {
     Published,
     /// Loaded beside the table, because readers see a newer run date: its measures count, its rows are gone.
     Measured,
-    /// A gate said no: counts and rejects are kept, the table was not touched.
+    /// A gate said no: rows, counts and rejects are kept, the table was not touched.
     Held,
     /// An earlier load took in the same bytes for the same run date: nothing was done. The ledger has no row of its own
     /// for it.
@@ -54,6 +55,8 @@ pub struct Loaded {
     /// What control totals stated and what was found, where the dataset declares any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<Value>,
+    /// How its rows got into the table.
+    pub publication: Publication,
     /// The file it came from.
     pub file: PathBuf,
     /// When the file's bytes were last changed, by its own account.

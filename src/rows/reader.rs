@@ -10,6 +10,7 @@ use super::input::Input;
 use super::record::{Cells, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
+use super::trailer::{TrailerLine, Trailers};
 use super::split::{Record, Split, Splitter, line_end, text};
 use crate::fault;
 use anyhow::Context;
@@ -59,6 +60,8 @@ pub struct Reading {
     pub tally: Tally,
     /// Columns of the header that the dataset doesn't know and was told to ignore.
     pub ignored_columns: Vec<String>,
+    /// Its trailer lines, as far as they are kept.
+    pub trailers: Vec<TrailerLine>,
 }
 
 /// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.
@@ -76,10 +79,10 @@ pub fn read(
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
     let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
-    let (tally, binding) = (reader.tally, reader.binding);
+    let (tally, binding, trailers) = (reader.tally, reader.binding, reader.trailers.lines());
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| fault::data(format!("{path} holds no header, only blank lines")))?;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, trailers })
 }
 
 /// The text in sight: `block[start..end]`, which begins at `offset` of the file as delivered (and unpacked).
@@ -135,6 +138,7 @@ struct Reader<'a, S> {
     marked: usize,
     line: u64,
     tally: Tally,
+    trailers: Trailers,
     binding: Option<Binding>,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
@@ -153,6 +157,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             marked: dataset.dialect.comment.len().max(dataset.dialect.trailer.len()),
             line: 1,
             tally: Tally::default(),
+            trailers: Trailers::default(),
             binding: (dataset.dialect.header == Header::None).then(|| by_position(&dataset.columns)),
             errors: Vec::new(),
             scratch: Vec::new(),
@@ -236,7 +241,11 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// Passes over a line as it stands, however long it is.
     fn pass_line(&mut self, fate: Fate, input: &mut Input) -> anyhow::Result<()> {
         let offset = self.window.offset;
+        if fate == Fate::Trailer {
+            self.trailers.begin(self.line);
+        }
         self.pass_to_line_end(input)?;
+        self.trailers.end();
         let length = self.window.offset - offset;
         if length > 0 {
             self.tally.found();
@@ -250,11 +259,14 @@ impl<'a, S: Sink> Reader<'a, S> {
         loop {
             if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end) {
                 self.line += u64::from(length > content);
+                self.trailers.pass(&self.window.bytes()[..content]);
                 self.window.advance(length);
                 return Ok(());
             }
             let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
-            self.window.advance(self.window.bytes().len() - kept);
+            let passed = self.window.bytes().len() - kept;
+            self.trailers.pass(&self.window.bytes()[..passed]);
+            self.window.advance(passed);
             self.window.fill(input)?;
         }
     }
