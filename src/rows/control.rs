@@ -271,7 +271,10 @@ impl Compiling<'_> {
         };
         let names: Vec<String> = regex.capture_names().flatten().map(str::to_owned).collect();
         if names.is_empty() {
-            self.problem("pattern", format!("{pattern:?} has no named group, such as (?<rows>[0-9]+): it states nothing"));
+            self.problem(
+                "pattern",
+                format!("{pattern:?} has no named group, such as (?<rows>[0-9]+): it states nothing"),
+            );
         }
         for name in &names {
             if let Some(why) = self.why_unknown(name) {
@@ -306,7 +309,8 @@ impl Compiling<'_> {
     fn why_unknown(&self, name: &str) -> Option<String> {
         let known = STATED.into_iter().chain(self.around.measures.keys().map(String::as_str));
         let is_known = known.clone().any(|known| known == name);
-        (!is_known).then(|| format!("{name:?} is none of rows, bytes, sha256, date and the measures{}", suggest(name, known)))
+        (!is_known)
+            .then(|| format!("{name:?} is none of rows, bytes, sha256, date and the measures{}", suggest(name, known)))
     }
 }
 

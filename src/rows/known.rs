@@ -4,8 +4,8 @@
 //! hold it.
 
 use super::certificate::Certificate;
-use super::ledger;
 use super::control::{self, Found};
+use super::ledger;
 use super::load::{Loaded, Loading, Older, State};
 use super::loaded::Stages;
 use super::measure;

@@ -18,6 +18,7 @@ mod architecture;
 mod backfill;
 mod bad_input;
 mod check;
+mod control;
 mod deliveries;
 mod embedded;
 mod engine;

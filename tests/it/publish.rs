@@ -25,7 +25,9 @@ fn load(world: &World, date: &str, rows: &[&str]) -> serde_json::Value {
 
 /// What is left in the schema of staged rows.
 async fn staged(world: &World) -> i64 {
-    world.scalar("select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace and relkind = 'r'").await
+    world
+        .scalar("select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace and relkind = 'r'")
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,10 +38,17 @@ async fn every_way_leaves_the_same_rows_rejects_and_counts() {
         load(&world, "2025-05-13", &ROWS);
         let outcome = load(&world, "2025-05-14", &NEXT);
         let rejects: i64 = world.scalar("select count(*) from bursar.file_invalid_rows where status = 'open'").await;
-        let consolidated: Vec<String> = world.column("select r::text from customer_rating as r where customer = 'agency_a' order by 1").await;
+        let consolidated: Vec<String> =
+            world.column("select r::text from customer_rating as r where customer = 'agency_a' order by 1").await;
         let way = outcome["publication"]["way"].as_str().expect("a way").to_owned();
         assert_eq!(way, if publish == "auto" { "truncate" } else { publish }, "{outcome}");
-        seen.push((world.rows("agency_a").await, rejects, consolidated, outcome["certificate"]["loaded"].clone(), outcome["measures"].clone()));
+        seen.push((
+            world.rows("agency_a").await,
+            rejects,
+            consolidated,
+            outcome["certificate"]["loaded"].clone(),
+            outcome["measures"].clone(),
+        ));
         let segments = if publish == "segments" { 1 } else { 0 };
         assert_eq!(staged(&world).await, segments, "{publish} leaves nothing behind");
     }
@@ -52,8 +61,12 @@ async fn every_way_leaves_the_same_rows_rejects_and_counts() {
 async fn a_dataset_can_change_its_way_from_day_to_day() {
     let world = world_with("publish = \"truncate\"").await;
     let mut last = "truncate";
-    for (day, way) in ["segments", "truncate", "swap", "segments", "segments", "swap", "truncate"].into_iter().enumerate() {
-        world.edit("datasets/customer_rating.toml", |text| text.replace(&format!("publish = \"{last}\""), &format!("publish = \"{way}\"")));
+    for (day, way) in
+        ["segments", "truncate", "swap", "segments", "segments", "swap", "truncate"].into_iter().enumerate()
+    {
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replace(&format!("publish = \"{last}\""), &format!("publish = \"{way}\""))
+        });
         last = way;
         let row = format!("{day},2,3,low-value");
         let outcome = load(&world, &format!("2025-05-{}", 10 + day), &[&row]);
@@ -72,13 +85,19 @@ async fn one_long_reader_keeps_no_other_reader_waiting() {
         let mut reading = long.begin().await.expect("begin");
         sqlx::query("select from customer_rating_agency_a").execute(&mut *reading).await.expect("read");
         world.deliver("A", ratings(&NEXT));
-        let mut loading = world.command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]).spawn().expect("start");
+        let mut loading = world
+            .command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"])
+            .spawn()
+            .expect("start");
         let mut other = world.connect().await;
         sqlx::raw_sql("set statement_timeout = '1s'").execute(&mut other).await.expect("set");
         // Until the load waits for the table, and for a while after: every other reader gets through.
         let mut waits = 0;
         while waits < 3 {
-            let rows: i64 = sqlx::query_scalar("select count(*) from customer_rating_agency_a").fetch_one(&mut other).await.expect("a reader that does not wait");
+            let rows: i64 = sqlx::query_scalar("select count(*) from customer_rating_agency_a")
+                .fetch_one(&mut other)
+                .await
+                .expect("a reader that does not wait");
             assert_eq!(rows, 2, "yesterday's rows");
             let is_waiting: bool = world.scalar("select exists (select from pg_locks where relation = 'customer_rating_agency_a'::regclass and not granted)").await;
             waits += i32::from(is_waiting);

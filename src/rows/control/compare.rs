@@ -68,7 +68,9 @@ impl Control {
                 let date = date.map_err(|_| unreadable(&format!("a day like {:?}", self.date_format)))?;
                 (date == found.run_date, found.run_date.format(&self.date_format).to_string())
             }
-            measure => compare_measure(measure, text, found).ok_or_else(|| unreadable("a decimal number, such as -1234.50"))?,
+            measure => {
+                compare_measure(measure, text, found).ok_or_else(|| unreadable("a decimal number, such as -1234.50"))?
+            }
         };
         Ok(Check { name: name.to_owned(), stated: text.to_owned(), found: shown, agrees })
     }

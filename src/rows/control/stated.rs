@@ -80,11 +80,7 @@ impl Control {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn arrived(
-        &self,
-        of: &Of<'_>,
-        now: DateTime<Utc>,
-    ) -> anyhow::Result<Result<Option<DateTime<Utc>>, String>> {
+    pub fn arrived(&self, of: &Of<'_>, now: DateTime<Utc>) -> anyhow::Result<Result<Option<DateTime<Utc>>, String>> {
         let Some(path) = self.path_of(of)? else { return Ok(Ok(None)) };
         match std::fs::metadata(&path) {
             Ok(found) => Ok(Ok(Some(touched_at(&found, now)))),
@@ -111,7 +107,10 @@ impl Control {
                 let entry = json_entry(&text, list, values, of.name).with_context(|| place.clone())?;
                 (place.clone(), pointed(entry, values).with_context(|| place)?)
             }
-            (Compiled::Json { values, .. }, _) => (place.clone(), pointed(raw(&text)?, values).with_context(|| place)?),
+            (Compiled::Json { values, .. }, _) => {
+                let figures = raw(&text).and_then(|value| pointed(value, values));
+                (place.clone(), figures.with_context(|| place)?)
+            }
             (Compiled::Csv(columns), _) => csv(&text, columns, of.name, self.origin, &place)?,
             (Compiled::Done, _) => (place, IndexMap::new()),
         };
@@ -132,7 +131,8 @@ impl Control {
                 "{path} has no trailer line, which control.from asks for: was it cut off? Nothing was loaded"
             )));
         }
-        let texts: Vec<_> = trailers.iter().map(|trailer| (path.clone(), trailer.line, trailer.text.as_str())).collect();
+        let texts: Vec<_> =
+            trailers.iter().map(|trailer| (path.clone(), trailer.line, trailer.text.as_str())).collect();
         let (place, values) = matched(pattern, &texts)?;
         Ok(Stated { place, values, read: None })
     }
@@ -194,7 +194,9 @@ fn matched(pattern: &Regex, texts: &[(String, u64, &str)]) -> anyhow::Result<(St
             for (name, figure) in names.iter().filter_map(|name| Some((*name, captures.name(name)?.as_str()))) {
                 match values.insert(name.to_owned(), figure.to_owned()) {
                     Some(other) if other != figure => {
-                        return Err(fault::data(format!("{here}: {name} is stated as {figure:?}, and as {other:?} before")));
+                        return Err(fault::data(format!(
+                            "{here}: {name} is stated as {figure:?}, and as {other:?} before"
+                        )));
                     }
                     _ => {}
                 }

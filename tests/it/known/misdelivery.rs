@@ -93,7 +93,11 @@ async fn of_customers_that_load_the_same_bytes_at_one_moment_only_one_passes() {
     // All of them stand before the ledger's answer when the first may ask.
     let mut holder = world.connect().await;
     let key = format!("bursar bytes customer_rating {}", hex(&Sha256::digest(&bytes)));
-    sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))").bind(&key).execute(&mut holder).await.expect("hold");
+    sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
+        .bind(&key)
+        .execute(&mut holder)
+        .await
+        .expect("hold");
     let dates = ["2025-05-12", DAY, "2025-05-14"];
     let start = |((_, customer), date): (&(&str, &str), &str)| {
         Running::start(&world, &["run-job", "customer-ratings", "--date", date, "--customer", customer])

@@ -10,12 +10,19 @@ async fn a_merge_changes_just_what_differs_and_says_so() {
     assert_eq!(first["publication"]["inserted"], 2, "{first}");
     let again = load(&world, "2025-05-14", &["1,2,3,low-value", "4,5,7,low-value", "8,8,8,high-value"]);
     let publication = &again["publication"];
-    assert_eq!((&publication["inserted"], &publication["updated"], &publication["unchanged"]), (&1.into(), &1.into(), &1.into()), "{again}");
+    assert_eq!(
+        (&publication["inserted"], &publication["updated"], &publication["unchanged"]),
+        (&1.into(), &1.into(), &1.into()),
+        "{again}"
+    );
     let same = load(&world, "2025-05-15", &["1,2,3,low-value"]);
     assert_eq!((&same["publication"]["unchanged"], &same["publication"]["updated"]), (&1.into(), &0.into()));
     assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)", "(4,5,7,low-value)", "(8,8,8,high-value)"]);
     assert_eq!(staged(&world).await, 0);
-    assert_eq!(world.column("select inserted || '/' || updated || '/' || unchanged from bursar.loads order by id").await, ["2/0/0", "1/1/1", "0/0/1"]);
+    assert_eq!(
+        world.column("select inserted || '/' || updated || '/' || unchanged from bursar.loads order by id").await,
+        ["2/0/0", "1/1/1", "0/0/1"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 //! Segments behind a table: filled over several connections, put in place at once.
 
 use super::{load, staged, world_with};
+use crate::running::{Running, until};
 use crate::support::{World, ratings};
 use nix::sys::signal::Signal;
-use crate::running::{Running, until};
 use std::fmt::Write;
 
 /// More than one stream's worth of rows.
@@ -28,7 +28,9 @@ async fn a_large_file_goes_over_several_connections_and_no_row_is_lost_or_double
         world.column("select count(*)::text from customer_rating_agency_a union all select count(distinct customer_number)::text from customer_rating where customer = 'agency_a'").await;
     assert_eq!(counts, ["1800000", "1800000"]);
     assert_eq!(staged(&world).await, 2);
-    let uneven: i64 = world.scalar("select min(n) from (select count(*) as n from customer_rating_agency_a group by tableoid) as s").await;
+    let uneven: i64 = world
+        .scalar("select min(n) from (select count(*) as n from customer_rating_agency_a group by tableoid) as s")
+        .await;
     assert!(uneven > 100_000, "both had work: {uneven}");
 }
 
@@ -49,7 +51,8 @@ async fn a_load_that_is_killed_leaves_no_segment_behind() {
     let world = world_with("publish = \"segments\"").await;
     load(&world, "2025-05-13", &["1,2,3,low-value"]);
     world.deliver("A", large());
-    let running = Running::start(&world, &["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
+    let running =
+        Running::start(&world, &["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
     until("rows are copied", async || {
         world.scalar::<bool>("select exists (select from pg_stat_progress_copy where tuples_processed > 0)").await
     })

@@ -78,15 +78,27 @@ async fn what_hangs_on_a_table_is_never_torn_off() {
         ("create view mine as select * from customer_rating_agency_a", "rule _RETURN on view mine depends on it"),
         ("create materialized view mine as select * from customer_rating_agency_a", "materialized view mine"),
         ("create rule mine as on delete to customer_rating_agency_a do also notify gone", "rule mine"),
-        ("create unique index on customer_rating_agency_a (customer_number); create table mine (n integer references customer_rating_agency_a (customer_number))", "is not"),
-        ("create function mine() returns bigint language sql begin atomic select count(*) from customer_rating_agency_a; end", "function mine()"),
+        (
+            "create unique index on customer_rating_agency_a (customer_number); create table mine (n integer references customer_rating_agency_a (customer_number))",
+            "is not",
+        ),
+        (
+            "create function mine() returns bigint language sql begin atomic select count(*) from customer_rating_agency_a; end",
+            "function mine()",
+        ),
         ("create table mine (r customer_rating_agency_a)", "table mine"),
-        ("create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger mine before insert on customer_rating_agency_a for each row execute function f()", "trigger mine"),
+        (
+            "create function f() returns trigger language plpgsql as 'begin return new; end'; create trigger mine before insert on customer_rating_agency_a for each row execute function f()",
+            "trigger mine",
+        ),
         ("create policy mine on customer_rating_agency_a", "policy mine"),
         ("alter table customer_rating_agency_a enable row level security", "row security is on"),
         ("create table mine () inherits (customer_rating_agency_a)", "table mine"),
         ("create publication mine for table customer_rating_agency_a (customer_number)", "publication"),
-        ("create statistics mine on customer_number, customer_rating from customer_rating_agency_a", "statistics object mine"),
+        (
+            "create statistics mine on customer_number, customer_rating from customer_rating_agency_a",
+            "statistics object mine",
+        ),
     ];
     for (statement, reason) in hanging {
         let world = world_with("publish = \"swap\"").await;
@@ -97,7 +109,11 @@ async fn what_hangs_on_a_table_is_never_torn_off() {
             // TRUNCATE can't either: the server says so, and nothing changes.
             world.deliver("A", ratings(&NEXT));
             let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78);
-            assert!(ran.messages().contains("cannot truncate a table referenced in a foreign key"), "{}", ran.messages());
+            assert!(
+                ran.messages().contains("cannot truncate a table referenced in a foreign key"),
+                "{}",
+                ran.messages()
+            );
             assert_eq!(world.rows("agency_a").await.len(), 2);
             continue;
         }
@@ -121,7 +137,11 @@ async fn views_over_the_consolidated_view_and_grants_on_it_outlive_a_swap() {
     assert_eq!(world.column("select m::text from mine as m").await, ["(agency_a,2)"]);
     assert!(world.scalar::<bool>("select has_table_privilege('pg_monitor', 'customer_rating', 'select')").await);
     world.bursar(&["migrate"]).code(0);
-    assert_eq!(world.column("select m::text from mine as m").await, ["(agency_a,2)"], "a start finds the view as it is");
+    assert_eq!(
+        world.column("select m::text from mine as m").await,
+        ["(agency_a,2)"],
+        "a start finds the view as it is"
+    );
 }
 
 /// Asks again and again until it is told to stop; gives every answer there was.
@@ -157,8 +177,14 @@ async fn readers_see_the_old_rows_or_the_new_ones_and_never_neither() {
             stop.send(()).expect("it reads");
             let seen = reader.await.expect("it reads");
             assert!(!seen.is_empty());
-            assert!(seen.iter().all(|(table, view)| (1..8).contains(table) && (1..8).contains(view)), "{publish}: {seen:?}");
-            assert!(seen.windows(2).all(|two| two[0].0 <= two[1].0 && two[0].1 <= two[1].1), "{publish} went back: {seen:?}");
+            assert!(
+                seen.iter().all(|(table, view)| (1..8).contains(table) && (1..8).contains(view)),
+                "{publish}: {seen:?}"
+            );
+            assert!(
+                seen.windows(2).all(|two| two[0].0 <= two[1].0 && two[0].1 <= two[1].1),
+                "{publish} went back: {seen:?}"
+            );
         }
     }
 }
@@ -176,7 +202,10 @@ async fn a_snapshot_from_before_a_publication_finds_rows_after_it() {
             .await
             .expect("a snapshot");
         load(&world, "2025-05-14", &["1,2,3,low-value", "4,5,6,low-value", "7,8,9,low-value"]);
-        let rows: i64 = sqlx::query_scalar("select count(*) from customer_rating_agency_a").fetch_one(&mut *transaction).await.expect("read");
+        let rows: i64 = sqlx::query_scalar("select count(*) from customer_rating_agency_a")
+            .fetch_one(&mut *transaction)
+            .await
+            .expect("read");
         assert_eq!(rows, 3, "{publish}: neither would be a backup without the table's rows");
     }
 }
