@@ -12,3 +12,12 @@ comment on column bursar.loads.definition is 'The SHA-256 of what the dataset''s
 comment on column bursar.loads.misdelivery_of is 'Of a load that is held because its bytes were delivered under another customer''s name before: that load''s id.';
 comment on column bursar.loads.warnings is 'What an operator should know of a load that was not held for it (stale bytes): an array of sentences.';
 comment on column bursar.loads.control is 'What control totals stated and what was found: {"from", "file", "checks": [{"name", "stated", "found", "agrees"}]}, also where they agree. Null where the dataset declares none.';
+
+alter table bursar.loads add column archive_state text;
+alter table bursar.loads add column archive jsonb;
+alter table bursar.loads add constraint loads_archive_state_known check (archive_state in ('pending', 'archived', 'left'));
+
+create index loads_to_archive on bursar.loads (id) where archive_state = 'pending';
+
+comment on column bursar.loads.archive_state is 'Where the dataset archives its files: pending: to be moved; archived: moved; left: it was not there any more, or not the same. Null where it is left in any case.';
+comment on column bursar.loads.archive is 'Paths within the inbox: {"from", "to", "beside": names of the marker and the sidecar beside it, "note": why it was left}; "to" is where it lies once it is archived.';

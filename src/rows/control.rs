@@ -6,6 +6,7 @@ mod stated;
 
 pub use compare::{Check, Found};
 pub(super) use compare::{kept, reasons, states_the_same};
+pub(super) use stated::unescaped;
 pub use stated::{Of, Stated};
 
 use super::complete::{is_matched_too, taken, why_no_marker};

@@ -1,5 +1,6 @@
 //! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
 
+use super::archive::Processed;
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
 use super::control::{Control, LooseControl, Surroundings};
@@ -39,6 +40,9 @@ pub struct LooseDataset {
     /// How to tell that a file is not being delivered any more.
     #[serde(default)]
     pub complete: LooseComplete,
+    /// What becomes of a file once it is loaded: `"leave"`, or `{ archive = "archive/%Y/%m/{file}" }`.
+    #[serde(default)]
+    pub processed: Processed,
     /// The table of each customer, made from the columns; holds `{customer}`.
     pub table: String,
     /// A view over all customers' tables, each row telling its customer.
@@ -157,6 +161,8 @@ pub struct Dataset {
     pub calendar: Option<String>,
     /// How to tell that a file is complete.
     pub complete: Complete,
+    /// What becomes of a file once it is loaded.
+    pub processed: Processed,
     /// The table's name, with `{customer}` in it.
     pub table: String,
     /// The schema its tables lie in.
@@ -242,6 +248,8 @@ pub fn compile_dataset(
     let arrive_by =
         loose.arrive_by.as_deref().map(|text| parse_wall_time(source, &At::key("arrive_by"), text, problems));
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
+    let pattern_of = |customer: &Customer| -> String { customer.files.get(&loose.name).unwrap_or(&loose.file).clone() };
+    loose.processed.check(source, customers, pattern_of, problems);
     let around = Surroundings {
         dialect: &loose.dialect,
         measures: &loose.measures,
@@ -269,6 +277,7 @@ pub fn compile_dataset(
         late_window: TimeDelta::hours(loose.late_window_h.into()),
         calendar: loose.calendar,
         complete,
+        processed: loose.processed,
         table: loose.table,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),

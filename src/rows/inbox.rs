@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// As in a shell: a leading dot is matched only by a dot.
-const MATCH: MatchOptions =
+pub(super) const MATCH: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// A file as it lies in the inbox.

@@ -46,7 +46,7 @@ const BLOCK: usize = 256 * 1024;
 pub fn definition(source: &Source) -> String {
     let mut value: Value = toml::from_str(source.text()).unwrap_or_default();
     if let Value::Object(keys) = &mut value {
-        NO_BEARING.iter().for_each(|key| drop(keys.shift_remove(*key)));
+        keys.retain(|key, _| !NO_BEARING.contains(&key.as_str()));
     }
     value.sort_all_objects();
     let text = format!("{}\n{value}", env!("CARGO_PKG_VERSION"));

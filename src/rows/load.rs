@@ -1,5 +1,6 @@
 //! One load: a customer's file into its table, in one transaction, proven by its certificate.
 
+use super::archive::{self, Archived, Processed};
 use super::certificate::Certificate;
 use super::control::{Of, Stated};
 use super::copy::{Copied, copy_in, feed};
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// What is to be loaded, and for whom.
 #[derive(Clone, Debug)]
@@ -79,12 +81,24 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now)?;
+    let (path, name, is_archived) = find(pool, request).await?;
     let source = SourceFile::open(&path)?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let table = request.dataset.table_of(&request.customer)?;
-    let mut loading = Loading { pool, request, table, path, stated: None, load_id: 0, stopwatch, progress, cancel };
+    let mut loading = Loading {
+        pool,
+        request,
+        table,
+        path,
+        name,
+        is_archived,
+        stated: None,
+        load_id: 0,
+        stopwatch,
+        progress,
+        cancel,
+    };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, finish);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
@@ -97,7 +111,32 @@ pub async fn load(
         loaded => loaded?,
     };
     transaction.commit().await.context("commit the load")?;
+    archive::settle_or_tell(pool, request, loaded.load_id).await;
     Ok(loaded)
+}
+
+/// The file that is to be loaded, the name it was delivered with, and whether it lies in the archive.
+async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(PathBuf, String, bool)> {
+    let Request { inbox, dataset, customer, run_date, now, .. } = request;
+    if dataset.processed != Processed::Leave {
+        archive::catch_up(pool, inbox, Some((dataset, customer)))
+            .await?
+            .iter()
+            .for_each(|problem| warn!("{}", fault::told(problem)));
+    }
+    if let Some(archived) = archive::find(pool, inbox, (dataset, customer), *run_date, *now).await? {
+        let Archived { path, name, load } = archived;
+        info!(
+            "{} of {customer} for {run_date} is read from the archive, where load {load} left it: {}",
+            dataset.name,
+            path.display(),
+            customer = customer.name
+        );
+        return Ok((path, name, true));
+    }
+    let path = inbox::find(inbox, dataset, customer, *run_date, *now)?;
+    let name = file_name(&path);
+    Ok((path, name, false))
 }
 
 pub(super) struct Loading<'a> {
@@ -105,6 +144,10 @@ pub(super) struct Loading<'a> {
     pub(super) request: &'a Request,
     pub(super) table: Table,
     pub(super) path: PathBuf,
+    /// The name it was delivered with.
+    pub(super) name: String,
+    /// Whether it lies in the archive already.
+    pub(super) is_archived: bool,
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
@@ -132,6 +175,7 @@ impl Loading<'_> {
         self.stated = self.read_control().await?;
         let candidate = Candidate { loading: self, size: source.size(), target: place.state };
         if let Some(unchanged) = candidate.unchanged(connection).await? {
+            archive::enter(self, connection, unchanged.load_id, unchanged.file_modified_at).await?;
             finish.finish(connection, &unchanged).await?;
             return Ok(unchanged);
         }
@@ -188,6 +232,9 @@ impl Loading<'_> {
         };
         self.enter(connection, place, &reading, &certificate, &measures).await?;
         known::enter(self, connection, &verdict).await?;
+        if place.state != State::Held {
+            archive::enter(self, connection, self.load_id, reading.identity.modified_at).await?;
+        }
         place.publish(self, connection).await?;
         let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
         finish.finish(connection, &loaded).await?;
@@ -233,7 +280,7 @@ impl Loading<'_> {
 
     /// Begins to read the file; its rows go over so many connections.
     pub(super) fn read(&self, source: SourceFile, streams: usize) -> anyhow::Result<FileReading> {
-        let origin = RejectOrigin { load_id: self.load_id, file: file_name(&self.path), table: self.table.to_string() };
+        let origin = RejectOrigin { load_id: self.load_id, file: self.name.clone(), table: self.table.to_string() };
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
         })?;
@@ -246,7 +293,7 @@ impl Loading<'_> {
         let request = self.request;
         let Some(control) = request.dataset.control.clone() else { return Ok(None) };
         let (inbox, path, customer) = (request.inbox.clone(), self.path.clone(), Arc::clone(&request.customer));
-        let (run_date, name) = (request.run_date, file_name(&self.path));
+        let (run_date, name) = (request.run_date, self.name.clone());
         let reading = tokio::task::spawn_blocking(move || {
             control.read(&Of { inbox: &inbox, path: &path, name: &name, customer: &customer, run_date })
         });
@@ -271,7 +318,7 @@ impl Loading<'_> {
             state: place.state,
             reasons: &place.reasons,
             file_path: &self.path.to_string_lossy(),
-            file_name: &file_name(&self.path),
+            file_name: &self.name,
             file_modified_at: reading.identity.modified_at,
             certificate,
             ignored_columns: &reading.ignored_columns,

@@ -44,7 +44,8 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     }
     let (watch, label) = (Arc::clone(&context.watch), context.label());
     let progress: Progress = Arc::new(move |done, total| watch.progressed(&label, done, total));
-    let loaded = load(&deps.pool, &request, &Record { deps, context }, progress, &context.cancel).await?;
+    let record = Record { deps, context };
+    let loaded = Box::pin(load(&deps.pool, &request, &record, progress, &context.cancel)).await?;
     log(&loaded);
     outcome(context, &loaded)
 }

@@ -15,6 +15,7 @@ mod running;
 mod support;
 
 mod architecture;
+mod archive;
 mod backfill;
 mod bad_input;
 mod check;

@@ -155,7 +155,7 @@ impl Stated {
 }
 
 /// A rendered pattern without wildcards as the path it means: what customers' fields bring is taken literally.
-fn unescaped(rendered: &str) -> String {
+pub(in crate::rows) fn unescaped(rendered: &str) -> String {
     ["*", "?", "[", "]"].iter().fold(rendered.to_owned(), |text, c| text.replace(&Pattern::escape(c), c))
 }
 
@@ -175,7 +175,8 @@ fn text(path: &Path, origin: Origin, of: &Path) -> anyhow::Result<String> {
         return Err(fault::data(format!("{shown} has more than {MOST_BYTES} bytes: it is no {}", origin.as_str())));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        let sound = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = 1 + newlines(&sound);
         fault::data(format!("{shown}: line {line} is no UTF-8; text was expected"))
     })?;
     Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
