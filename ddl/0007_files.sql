@@ -19,5 +19,5 @@ alter table bursar.loads add constraint loads_archive_state_known check (archive
 
 create index loads_to_archive on bursar.loads (id) where archive_state = 'pending';
 
-comment on column bursar.loads.archive_state is 'Where the dataset archives its files: pending: to be moved; archived: moved; left: it was not there any more, or not the same. Null where it is left in any case.';
-comment on column bursar.loads.archive is 'Paths within the inbox: {"from", "to", "beside": names of the marker and the sidecar beside it, "note": why it was left}; "to" is where it lies once it is archived.';
+comment on column bursar.loads.archive_state is 'Where the dataset archives its files: pending: to be moved; archived: moved; left: it was not there any more, or not the same. Null where it is left in any case, and for a held load.';
+comment on column bursar.loads.archive is 'Paths within the inbox: {"from", "to", "beside": names of the marker and the sidecar beside it, "note": why it was left}; of a held load what is to be moved once it is accepted. "to" is where it lies once it is archived.';

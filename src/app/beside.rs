@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 /// How long to wait between two looks at the inbox.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long to wait between two looks for staged rows that were left behind.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 /// How long to wait between two looks for notices.
 const SEND: Duration = Duration::from_secs(2);
 /// How long a notice that is just being sent may keep a daemon from stopping: a database may hang.

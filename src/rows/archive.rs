@@ -10,7 +10,7 @@ use super::complete::Complete;
 use super::control::Origin;
 use super::dataset::Dataset;
 use super::inbox::{Found, Inbox};
-use super::load::{Loading, Request};
+use super::load::{Loading, Request, State};
 use super::pattern::{check_pattern, render, sample};
 use crate::config::{At, Customer, Problems, Source};
 use crate::fault;
@@ -110,26 +110,27 @@ fn beside(dataset: &Dataset) -> Vec<String> {
     names
 }
 
-/// Enters, in the transaction of a load, that its file is to be moved. Of bytes that were delivered again the ledger's
-/// time is that of the file which is to be moved.
+/// Enters, in the transaction of a load, that its file is to be moved: when it is committed, or, of a held load, when an
+/// operator accepts it. Of bytes that were delivered again the ledger's time is that of the file which is to be moved.
 ///
 /// # Errors
 /// What the server says.
 pub(super) async fn enter(
     loading: &Loading<'_>,
     connection: &mut PgConnection,
-    load_id: i64,
+    (load_id, state): (i64, State),
     modified_at: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let Some(planned) = Move::of(loading)? else { return Ok(()) };
     sqlx::query(
         "update bursar.loads
-            set archive_state = 'pending', archive = $2, file_modified_at = $3
+            set archive_state = case when $4 then 'pending' end, archive = $2, file_modified_at = $3
           where id = $1",
     )
     .bind(load_id)
     .bind(Json(planned))
     .bind(modified_at)
+    .bind(state != State::Held)
     .execute(connection)
     .await
     .context("enter that the file is to be archived")?;

@@ -10,7 +10,7 @@ pub(super) use stated::unescaped;
 pub use stated::{Of, Stated};
 
 use super::complete::{is_matched_too, taken, why_no_marker};
-use super::dataset::Dialect;
+use super::dialect::Dialect;
 use super::measure::LooseMeasure;
 use super::pattern::{check_pattern, names_customer};
 use crate::config::{At, Customer, Problems, Source, suggest};
@@ -54,7 +54,7 @@ fn date_format() -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// On the file's own trailer lines.
+    /// On the file's own trailer lines: those that `dialect.trailer` or `dialect.footer_lines` tells.
     Trailer,
     /// In a file beside it.
     Sidecar,
@@ -189,8 +189,10 @@ impl Compiling<'_> {
         let Surroundings { pattern, customers, dialect, .. } = *self.around;
         match (self.loose.from, &self.loose.file) {
             (Origin::Trailer, Some(_)) => self.problem("file", "is not for from = \"trailer\": it is the file itself"),
-            (Origin::Trailer, None) if dialect.trailer.is_empty() => {
-                self.problem("from", "is \"trailer\", but dialect.trailer does not say how trailer lines begin");
+            (Origin::Trailer, None) if dialect.trailer.is_empty() && dialect.footer_lines == 0 => {
+                let message =
+                    "is \"trailer\", but neither dialect.trailer nor dialect.footer_lines tells which lines they are";
+                self.problem("from", message);
             }
             (Origin::Trailer, None) => {}
             (Origin::Sidecar, None) => {

@@ -175,7 +175,8 @@ impl Loading<'_> {
         self.stated = self.read_control().await?;
         let candidate = Candidate { loading: self, size: source.size(), target: place.state };
         if let Some(unchanged) = candidate.unchanged(connection).await? {
-            archive::enter(self, connection, unchanged.load_id, unchanged.file_modified_at).await?;
+            let (kept, modified_at) = ((unchanged.load_id, unchanged.state), unchanged.file_modified_at);
+            archive::enter(self, connection, kept, modified_at).await?;
             finish.finish(connection, &unchanged).await?;
             return Ok(unchanged);
         }
@@ -232,9 +233,8 @@ impl Loading<'_> {
         };
         self.enter(connection, place, &reading, &certificate, &measures).await?;
         known::enter(self, connection, &verdict).await?;
-        if place.state != State::Held {
-            archive::enter(self, connection, self.load_id, reading.identity.modified_at).await?;
-        }
+        let kept = (self.load_id, place.state);
+        archive::enter(self, connection, kept, reading.identity.modified_at).await?;
         place.publish(self, connection).await?;
         let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
         finish.finish(connection, &loaded).await?;

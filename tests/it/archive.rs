@@ -81,6 +81,19 @@ async fn the_file_of_a_held_load_stays_and_that_of_a_measured_one_goes() {
 }
 
 #[tokio::test]
+async fn the_file_of_a_held_load_goes_once_it_is_accepted() {
+    let world = world().await;
+    world.edit("datasets/customer_rating.toml", |text| text.replace("[gate]", "[gate]\nmin_rows = 3"));
+    assert_eq!(state(&world, DAY, "agency_a", &[]), "held");
+    assert_eq!(look(&world).await, [""; 0]);
+    assert!(read(&world, FILE).is_some());
+    world.bursar(&["loads", "accept", "1", "--reason", "a quiet day"]).code(0);
+    assert_eq!(look(&world).await, [""; 0]);
+    assert_eq!((read(&world, FILE), read(&world, ARCHIVED)), (None, Some(rows())));
+    assert_eq!(state(&world, DAY, "agency_a", &[]), "unchanged", "it is what readers see");
+}
+
+#[tokio::test]
 async fn nothing_is_overwritten_whatever_names_are_taken() {
     let world = world().await;
     world.write(ARCHIVED, "precious");

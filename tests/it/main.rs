@@ -25,6 +25,7 @@ mod embedded;
 mod engine;
 mod faults;
 mod fence;
+mod held;
 mod job;
 mod known;
 mod late;

@@ -6,7 +6,11 @@ use crate::support::World;
 #[tokio::test]
 async fn what_could_never_be_read_is_named_before_anything_is_loaded() {
     for (dialect, control, problems) in [
-        ("", "from = \"trailer\"\npattern = '(?<rows>x)'", &["control.from: is \"trailer\", but dialect.trailer"][..]),
+        (
+            "",
+            "from = \"trailer\"\npattern = '(?<rows>x)'",
+            &["control.from: is \"trailer\", but neither dialect.trailer nor dialect.footer_lines"][..],
+        ),
         ("trailer = \"T\"", "from = \"trailer\"", &["control.pattern: is missing"]),
         ("trailer = \"T\"", "from = \"trailer\"\npattern = 'T[0-9]+'", &["has no named group"]),
         ("trailer = \"T\"", "from = \"trailer\"\npattern = '(?<rows>'", &["control.pattern: \"(?<rows>\""]),

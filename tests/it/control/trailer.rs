@@ -114,3 +114,11 @@ async fn a_trailer_is_read_whatever_block_it_lies_on_and_however_long_it_is() {
         load(&world).code(0);
     }
 }
+
+#[tokio::test]
+async fn a_footer_states_totals_as_a_trailer_does() {
+    let world = declared("footer_lines = 2", "from = \"trailer\"\npattern = 'total: (?<rows>\\d+)'").await;
+    world.deliver("A", rows() + "--\r\ntotal: 2\r\n");
+    load(&world).code(0);
+    assert_eq!(kept(&world).await, json!([check("rows", "2", "2")]));
+}

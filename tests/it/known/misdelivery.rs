@@ -41,6 +41,19 @@ async fn whose_the_bytes_were_first_goes_on_with_them() {
 }
 
 #[tokio::test]
+async fn bytes_that_an_operator_has_accepted_are_the_customers_own() {
+    let world = World::new().await;
+    world.deliver("A", ratings(&ROWS));
+    world.deliver("B", ratings(&ROWS));
+    assert_eq!(state(&world, DAY, "agency_a", &[]), "published");
+    let held = load(&world, DAY, "agency_b", &[])["load_id"].to_string();
+    world.bursar(&["loads", "accept", &held, "--reason", "one holding, two names"]).code(0);
+    assert_eq!(state(&world, DAY, "agency_b", &[]), "unchanged");
+    assert_eq!(state(&world, "2025-05-14", "agency_b", &[]), "published");
+    assert_eq!(state(&world, "2025-05-14", "agency_a", &[]), "published");
+}
+
+#[tokio::test]
 async fn a_customer_whose_file_another_one_had_gets_it_once_that_one_has_its_own() {
     let world = World::new().await;
     world.deliver("A", ratings(&ROWS));
