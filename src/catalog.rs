@@ -355,7 +355,7 @@ fn check_deliveries(source: &Source, datasets: &[(Source, Dataset)], customers: 
         let mut taken: HashMap<String, &Ident> = HashMap::new();
         for customer in delivering {
             let own = customer.files.get(dataset.name.as_str());
-            if let Some(why) = own.and_then(|pattern| dataset.complete.why_not(pattern, customer)) {
+            if let Some(why) = own.and_then(|pattern| dataset.why_not(pattern, customer)) {
                 let at = At::key("customer").index(customer.position).then("file").then(dataset.name.as_str());
                 problems.push(source.problem(&at, why));
             }

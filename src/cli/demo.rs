@@ -12,7 +12,6 @@ use sqlx::PgPool;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use uuid::Uuid;
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     context.log_quietly();
@@ -45,13 +44,14 @@ async fn perform(
         occurrence: None,
         items: app.catalog().items(),
         publish: false,
+        force: false,
     };
     let summary = app.run_job(&request, context.bars.watching(), cancel).await?;
     show::run(&summary)?;
     for path in show::written(&summary) {
         report(Path::new(&path))?;
     }
-    quarantine(&app.database().pool, summary.run.id).await?;
+    quarantine(&app.database().pool, &summary).await?;
     Ok(summary)
 }
 
@@ -81,17 +81,19 @@ struct Finding {
 }
 
 /// What was quarantined and why, in the words that are kept.
-async fn quarantine(pool: &PgPool, run: Uuid) -> anyhow::Result<()> {
+async fn quarantine(pool: &PgPool, summary: &RunSummary) -> anyhow::Result<()> {
+    // Not by the run: what is unchanged since an earlier one was not loaded again.
+    let loads: Vec<i64> = summary.tasks.iter().filter_map(|task| task.outcome["load_id"].as_i64()).collect();
     let findings: Vec<Finding> = sqlx::query_as(
         "select l.customer, r.line, r.error_class, coalesce(e.value ->> 'column', '(row)') as column,
                 e.value ->> 'code' as code, e.value ->> 'message' as message
            from bursar.file_invalid_rows as r
            join bursar.loads as l on l.id = r.load_id
           cross join lateral jsonb_array_elements(r.errors) with ordinality as e (value, place)
-          where l.run_id = $1
+          where l.id = any ($1)
           order by l.customer, r.line, e.place",
     )
-    .bind(run)
+    .bind(loads)
     .fetch_all(pool)
     .await
     .context("list what was quarantined")?;

@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Let an older run date take the place of the newer rows that readers see.
     #[arg(long)]
     publish: bool,
+    /// Load files again of which nothing has changed since they were loaded.
+    #[arg(long)]
+    force: bool,
     /// Say what would be loaded and what would become of it; open nothing, write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -142,6 +145,7 @@ fn requests(catalog: &Catalog, arguments: &Arguments) -> anyhow::Result<Vec<RunR
         occurrence: None,
         items: items.clone(),
         publish: arguments.publish,
+        force: arguments.force,
     };
     Ok(run_dates.into_iter().map(request).collect())
 }
@@ -171,6 +175,9 @@ pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
             }
             (Some(reason), None) => eprintln!("note: {} {}: {reason}", task.label(), task.state.as_str()),
             (None, _) => {}
+        }
+        for note in show::notes(task) {
+            eprintln!("note: {}: {note}", task.label());
         }
         for missing in show::missing(task) {
             eprintln!("note: {}: {missing} has no load for {}", task.label(), summary.run.run_date);

@@ -8,6 +8,7 @@ use crate::engine::task::Label;
 use crate::engine::{advance, again, tasks};
 use crate::notify::alert::{self, Alert, Kind};
 use crate::notify::wording::{self, File};
+use crate::rows::archive;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -23,7 +24,7 @@ pub fn wake_key(dataset: &str, customer: &str, run_date: NaiveDate) -> String {
     format!("{WAITING}{dataset}/{customer}/{run_date}")
 }
 
-/// Looks once and does what follows from it: what is over is told and whatever waited is woken in the transaction that
+/// Looks once and does what follows from it (also moves files that were loaded and are to be archived): what is over is told and whatever waited is woken in the transaction that
 /// enters it; then what failed for want of a file that has come since is repeated. Gives the reasons why some files
 /// could not be looked for, or not be loaded yet.
 ///
@@ -59,6 +60,7 @@ pub async fn look_and_act(
             seen.problems.push(error.context(what));
         }
     }
+    seen.problems.extend(archive::catch_up(&engine.pool, lookout.inbox(), None).await?);
     Ok(seen.problems)
 }
 

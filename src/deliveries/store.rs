@@ -310,7 +310,7 @@ pub async fn loaded(
                 file_modified_at = $6,
                 file_sha256 = $7,
                 load_id = $8,
-                run_id = $9,
+                run_id = coalesce((select l.run_id from bursar.loads as l where l.id = $8), $9),
                 note = $10,
                 arrived_at = coalesce(arrived_at, $11),
                 updated_at = $11

@@ -58,6 +58,12 @@ impl Lookout {
         Self { catalog, inbox, made: BTreeSet::new(), noted_at: None }
     }
 
+    /// Where files are delivered.
+    #[must_use]
+    pub fn inbox(&self) -> &std::path::Path {
+        &self.inbox
+    }
+
     /// Makes the rows of what is expected today, and of what was expected in the last seven days of the job's
     /// being watched, but not of what was due when others looked who did not know of it (a customer is new, say);
     /// then looks for the files. Changes no state: see [`Seen::enter`].

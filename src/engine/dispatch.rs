@@ -139,6 +139,7 @@ async fn open_next(engine: &Engine, job: &Arc<Job>, items: &HashMap<String, Vec<
         occurrence: Some(due_at),
         items: items.clone(),
         publish: false,
+        force: false,
     };
     let Opening::Opened(id) = engine.open(&request).await? else { return Ok(false) };
     info!(run.id = %id, job.name = %job.name, run.date = %run_date, "run {id} of {} for {run_date} begins: it was due at {due_at}", job.name);

@@ -37,6 +37,8 @@ pub struct RunRow {
     pub trigger: String,
     /// Whether it may take the place of a newer run date.
     pub publish: bool,
+    /// Whether it loads files again of which nothing has changed.
+    pub force: bool,
     /// The state it is in.
     pub state: String,
     /// The class of its gravest failure.

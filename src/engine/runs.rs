@@ -33,6 +33,8 @@ pub struct RunRequest {
     pub items: HashMap<String, Vec<String>>,
     /// Whether an older run date may take the place of what readers see.
     pub publish: bool,
+    /// Whether files are loaded again of which nothing has changed.
+    pub force: bool,
 }
 
 impl RunRequest {
@@ -93,8 +95,8 @@ pub async fn open(
 
 async fn insert(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -> anyhow::Result<bool> {
     let inserted = sqlx::query(
-        "insert into bursar.runs (id, job, run_date, trigger, priority, publish, plan, max_parallel_tasks, host, pid)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "insert into bursar.runs (id, job, run_date, trigger, priority, publish, force, plan, max_parallel_tasks, host, pid)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (job, run_date) where state = 'running' do nothing",
     )
     .bind(id)
@@ -103,6 +105,7 @@ async fn insert(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -
     .bind(request.trigger.as_str())
     .bind(request.trigger.priority())
     .bind(request.publish)
+    .bind(request.force)
     .bind(Json(&request.job.tasks))
     .bind(request.job.max_parallel_tasks.and_then(|n| i32::try_from(n).ok()))
     .bind(nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
@@ -147,7 +150,7 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
                 host,
                 pid,
                 opened_at,
-                publish = $3 and (
+                publish = $3 and force = $5 and (
                     select array_agg(task || '/' || item order by position) = $4
                       from bursar.task_runs
                      where run_id = id) as is_same
@@ -158,6 +161,7 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
     .bind(run_date)
     .bind(request.publish)
     .bind(nodes)
+    .bind(request.force)
     .fetch_optional(pool)
     .await
     .context("look for the open run")?;
@@ -228,6 +232,7 @@ struct SummaryRow {
     job: String,
     run_date: NaiveDate,
     publish: bool,
+    force: bool,
     trigger: String,
     state: String,
     fault: Option<String>,
@@ -254,6 +259,7 @@ pub async fn summary(pool: &PgPool, id: Uuid) -> anyhow::Result<RunSummary> {
         "select job,
                 run_date,
                 publish,
+                force,
                 trigger,
                 state,
                 fault,
@@ -271,6 +277,7 @@ pub async fn summary(pool: &PgPool, id: Uuid) -> anyhow::Result<RunSummary> {
         job: row.job,
         run_date: row.run_date,
         publish: row.publish,
+        force: row.force,
         trigger: Trigger::parse(&row.trigger)?,
     };
     Ok(RunSummary {

@@ -48,6 +48,8 @@ pub struct RunInfo {
     pub run_date: NaiveDate,
     /// Whether an older run date may take the place of what readers see.
     pub publish: bool,
+    /// Whether files are loaded again of which nothing has changed.
+    pub force: bool,
     /// Who asked for it.
     pub trigger: Trigger,
 }

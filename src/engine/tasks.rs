@@ -40,6 +40,7 @@ struct ClaimedRow {
     job: String,
     run_date: NaiveDate,
     publish: bool,
+    force: bool,
     trigger: String,
     is_limited: bool,
     plan: Json<Vec<Task>>,
@@ -59,7 +60,7 @@ pub async fn claim(pool: &PgPool, message: &Message, worker: &str) -> anyhow::Re
                 from bursar.runs as r
                where t.run_id = $1 and t.task = $2 and t.item = $3 and t.offer = $4 and t.state = 'ready'
                  and r.id = t.run_id and r.state = 'running'
-              returning t.attempt, t.failures, r.job, r.run_date, r.publish, r.trigger, r.plan,
+              returning t.attempt, t.failures, r.job, r.run_date, r.publish, r.force, r.trigger, r.plan,
                         r.max_parallel_tasks is not null as is_limited),
          logged as (
               insert into bursar.attempts (run_id, task, item, attempt, worker)
@@ -87,6 +88,7 @@ fn claimed(message: &Message, row: ClaimedRow) -> anyhow::Result<Claimed> {
             job: row.job,
             run_date: row.run_date,
             publish: row.publish,
+            force: row.force,
             trigger: Trigger::parse(&row.trigger)?,
         },
         task,

@@ -1,7 +1,7 @@
 //! The certificate of a load: the proof that every record of the file was loaded, rejected or skipped.
 
 use crate::fault;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of a span of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Fate {
 }
 
 /// Counts taken while a file is read; each span must begin where the one before it ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Records the splitter found.
     pub records: u64,
@@ -44,7 +44,7 @@ pub struct Tally {
 }
 
 /// Records that are no rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The records of the header.
     pub header: u64,
@@ -97,7 +97,7 @@ impl Tally {
 }
 
 /// The whole account of a load: what the reader counted, what the file is, what the server counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// The delivered file's size in bytes.
     pub bytes: u64,

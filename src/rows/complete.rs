@@ -127,7 +127,7 @@ fn unsettled(age: TimeDelta, settle: TimeDelta) -> String {
 
 /// When a file was last touched: the newer of the times at which its bytes (mtime) and its inode (ctime: also its
 /// name) changed. An mtime that lies in the future was set by whoever delivered it, and says nothing.
-fn touched_at(file: &Metadata, now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn touched_at(file: &Metadata, now: DateTime<Utc>) -> DateTime<Utc> {
     let changed = instant(file.ctime(), file.ctime_nsec());
     let modified = modified_at(file);
     if modified > now { changed } else { changed.max(modified) }
@@ -144,7 +144,7 @@ fn instant(seconds: i64, nanoseconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
-fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]) -> Option<String> {
+pub(super) fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]) -> Option<String> {
     if !marker.contains("{file}") {
         return Some(format!("{marker:?} must hold {{file}}, the name of the file it is for"));
     }
@@ -158,12 +158,12 @@ fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]) -> Option
     is_taken.then(|| taken(marker, pattern))
 }
 
-fn taken(marker: &str, pattern: &str) -> String {
+pub(super) fn taken(marker: &str, pattern: &str) -> String {
     format!("the marker {marker:?} is itself matched by the pattern {pattern:?}: each marker would be a file")
 }
 
 /// Whether the pattern would match the marker of a file that it matches.
-fn is_matched_too(marker: &str, pattern: &str, customer: &Customer) -> bool {
+pub(super) fn is_matched_too(marker: &str, pattern: &str, customer: &Customer) -> bool {
     let Some(wanted) = pattern::sample(pattern, customer) else { return false };
     let wanted = wanted.rsplit('/').next().unwrap_or_default();
     let Ok(compiled) = Pattern::new(wanted) else { return false };

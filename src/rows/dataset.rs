@@ -1,10 +1,13 @@
 //! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
 
+use super::archive::Processed;
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
+use super::control::{Control, LooseControl, Surroundings};
 use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
 use super::header::folded;
+use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
@@ -36,6 +39,9 @@ pub struct LooseDataset {
     /// How to tell that a file is not being delivered any more.
     #[serde(default)]
     pub complete: LooseComplete,
+    /// What becomes of a file once it is loaded: `"leave"`, or `{ archive = "archive/%Y/%m/{file}" }`.
+    #[serde(default)]
+    pub processed: Processed,
     /// The table of each customer, made from the columns; holds `{customer}`.
     pub table: String,
     /// A view over all customers' tables, each row telling its customer.
@@ -65,6 +71,8 @@ pub struct LooseDataset {
     /// How the files are written.
     #[serde(default)]
     pub dialect: Dialect,
+    /// Where a file's control totals stand, with which a load must agree to be published.
+    pub control: Option<LooseControl>,
     /// What a load must be like to be published.
     #[serde(default)]
     pub gate: Gate,
@@ -99,6 +107,8 @@ pub struct Dataset {
     pub calendar: Option<String>,
     /// How to tell that a file is complete.
     pub complete: Complete,
+    /// What becomes of a file once it is loaded.
+    pub processed: Processed,
     /// The table's name, with `{customer}` in it.
     pub table: String,
     /// The schema its tables lie in.
@@ -115,12 +125,16 @@ pub struct Dataset {
     pub unique_max_rows: u32,
     /// How its files are written.
     pub dialect: Dialect,
+    /// Where a file's control totals stand.
+    pub control: Option<Control>,
     /// What a load must be like.
     pub gate: Gate,
     /// Its columns.
     pub columns: Vec<Column>,
     /// Its measures.
     pub measures: Vec<Measure>,
+    /// The fingerprint of all that decides what the bytes of a file become.
+    pub definition: String,
 }
 
 impl Dataset {
@@ -139,6 +153,13 @@ impl Dataset {
     #[must_use]
     pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
         customer.files.get(self.name.as_str()).unwrap_or(&self.file)
+    }
+
+    /// Why a customer's own pattern can't be that of its files.
+    #[must_use]
+    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
+        let control = self.control.as_ref().and_then(|control| control.why_not(pattern, customer));
+        self.complete.why_not(pattern, customer).or(control)
     }
 
     /// Until when the file of a customer is to be there, by the clock of the job's zone.
@@ -177,6 +198,15 @@ pub fn compile_dataset(
     let arrive_by =
         loose.arrive_by.as_deref().map(|text| parse_wall_time(source, &At::key("arrive_by"), text, problems));
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
+    let pattern_of = |customer: &Customer| -> String { customer.files.get(&loose.name).unwrap_or(&loose.file).clone() };
+    loose.processed.check(source, customers, pattern_of, problems);
+    let around = Surroundings {
+        dialect: &loose.dialect,
+        measures: &loose.measures,
+        pattern: &loose.file,
+        customers: &delivering,
+    };
+    let control = loose.control.as_ref().map(|control| Control::compile(source, control, &around, problems));
     check_tables(source, &loose.table, customers, problems);
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose, problems);
@@ -198,6 +228,7 @@ pub fn compile_dataset(
         late_window: TimeDelta::hours(loose.late_window_h.into()),
         calendar: loose.calendar,
         complete,
+        processed: loose.processed,
         table: loose.table,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),
@@ -206,9 +237,11 @@ pub fn compile_dataset(
         unique,
         unique_max_rows: loose.unique_max_rows,
         dialect: loose.dialect,
+        control: control.flatten(),
         gate: loose.gate,
         columns,
         measures,
+        definition: definition(source),
     })
 }
 

@@ -21,6 +21,8 @@ pub struct Gate {
     pub allow_empty: bool,
     /// Whether a load may be published whose bytes are those of an earlier run date.
     pub allow_duplicate: bool,
+    /// Whether a load may be published whose bytes another customer has delivered. A file without rows always may.
+    pub allow_misdelivery: bool,
 }
 
 impl Default for Gate {
@@ -32,6 +34,7 @@ impl Default for Gate {
             max_drop_percent: None,
             allow_empty: false,
             allow_duplicate: true,
+            allow_misdelivery: false,
         }
     }
 }

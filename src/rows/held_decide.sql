@@ -8,6 +8,7 @@ update bursar.loads
        inserted = $8,
        updated = $9,
        unchanged = $10,
+       archive_state = case when $2 = 'accepted' and archive is not null then 'pending' end,
        decision = $2,
        decision_reason = $3,
        decided_by = $4,

@@ -1,6 +1,7 @@
 //! Finds customers' files for a run date by their datasets' patterns.
 
 use super::complete::modified_at;
+use super::control::Of;
 use super::dataset::Dataset;
 use super::pattern::render;
 use crate::config::Customer;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// As in a shell: a leading dot is matched only by a dot.
-const MATCH: MatchOptions =
+pub(super) const MATCH: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// A file as it lies in the inbox.
@@ -135,7 +136,10 @@ impl<'a> Inbox<'a> {
             let Some(file) = metadata(&path)? else { continue };
             let judged = dataset.complete.judge(&path, &file, now);
             match judged.with_context(|| format!("can't look for the marker of {}", path.display()))? {
-                Ok(since) => complete.push(self.delivered(&path, &file, since)),
+                Ok(since) => match self.awaited(dataset, customer, run_date, &path, now)? {
+                    Ok(stated) => complete.push(self.delivered(&path, &file, stated.map_or(since, |at| at.max(since)))),
+                    Err(why) => partial = Some((path, why)),
+                },
                 Err(why) => partial = Some((path, why)),
             }
         }
@@ -145,6 +149,21 @@ impl<'a> Inbox<'a> {
             (1, _) => Found::One(complete.remove(0)),
             _ => Found::Several(complete.into_iter().map(|file| self.root.join(file.path)).collect()),
         })
+    }
+
+    /// Since when the control totals of a file are there that has a time to arrive by; none where it has none.
+    fn awaited(
+        &self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        path: &Path,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Result<Option<DateTime<Utc>>, String>> {
+        let awaited = dataset.control.as_ref().filter(|_| dataset.arrive_by_of(customer).is_some());
+        let Some(control) = awaited else { return Ok(Ok(None)) };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        control.arrived(&Of { inbox: self.root, path, name: &name, customer, run_date }, now)
     }
 
     fn delivered(&self, path: &Path, file: &Metadata, complete_at: DateTime<Utc>) -> Delivered {

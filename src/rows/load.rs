@@ -1,7 +1,10 @@
 //! One load: a customer's file into its table, in one transaction, proven by its certificate.
 
+use super::archive::{self, Archived, Processed};
 use super::certificate::Certificate;
+use super::control::{Of, Stated};
 use super::dataset::Dataset;
+use super::known::{self, Candidate, Repeat, Verdict};
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
 use super::place::Place;
@@ -24,6 +27,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// What is to be loaded, and for whom.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub struct Request {
     pub run_date: NaiveDate,
     /// Whether a run date older than the published one may replace the table.
     pub older: Older,
+    /// Whether a file is loaded again of which nothing has changed.
+    pub repeat: Repeat,
     /// Where files are delivered.
     pub inbox: PathBuf,
     /// Where rejects are spooled.
@@ -73,12 +79,24 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now)?;
+    let (path, name, is_archived) = find(pool, request).await?;
     let source = SourceFile::open(&path)?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let table = request.dataset.table_of(&request.customer)?;
-    let mut loading = Loading { pool, request, table, path, load_id: 0, stopwatch, progress, cancel };
+    let mut loading = Loading {
+        pool,
+        request,
+        table,
+        path,
+        name,
+        is_archived,
+        stated: None,
+        load_id: 0,
+        stopwatch,
+        progress,
+        cancel,
+    };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, finish);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
@@ -91,14 +109,45 @@ pub async fn load(
         loaded => loaded?,
     };
     transaction.commit().await.context("commit the load")?;
+    archive::settle_or_tell(pool, request, loaded.load_id).await;
     Ok(loaded)
+}
+
+/// The file that is to be loaded, the name it was delivered with, and whether it lies in the archive.
+async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(PathBuf, String, bool)> {
+    let Request { inbox, dataset, customer, run_date, now, .. } = request;
+    if dataset.processed != Processed::Leave {
+        archive::catch_up(pool, inbox, Some((dataset, customer)))
+            .await?
+            .iter()
+            .for_each(|problem| warn!("{}", fault::told(problem)));
+    }
+    if let Some(archived) = archive::find(pool, inbox, (dataset, customer), *run_date, *now).await? {
+        let Archived { path, name, load } = archived;
+        info!(
+            "{} of {customer} for {run_date} is read from the archive, where load {load} left it: {}",
+            dataset.name,
+            path.display(),
+            customer = customer.name
+        );
+        return Ok((path, name, true));
+    }
+    let path = inbox::find(inbox, dataset, customer, *run_date, *now)?;
+    let name = file_name(&path);
+    Ok((path, name, false))
 }
 
 pub(super) struct Loading<'a> {
     pub(super) pool: &'a PgPool,
     pub(super) request: &'a Request,
     pub(super) table: Table,
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    /// The name it was delivered with.
+    pub(super) name: String,
+    /// Whether it lies in the archive already.
+    pub(super) is_archived: bool,
+    /// What control totals state, where they are not the file's own trailer lines.
+    pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
     stopwatch: Stopwatch,
     progress: Progress,
@@ -121,6 +170,14 @@ impl Loading<'_> {
         let published = ledger::published_date(connection, dataset, customer, &self.table).await?;
         let rows_before = ledger::rows_before(connection, dataset, customer, self.request.run_date).await?;
         let mut place = Place::choose(self, connection, published, source.size()).await?;
+        self.stated = self.read_control().await?;
+        let candidate = Candidate { loading: self, size: source.size(), target: place.state };
+        if let Some(unchanged) = candidate.unchanged(connection).await? {
+            let (kept, modified_at) = ((unchanged.load_id, unchanged.state), unchanged.file_modified_at);
+            archive::enter(self, connection, kept, modified_at).await?;
+            finish.finish(connection, &unchanged).await?;
+            return Ok(unchanged);
+        }
         let loaded = self.through(connection, source, &mut place, rows_before, finish).await;
         if loaded.is_err() {
             place.clear(self.pool).await;
@@ -145,7 +202,9 @@ impl Loading<'_> {
         let rows_ms = self.stopwatch.elapsed_ms();
         let measures = measure::take(connection, &place.tables, &self.request.dataset.measures).await?;
         let measures_ms = self.stopwatch.elapsed_ms();
-        let reasons = self.reasons_to_hold(connection, &reading, rows_before).await?;
+        let mut verdict = known::judge(self, connection, &reading, &measures).await?;
+        let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, rows_before);
+        reasons.append(&mut verdict.reasons);
         if !reasons.is_empty() {
             place.hold(self, connection, &reading, reasons).await?;
         }
@@ -163,8 +222,11 @@ impl Loading<'_> {
             rejects_ms: rejects_ms - measures_ms,
         };
         self.enter(connection, place, &reading, &certificate, &measures).await?;
+        known::enter(self, connection, &verdict).await?;
+        let kept = (self.load_id, place.state);
+        archive::enter(self, connection, kept, reading.identity.modified_at).await?;
         place.publish(self, connection).await?;
-        let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages);
+        let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
         finish.finish(connection, &loaded).await?;
         place.let_go(self, connection).await?;
         Ok(loaded)
@@ -221,29 +283,19 @@ impl Loading<'_> {
 
     /// What all rejects of this load have in common.
     pub(super) fn origin(&self) -> RejectOrigin {
-        RejectOrigin { load_id: self.load_id, file: file_name(&self.path), table: self.table.to_string() }
+        RejectOrigin { load_id: self.load_id, file: self.name.clone(), table: self.table.to_string() }
     }
 
-    async fn reasons_to_hold(
-        &self,
-        connection: &mut PgConnection,
-        reading: &Reading,
-        rows_before: Option<u64>,
-    ) -> anyhow::Result<Vec<String>> {
-        let gate = &self.request.dataset.gate;
-        let mut reasons = gate.reasons_to_hold(&reading.tally, rows_before);
-        if !gate.allow_duplicate {
-            reasons.extend(self.duplicate(connection, &reading.identity.sha256).await?);
-        }
-        Ok(reasons)
-    }
-
-    async fn duplicate(&self, connection: &mut PgConnection, sha256: &str) -> anyhow::Result<Option<String>> {
-        let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
-        let earlier = ledger::same_bytes_before(connection, dataset, customer, self.request.run_date, sha256).await?;
-        Ok(earlier.map(|(load, date)| {
-            format!("its bytes are those of load {load} of {date} (gate.allow_duplicate is false)")
-        }))
+    /// Reads the sidecar or the manifest, where the dataset's control totals stand there.
+    async fn read_control(&self) -> anyhow::Result<Option<Stated>> {
+        let request = self.request;
+        let Some(control) = request.dataset.control.clone() else { return Ok(None) };
+        let (inbox, path, customer) = (request.inbox.clone(), self.path.clone(), Arc::clone(&request.customer));
+        let (run_date, name) = (request.run_date, self.name.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            control.read(&Of { inbox: &inbox, path: &path, name: &name, customer: &customer, run_date })
+        });
+        reading.await.context("the thread that reads control totals broke off")?
     }
 
     async fn enter(
@@ -264,7 +316,7 @@ impl Loading<'_> {
             state: place.state,
             reasons: &place.reasons,
             file_path: &self.path.to_string_lossy(),
-            file_name: &file_name(&self.path),
+            file_name: &self.name,
             file_modified_at: reading.identity.modified_at,
             certificate,
             ignored_columns: &reading.ignored_columns,
@@ -282,6 +334,7 @@ impl Loading<'_> {
         certificate: Certificate,
         measures: Value,
         stages: Stages,
+        verdict: Verdict,
     ) -> Loaded {
         Loaded {
             load_id: self.load_id,
@@ -291,6 +344,8 @@ impl Loading<'_> {
             state: place.state,
             reasons: place.reasons.clone(),
             publication: place.publication.clone(),
+            warnings: verdict.warnings,
+            control: verdict.control,
             file: self.path.clone(),
             file_modified_at,
             certificate,

@@ -17,6 +17,9 @@ pub enum State {
     Measured,
     /// A gate said no: rows, counts and rejects are kept, the table was not touched.
     Held,
+    /// An earlier load took in the same bytes for the same run date: nothing was done. The ledger has no row of its own
+    /// for it.
+    Unchanged,
 }
 
 impl State {
@@ -27,6 +30,7 @@ impl State {
             Self::Published => "published",
             Self::Measured => "measured",
             Self::Held => "held",
+            Self::Unchanged => "unchanged",
         }
     }
 }
@@ -44,8 +48,13 @@ pub struct Loaded {
     pub table: String,
     /// What became of it.
     pub state: State,
-    /// Why it was held or not published.
+    /// Why it was held, not published, or not loaded again.
     pub reasons: Vec<String>,
+    /// What an operator should know of it that did not hold it.
+    pub warnings: Vec<String>,
+    /// What control totals stated and what was found, where the dataset declares any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Value>,
     /// How its rows got into the table.
     pub publication: Publication,
     /// The file it came from.
@@ -63,7 +72,7 @@ pub struct Loaded {
 }
 
 /// What a load's time went to, in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Stages {
     /// Emptying the table, reading, checking and copying the rows.
     pub rows_ms: i64,

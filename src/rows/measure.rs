@@ -3,6 +3,7 @@
 use crate::config::{At, Ident, Problems, Source, Table};
 use crate::fault;
 use crate::sql::{Token, tokens};
+use anyhow::Context;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -143,6 +144,16 @@ pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[M
     };
     let query = format!("select to_jsonb(m) from (select {} from {rows}) as m", aggregates.join(", "));
     sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(refused)
+}
+
+/// The number of rows in a table.
+///
+/// # Errors
+/// What the server says.
+pub async fn count(connection: &mut PgConnection, table: &Table) -> anyhow::Result<i64> {
+    let query = format!("select count(*) from {}", table.quoted());
+    let counted = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await;
+    counted.with_context(|| format!("count the rows of {table}"))
 }
 
 /// Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the rows

@@ -6,11 +6,13 @@
 //! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
 //! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
 
+pub mod archive;
 pub mod boolean;
 pub mod cell;
 pub mod certificate;
 pub mod column;
 pub mod complete;
+pub mod control;
 pub mod copy;
 pub mod dataset;
 pub mod dialect;
@@ -21,6 +23,7 @@ pub mod header;
 pub mod held;
 pub mod inbox;
 pub mod input;
+pub mod known;
 pub mod layout;
 pub mod ledger;
 pub mod ledger_list;
@@ -47,6 +50,7 @@ pub mod staged;
 mod statement;
 pub mod streams;
 pub mod table;
+pub mod trailer;
 pub mod triage;
 pub mod unique;
 pub mod unpack;

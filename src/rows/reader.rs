@@ -13,6 +13,7 @@ use super::record::{Cells, Nulls, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::SourceFile;
 use super::split::{Record, Split, Splitter, line_end, text};
+use super::trailer::Trailers;
 use super::unique::Keys;
 use super::window::Window;
 use crate::fault;
@@ -87,10 +88,11 @@ pub fn read(
     let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
     let (tally, binding, heading, mut layout) = (reader.tally, reader.binding, reader.heading.len(), reader.layout);
+    let trailers = reader.trailers.lines();
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
     layout.names = binding.names;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout })
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout, trailers })
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
@@ -124,6 +126,7 @@ struct Reader<'a, S> {
     marked: usize,
     line: u64,
     tally: Tally,
+    trailers: Trailers,
     /// The header's records so far.
     heading: Vec<Vec<String>>,
     binding: Option<Binding>,
@@ -149,6 +152,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             tally: Tally::default(),
             layout: Layout::new(encoding),
             keys: Keys::of(&dataset.unique, &dataset.columns, dataset.unique_max_rows),
+            trailers: Trailers::default(),
             heading: Vec::new(),
             binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),
             nulls: Nulls::of(&dialect.null),
@@ -244,7 +248,11 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// Passes over a line as it stands, however long it is.
     fn pass_line(&mut self, fate: Fate, input: &mut Input) -> anyhow::Result<()> {
         let offset = self.window.offset;
+        if matches!(fate, Fate::Trailer | Fate::Footer) {
+            self.trailers.begin(self.line);
+        }
         self.pass_to_line_end(input)?;
+        self.trailers.end();
         let length = self.window.offset - offset;
         if length > 0 {
             self.tally.found();
@@ -258,11 +266,14 @@ impl<'a, S: Sink> Reader<'a, S> {
         loop {
             if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end()) {
                 self.line += u64::from(length > content);
+                self.trailers.pass(&self.window.bytes()[..content]);
                 self.window.advance(length);
                 return Ok(());
             }
             let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
-            self.window.advance(self.window.bytes().len() - kept);
+            let passed = self.window.bytes().len() - kept;
+            self.trailers.pass(&self.window.bytes()[..passed]);
+            self.window.advance(passed);
             self.window.fill(input)?;
         }
     }

@@ -3,6 +3,7 @@
 use super::certificate::{Certificate, Tally};
 use super::layout::Layout;
 use super::source::FileIdentity;
+use super::trailer::TrailerLine;
 
 /// What a whole file came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Reading {
     pub ignored_columns: Vec<String>,
     /// How the file is written.
     pub layout: Layout,
+    /// Its trailer lines, as far as they are kept.
+    pub trailers: Vec<TrailerLine>,
 }
 
 impl Reading {

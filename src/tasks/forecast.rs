@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Becomes {
-    /// Readers see its rows, unless a gate holds it.
+    /// Readers see its rows, unless a gate holds it or they are there already: bytes are not read for a forecast.
     Published,
     /// It is measured beside the table, unless a gate holds it.
     Measured,

@@ -8,13 +8,14 @@ use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, 
 use crate::fault::{self, Fault};
 use crate::notify::alert::{Kind, Subject};
 use crate::notify::wording::File;
+use crate::rows::known::Repeat;
 use crate::rows::load::{Loaded, Older, Progress, Request, State, load};
 use anyhow::Context;
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgConnection;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{info, warn};
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "load", subject: "dataset", needs_item: true };
 
@@ -43,7 +44,8 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     }
     let (watch, label) = (Arc::clone(&context.watch), context.label());
     let progress: Progress = Arc::new(move |done, total| watch.progressed(&label, done, total));
-    let loaded = load(&deps.pool, &request, &Record { deps, context }, progress, &context.cancel).await?;
+    let record = Record { deps, context };
+    let loaded = Box::pin(load(&deps.pool, &request, &record, progress, &context.cancel)).await?;
     log(&loaded);
     outcome(context, &loaded)
 }
@@ -139,6 +141,7 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
         fence: context.fence.clone(),
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },
+        repeat: if context.run.force { Repeat::Always } else { Repeat::WhenChanged },
         inbox: paths.inbox.clone(),
         now: deps.clock.now(),
         spool: paths.data.join("spool"),
@@ -148,6 +151,13 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
 
 fn log(loaded: &Loaded) {
     let tally = &loaded.certificate.tally;
+    if loaded.state == State::Unchanged {
+        info!(load.id = loaded.load_id, table.name = %loaded.table, "{}: unchanged: {}", loaded.table, loaded.reasons.join("; "));
+        return;
+    }
+    for warning in &loaded.warnings {
+        warn!(load.id = loaded.load_id, table.name = %loaded.table, "{}: {warning}", loaded.file.display());
+    }
     info!(
         load.id = loaded.load_id,
         table.name = %loaded.table,

@@ -130,6 +130,7 @@ impl Watched {
             occurrence: None,
             items: HashMap::from([("customer".to_owned(), vec!["agency_a".to_owned()])]),
             publish: false,
+            force: false,
         };
         let ran = app
             .run_job(&request, Arc::new(|_: &_| Arc::new(Unwatched) as _), &CancellationToken::new())

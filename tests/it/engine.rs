@@ -264,6 +264,7 @@ impl Plant {
             occurrence: None,
             items: HashMap::from([(over.to_owned(), items)]),
             publish: false,
+            force: false,
         };
         match self.engine.open(&request).await.expect("a run") {
             Opening::Opened(id) => id,

@@ -116,6 +116,7 @@ async fn round(
         occurrence: None,
         items: HashMap::from([(ITEM.to_owned(), items)]),
         publish: false,
+        force: false,
     };
     let stopwatch = Stopwatch::start();
     let Opening::Opened(run) = engine.open(&request).await? else {

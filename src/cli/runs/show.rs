@@ -61,9 +61,10 @@ async fn find(pool: &PgPool, beginning: &str) -> anyhow::Result<Shown> {
 fn print(zones: &Zones, shown: &Shown) -> anyhow::Result<()> {
     let run = &shown.run;
     let publish = if run.publish { ", may publish an older run date" } else { "" };
+    let force = if run.force { ", loads unchanged files again" } else { "" };
     show::line(&format!("run {} of {} for {}: {}", run.id, run.job, run.run_date, run.state))?;
     show::line(&format!(
-        "asked for by {}{publish}; opened {} by process {} on {}, ended {}",
+        "asked for by {}{publish}{force}; opened {} by process {} on {}, ended {}",
         run.trigger,
         zones.tell(&run.job, run.opened_at),
         run.pid,

@@ -1,6 +1,6 @@
 //! What a run would do is said without doing it, and is what then happens.
 
-use super::{RANGE, date_files, deliver_on, one_agency, with};
+use super::{date_files, deliver_on, one_agency, with};
 use crate::running::{Running, Stall};
 use crate::support::{World, ratings};
 use serde_json::Value;
@@ -38,7 +38,7 @@ async fn a_dry_run_changes_nothing_and_what_it_says_is_what_then_happens() {
     assert_eq!(contents(&world).await, before);
     assert_eq!(world.report("20250512"), None);
     assert_eq!(predicted(&runs), ["12 measured", "13 published", "14 published"]);
-    world.bursar(&RANGE).code(0);
+    world.bursar(&with(&["--force"])).code(0);
     let happened: Vec<(String, String, i64)> = sqlx::query_as(
         "select to_char(run_date, 'DD') || ' ' || state, file_path, file_bytes from bursar.loads order by id offset 1",
     )

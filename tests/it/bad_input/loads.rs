@@ -36,7 +36,9 @@ async fn a_held_load_leaves_the_rejects_of_the_published_one_open() {
 async fn one_bad_file_keeps_no_other_customer_from_loading() {
     let today = Today::new().await;
     std::fs::remove_file(today.world.path("inbox/ratings/Customer Rating Agency C Inc.csv")).expect("remove it");
-    today.world.deliver("A", ratings(&["9,9,9,low-value"]));
+    for (code, number) in [("A", 9), ("B", 8), ("D", 7)] {
+        today.world.deliver(code, ratings(&[&format!("{number},9,9,low-value")]));
+    }
     let ran = today.world.run_job("2025-05-14", &[]).code(65);
     assert_eq!(ran.messages().lines().count(), 2, "{}", ran.messages());
     assert!(ran.messages().contains("note: report skipped: its upstream load[agency_c] failed"), "{}", ran.messages());

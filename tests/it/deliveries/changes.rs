@@ -99,7 +99,7 @@ async fn a_gate_holds_a_duplicate_where_it_is_told_to() {
         .edit("datasets/customer_rating.toml", |text| text.replace("[gate]\n", "[gate]\nallow_duplicate = false\n"));
     deliver(&watched, 1, "2025-05-13T09:30:00Z");
     watched.world.run_job("2025-05-13", &[]).code(0);
-    watched.world.run_job("2025-05-13", &[]).code(0);
+    watched.world.run_job("2025-05-13", &["--force"]).code(0);
     let said = watched.world.run_job("2025-05-14", &[]).code(65).messages();
     assert!(said.contains("its bytes are those of load 2 of 2025-05-13 (gate.allow_duplicate is false)"), "{said}");
     deliver(&watched, 2, "2025-05-14T09:30:00Z");

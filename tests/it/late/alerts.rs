@@ -17,7 +17,7 @@ async fn an_old_file_delivered_anew_is_told_and_so_is_its_correction_until_that_
     installation.deliver("BCD", 10);
     installation.serve("2025-05-14T08:59:59Z", installation.until_run("2025-05-14", "succeeded")).await;
     assert_eq!(installation.told(), ["raised file_duplicate agency_a"]);
-    installation.deliver("A", 11);
+    installation.deliver("A", 99);
     assert_eq!(installation.look("2025-05-14T10:00:00Z").await, [""; 0]);
     assert_eq!(installation.delivery("agency_a", "2025-05-14").await, "changed");
     assert_eq!(installation.count("alerts where state = 'open'").await, 2, "the table keeps the old one");

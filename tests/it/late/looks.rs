@@ -82,6 +82,7 @@ async fn a_late_file_is_loaded_as_soon_as_an_operators_run_lets_its_run_go_on() 
         occurrence: None,
         items: app.catalog().items(),
         publish: false,
+        force: false,
     };
     let Opening::Opened(run) = app.engine().open(&request).await.expect("open a run") else { panic!("not opened") };
     installation.deliver("A", 7);

@@ -1,0 +1,357 @@
+//! Files are known by their bytes (SHA-256): what is loaded already, what is stale, what is another customer's.
+//!
+//! What an operator should be told of a load that goes on is a warning; what must not be published is a reason to
+//! hold it.
+
+use super::certificate::Certificate;
+use super::control::{self, Found};
+use super::ledger;
+use super::load::{Loaded, Loading, Older, State};
+use super::loaded::Stages;
+use super::measure;
+use super::publish::{Mode, Publication};
+use super::reader::Reading;
+use super::source::{FileIdentity, SourceFile};
+use crate::config::{Ident, Source};
+use crate::fault;
+use anyhow::Context;
+use chrono::NaiveDate;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use std::path::Path;
+use tokio_util::sync::CancellationToken;
+
+/// Whether a file is loaded again of which nothing has changed since it was loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// Only where something has changed.
+    #[default]
+    WhenChanged,
+    /// In any case.
+    Always,
+}
+
+/// What a dataset's file says that has no bearing on what a file's bytes become.
+const NO_BEARING: [&str; 9] =
+    ["file", "arrive_by", "late_window_h", "calendar", "complete", "consolidated", "processed", "publish", "streams"];
+
+/// Bytes hashed at a time.
+const BLOCK: usize = 256 * 1024;
+
+/// The fingerprint of a dataset's definition: of everything its file says that decides what bytes become, however it
+/// is written down, and of the program's version.
+#[must_use]
+pub fn definition(source: &Source) -> String {
+    let mut value: Value = toml::from_str(source.text()).unwrap_or_default();
+    if let Value::Object(keys) = &mut value {
+        keys.retain(|key, _| !NO_BEARING.contains(&key.as_str()));
+    }
+    value.sort_all_objects();
+    let text = format!("{}\n{value}", env!("CARGO_PKG_VERSION"));
+    super::source::hex(&Sha256::digest(text))
+}
+
+/// The latest load of a dataset, customer and run date.
+#[derive(sqlx::FromRow)]
+struct Latest {
+    id: i64,
+    table_name: String,
+    state: String,
+    is_current: bool,
+    /// Whether its rows are what readers see.
+    is_seen: bool,
+    file_bytes: i64,
+    file_sha256: String,
+    definition: Option<String>,
+    loaded: i64,
+    certificate: Json<Value>,
+    measures: Json<Value>,
+    warnings: Json<Vec<String>>,
+    control: Option<Json<Value>>,
+}
+
+/// A load that may not be needed.
+pub(super) struct Candidate<'a> {
+    pub(super) loading: &'a Loading<'a>,
+    /// The file's size in bytes.
+    pub(super) size: u64,
+    /// What would become of it.
+    pub(super) target: State,
+}
+
+impl Candidate<'_> {
+    /// The load that took in the same bytes for the same run date, where loading them again would change nothing. The
+    /// file is read for it only where the ledger knows one of its size.
+    ///
+    /// # Errors
+    /// What the server and the file system say; a transient fault when the file changes meanwhile.
+    pub(super) async fn unchanged(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Loaded>> {
+        if self.loading.request.repeat == Repeat::Always {
+            return Ok(None);
+        }
+        let Some(latest) = self.latest(connection).await?.filter(|latest| self.may_be_it(latest)) else {
+            return Ok(None);
+        };
+        let Ok(certificate) = serde_json::from_value::<Certificate>(latest.certificate.0.clone()) else {
+            return Ok(None);
+        };
+        let identity = hash(&self.loading.path, self.loading.cancel).await?;
+        if identity.sha256 != latest.file_sha256 || !self.table_is_as_loaded(connection, &latest).await? {
+            return Ok(None);
+        }
+        if let Some(stated) = &self.loading.stated {
+            stated.check_unchanged()?;
+        }
+        Ok(Some(self.as_it_was(latest, certificate, &identity)))
+    }
+
+    async fn latest(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Latest>> {
+        let Loading { request, table, .. } = self.loading;
+        sqlx::query_as(include_str!("known_latest.sql"))
+            .bind(request.dataset.name.as_str())
+            .bind(request.customer.name.as_str())
+            .bind(request.run_date)
+            .bind(table.to_string())
+            .fetch_optional(connection)
+            .await
+            .context("look for a load of the same file")
+    }
+
+    fn may_be_it(&self, latest: &Latest) -> bool {
+        let Loading { request, table, stated, .. } = self.loading;
+        let is_published = latest.state == State::Published.as_str();
+        let is_there = match (&request.dataset.mode, self.target) {
+            (_, State::Measured) => true,
+            (Mode::Replace(_), _) => is_published && latest.is_seen,
+            // Rows of later run dates came beside its own.
+            (Mode::Merge { .. } | Mode::Append { .. }, _) => {
+                is_published && (latest.is_seen || request.older == Older::Measure)
+            }
+        };
+        is_there
+            && latest.is_current
+            && latest.file_bytes == i64::try_from(self.size).unwrap_or(i64::MAX)
+            && latest.table_name == table.to_string()
+            && latest.definition.as_ref() == Some(&request.dataset.definition)
+            && stated.as_ref().is_none_or(|stated| control::states_the_same(stated, latest.control.as_deref()))
+    }
+
+    /// Whether the table that readers see still gives the load's count and measures: somebody may have emptied it. What
+    /// is merged or appended can't be told from other rows.
+    async fn table_is_as_loaded(&self, connection: &mut PgConnection, latest: &Latest) -> anyhow::Result<bool> {
+        let Loading { request, table, .. } = self.loading;
+        if self.target == State::Measured || !matches!(request.dataset.mode, Mode::Replace(_)) {
+            return Ok(true);
+        }
+        let is_same = measure::count(connection, table).await? == latest.loaded
+            && measure::take(connection, std::slice::from_ref(table), &request.dataset.measures).await?
+                == latest.measures.0;
+        if !is_same {
+            tracing::warn!("{table} was changed since load {}: it is loaded again", latest.id);
+        }
+        Ok(is_same)
+    }
+
+    fn as_it_was(&self, latest: Latest, certificate: Certificate, identity: &FileIdentity) -> Loaded {
+        let Loading { request, table, path, .. } = self.loading;
+        let reason = format!(
+            "load {} took in the same bytes for the same run date, and nothing else has changed since (run-job --force \
+             loads them again)",
+            latest.id
+        );
+        Loaded {
+            load_id: latest.id,
+            dataset: request.dataset.name.to_string(),
+            customer: request.customer.name.to_string(),
+            table: table.to_string(),
+            state: State::Unchanged,
+            reasons: vec![reason],
+            publication: Publication::default(),
+            warnings: latest.warnings.0,
+            control: latest.control.map(|control| control.0),
+            file: path.clone(),
+            file_modified_at: identity.modified_at,
+            certificate,
+            measures: latest.measures.0,
+            stages: Stages::default(),
+            elapsed_ms: 0,
+        }
+    }
+}
+
+/// Reads a file for its hash alone.
+async fn hash(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
+    let (path, token) = (path.to_owned(), cancel.clone());
+    let hashing = tokio::task::spawn_blocking(move || hash_now(&path, &token));
+    tokio::select! {
+        hashed = hashing => hashed.context("the thread that hashes the file broke off")?,
+        () = cancel.cancelled() => Err(fault::transient("the load was cancelled; nothing was changed")),
+    }
+}
+
+fn hash_now(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
+    let mut source = SourceFile::open(path)?;
+    let mut block = vec![0; BLOCK];
+    while source.read(&mut block)? > 0 {
+        if cancel.is_cancelled() {
+            return Err(fault::transient("the load was cancelled; nothing was changed"));
+        }
+    }
+    source.finish()
+}
+
+/// What the ledger and the control totals say of a file that was just read.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// Why the load must be held.
+    pub(super) reasons: Vec<String>,
+    /// What an operator should know of it.
+    pub(super) warnings: Vec<String>,
+    /// What control totals stated and what was found.
+    pub(super) control: Option<Value>,
+    /// The load whose bytes another customer delivered.
+    misdelivery_of: Option<i64>,
+}
+
+/// Judges a file that was just read: whether its control totals agree, and whether its bytes are those of an earlier
+/// run date, or another customer's. Of two customers that load the same bytes at one moment the second waits here.
+///
+/// # Errors
+/// What the server says; a data fault for control totals that can't be read.
+pub(super) async fn judge(
+    loading: &Loading<'_>,
+    connection: &mut PgConnection,
+    reading: &Reading,
+    measures: &Value,
+) -> anyhow::Result<Verdict> {
+    let mut verdict = Verdict::default();
+    verdict.compare(loading, reading, measures)?;
+    verdict.look_for_earlier(loading, connection, &reading.identity.sha256).await?;
+    // A file of a header alone says nothing of whose it is.
+    let has_rows = reading.tally.loaded + reading.tally.rejected > 0;
+    if has_rows && !loading.request.dataset.gate.allow_misdelivery {
+        verdict.look_for_another(loading, connection, &reading.identity.sha256).await?;
+    }
+    Ok(verdict)
+}
+
+impl Verdict {
+    fn compare(&mut self, loading: &Loading<'_>, reading: &Reading, taken: &Value) -> anyhow::Result<()> {
+        let dataset = &loading.request.dataset;
+        let Some(control) = &dataset.control else { return Ok(()) };
+        let stated = match &loading.stated {
+            Some(stated) => stated.clone(),
+            None => control.read_trailers(&loading.path, &reading.trailers)?,
+        };
+        stated.check_unchanged()?;
+        let found = Found {
+            tally: &reading.tally,
+            identity: &reading.identity,
+            run_date: loading.request.run_date,
+            measures: &dataset.measures,
+            taken,
+        };
+        let checks = control.compare(&stated, &found)?;
+        self.reasons.extend(control::reasons(&stated, &checks, &reading.tally));
+        self.control = Some(control::kept(control, &stated, &checks));
+        Ok(())
+    }
+
+    async fn look_for_earlier(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        sha256: &str,
+    ) -> anyhow::Result<()> {
+        let request = loading.request;
+        let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
+        let earlier = ledger::same_bytes_before(connection, dataset, customer, request.run_date, sha256).await?;
+        let Some((load, date)) = earlier else { return Ok(()) };
+        let same = format!("its bytes are those of load {load} of {date}");
+        if request.dataset.gate.allow_duplicate {
+            self.warnings.push(format!("{same}: a stale file?"));
+        } else {
+            self.reasons.push(format!("{same} (gate.allow_duplicate is false)"));
+        }
+        Ok(())
+    }
+
+    async fn look_for_another(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        sha256: &str,
+    ) -> anyhow::Result<()> {
+        let request = loading.request;
+        lock_bytes(connection, &request.dataset.name, sha256).await?;
+        let other: Option<OfAnother> = sqlx::query_as(include_str!("known_of_another.sql"))
+            .bind(request.dataset.name.as_str())
+            .bind(request.customer.name.as_str())
+            .bind(sha256)
+            .fetch_optional(connection)
+            .await
+            .context("look for the same bytes of another customer")?;
+        if let Some(other) = other {
+            self.misdelivery_of = Some(other.id);
+            self.reasons.push(other.reason(loading));
+        }
+        Ok(())
+    }
+}
+
+/// The last lock that a load takes but for its delivery's row: who waits here has nothing that the holder needs.
+async fn lock_bytes(connection: &mut PgConnection, dataset: &Ident, sha256: &str) -> anyhow::Result<()> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("bursar bytes {dataset} {sha256}"))
+        .execute(connection)
+        .await
+        .context("wait for a load of the same bytes")?;
+    Ok(())
+}
+
+/// A load of another customer with the same bytes that counts, or would once its hold is lifted.
+#[derive(sqlx::FromRow)]
+struct OfAnother {
+    id: i64,
+    customer: String,
+    run_date: NaiveDate,
+}
+
+impl OfAnother {
+    fn reason(&self, loading: &Loading<'_>) -> String {
+        let Self { id, customer, run_date } = self;
+        let (own, own_date) = (&loading.request.customer.name, loading.request.run_date);
+        format!(
+            "the file of {own} for {own_date} (load {}) has the bytes of load {id} of {customer} for {run_date}: it was \
+             delivered for the wrong customer, or that one was (gate.allow_misdelivery is false)",
+            loading.load_id
+        )
+    }
+}
+
+/// Enters what is known of a load's file into its row of the ledger.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn enter(
+    loading: &Loading<'_>,
+    connection: &mut PgConnection,
+    verdict: &Verdict,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "update bursar.loads
+            set definition = $2, misdelivery_of = $3, warnings = $4, control = $5
+          where id = $1",
+    )
+    .bind(loading.load_id)
+    .bind(&loading.request.dataset.definition)
+    .bind(verdict.misdelivery_of)
+    .bind(Json(&verdict.warnings))
+    .bind(verdict.control.as_ref().map(Json))
+    .execute(connection)
+    .await
+    .context("enter what is known of the file into the ledger")?;
+    Ok(())
+}
