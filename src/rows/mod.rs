@@ -17,6 +17,7 @@ pub mod copy;
 pub mod dataset;
 pub mod dialect;
 pub mod encoding;
+mod field;
 mod footer;
 pub mod gate;
 pub mod header;

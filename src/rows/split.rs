@@ -5,42 +5,10 @@
 //! not repaired but reported: where quoting is broken the record is cut at its first line end, so that a forgotten
 //! quote costs one line and never swallows the good rows behind it. Knows no column and no type.
 
+pub use super::field::{Field, Form, Marks, text};
 use super::reject::Code;
 use super::scan::{Needles, STEP};
-use memchr::{memchr, memchr2};
-
-/// What structures a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marks {
-    /// Between fields; one byte or more, none of them a line end, the quote or the escape.
-    pub delimiter: Vec<u8>,
-    /// Around a field that holds a delimiter, a quote or a line end; none where the dataset has no quotes.
-    pub quote: Option<u8>,
-    /// Within quotes: takes their meaning from a quote, a delimiter, a line end and itself.
-    pub escape: Option<u8>,
-}
-
-/// Where a field lies in the window, quotes excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// First byte.
-    pub start: usize,
-    /// One past the last byte.
-    pub end: usize,
-    /// How it was written.
-    pub form: Form,
-}
-
-/// How a field was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Without quotes.
-    Bare,
-    /// In quotes.
-    Quoted,
-    /// In quotes, with doubled quotes that stand for one, or with escapes.
-    Escaped,
-}
+use memchr::memchr2;
 
 /// A record: the first `length` bytes of the window; its fields are in [`Splitter::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +91,10 @@ enum Seen {
     More,
     Broken(Code),
 }
+
+/// Where a quoted field ends, how it is written, and what is left of the chunk that its last quote lies in: the
+/// chunk's place, and the hits that were not looked at.
+type Closed = (usize, Form, Option<(usize, u32)>);
 
 /// What stands behind a quoted field.
 enum Behind {
@@ -215,15 +187,22 @@ impl Splitter {
                 } else if found > start {
                     return Seen::Broken(Code::StrayQuote);
                 } else {
-                    match self.quoted(delimiter, window, found + 1, at_end, (&mut *fields, &mut *lines)) {
-                        Behind::Field(next) => (start, at) = (next, next),
-                        Behind::End(seen) => {
-                            *bytes = Bytes::Any;
-                            return seen;
-                        }
+                    let marks = (&mut *fields, &mut *lines, &mut *bytes);
+                    let rest;
+                    (start, rest) = match self.quoted(delimiter, window, (at, hits, found + 1), at_end, marks) {
+                        Ok(behind) => behind,
+                        Err(seen) => return seen,
+                    };
+                    // The chunk that the quote was closed in, as far as it lies behind the delimiter.
+                    if let Some((chunk, left)) = rest
+                        && start < chunk + STEP
+                    {
+                        at = chunk;
+                        hits = left & (u32::MAX << (start - chunk));
+                    } else {
+                        at = start;
+                        continue 'chunks;
                     }
-                    *bytes = Bytes::Any;
-                    continue 'chunks;
                 }
             }
             at += STEP;
@@ -235,45 +214,98 @@ impl Splitter {
         Seen::Record { content: window.len(), length: window.len() }
     }
 
-    /// Takes in the field whose first byte behind its quote is at `start`.
+    /// Takes in the field whose first byte behind its quote is at `start`, in the chunk at `at` with these hits left.
+    /// Gives where the next field begins, and what is left of the chunk.
+    #[inline]
     fn quoted(
         &self,
         delimiter: &impl Delimit,
         window: &[u8],
+        (at, hits, start): (usize, u32, usize),
+        at_end: bool,
+        (fields, lines, bytes): (&mut Vec<Field>, &mut u64, &mut Bytes),
+    ) -> Result<(usize, Option<(usize, u32)>), Seen> {
+        let (end, form, rest) = match self.marks.escape {
+            None => self.closing_quote(window, (at, hits), start, at_end, (lines, bytes))?,
+            Some(escape) => {
+                *bytes = Bytes::Any;
+                self.escaped_close(escape, window, start, at_end, lines)?
+            }
+        };
+        fields.push(Field { start, end, form });
+        match self.behind(delimiter, window, end + 1, at_end) {
+            Behind::End(seen) => Err(seen),
+            Behind::Field(next) => Ok((next, rest)),
+        }
+    }
+
+    /// Finds the quote that closes a field whose first byte is at `start`: in what is left of a chunk, then in those
+    /// behind it. Gives its place, how the field is written, and what is left of the chunk it lies in.
+    #[inline]
+    fn closing_quote(
+        &self,
+        window: &[u8],
+        (mut at, mut hits): (usize, u32),
         start: usize,
         at_end: bool,
-        (fields, lines): (&mut Vec<Field>, &mut u64),
-    ) -> Behind {
+        (lines, bytes): (&mut u64, &mut Bytes),
+    ) -> Result<Closed, Seen> {
         let quote = self.marks.quote.unwrap_or(b'"');
-        let mut form = Form::Quoted;
-        let mut from = start;
+        let (mut form, mut from) = (Form::Quoted, start);
         loop {
-            let found = match self.marks.escape {
-                None => memchr(quote, &window[from..]),
-                Some(escape) => memchr2(quote, escape, &window[from..]),
-            };
-            let Some(found) = found else {
-                return Behind::End(if at_end { Seen::Broken(Code::UnclosedQuote) } else { Seen::More });
+            while hits != 0 {
+                let found = at + hits.trailing_zeros() as usize;
+                hits &= hits - 1;
+                let byte = window[found];
+                if byte == b'\r' || (byte == b'\n' && window[found - 1] != b'\r') {
+                    *lines += 1;
+                } else if byte == quote && found >= from {
+                    match window.get(found + 1) {
+                        None if !at_end => return Err(Seen::More),
+                        Some(next) if *next == quote => (form, from) = (Form::Escaped, found + 2),
+                        _ => return Ok((found, form, Some((at, hits)))),
+                    }
+                }
+            }
+            at += STEP;
+            if at >= window.len() {
+                return Err(if at_end { Seen::Broken(Code::UnclosedQuote) } else { Seen::More });
+            }
+            let known;
+            (hits, known) = self.needles.hits(window, at);
+            if known == Bytes::Any {
+                *bytes = known;
+            }
+        }
+    }
+
+    /// The same where there is an escape.
+    fn escaped_close(
+        &self,
+        escape: u8,
+        window: &[u8],
+        start: usize,
+        at_end: bool,
+        lines: &mut u64,
+    ) -> Result<Closed, Seen> {
+        let quote = self.marks.quote.unwrap_or(b'"');
+        let (mut form, mut from) = (Form::Quoted, start);
+        loop {
+            let Some(found) = memchr2(quote, escape, &window[from..]) else {
+                return Err(if at_end { Seen::Broken(Code::UnclosedQuote) } else { Seen::More });
             };
             let end = from + found;
-            if window[end] != quote {
-                match self.escaped(&window[end + 1..], at_end) {
-                    Ok(length) => from = end + 1 + length,
-                    Err(seen) => return Behind::End(seen),
-                }
+            if window[end] == escape {
+                from = end + 1 + self.escaped(&window[end + 1..], at_end)?;
                 form = Form::Escaped;
                 continue;
             }
             match window.get(end + 1) {
-                None if !at_end => return Behind::End(Seen::More),
-                Some(byte) if *byte == quote => {
-                    form = Form::Escaped;
-                    from = end + 2;
-                }
+                None if !at_end => return Err(Seen::More),
+                Some(byte) if *byte == quote => (form, from) = (Form::Escaped, end + 2),
                 _ => {
                     *lines += line_ends(&window[start..end]);
-                    fields.push(Field { start, end, form });
-                    return self.behind(delimiter, window, end + 1, at_end);
+                    return Ok((end, form, None));
                 }
             }
         }
@@ -354,26 +386,4 @@ pub fn line_end(window: &[u8], at_end: bool) -> Option<(usize, usize)> {
 fn line_ends(text: &[u8]) -> u64 {
     let crlf = memchr::memmem::find_iter(text, b"\r\n").count();
     (memchr::memchr2_iter(b'\n', b'\r', text).count() - crlf) as u64
-}
-
-/// The text of a field; doubled quotes are made single and escapes dropped in `scratch`.
-#[inline]
-pub fn text<'a>(window: &'a [u8], field: Field, marks: &Marks, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    let bytes = &window[field.start..field.end];
-    if field.form == Form::Escaped { unescaped(bytes, marks, scratch) } else { bytes }
-}
-
-fn unescaped<'a>(bytes: &[u8], marks: &Marks, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    let quote = marks.quote.unwrap_or(b'"');
-    let escape = marks.escape.unwrap_or(quote);
-    scratch.clear();
-    let mut rest = bytes;
-    // A quote or an escape is dropped; what stands behind it is kept, whatever it is.
-    while let Some(at) = memchr2(quote, escape, rest) {
-        scratch.extend_from_slice(&rest[..at]);
-        scratch.extend(rest.get(at + 1));
-        rest = rest.get(at + 2..).unwrap_or(&[]);
-    }
-    scratch.extend_from_slice(rest);
-    scratch
 }
