@@ -199,7 +199,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
-            Command::Parse(arguments) => parse::run(context, &arguments),
+            Command::Parse(arguments) => parse::run(context, &arguments).await,
             Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(context, &arguments),
             Command::Migrate => migrate::run(context).await,

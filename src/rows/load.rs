@@ -6,7 +6,7 @@ use super::dataset::Dataset;
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
 use super::reader::{self, Reading};
-use super::source::SourceFile;
+use super::source::{Places, SourceFile};
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 use super::{inbox, measure, table};
 use crate::clock::Stopwatch;
@@ -37,7 +37,7 @@ pub struct Request {
     /// Whether a run date older than the published one may replace the table.
     pub older: Older,
     /// Where files are delivered.
-    pub inbox: PathBuf,
+    pub inbox: Places,
     /// Where rejects are spooled.
     pub spool: PathBuf,
     /// What time it is.
@@ -72,12 +72,12 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let path = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now)?;
-    let source = SourceFile::open(&path)?;
+    let file = inbox::find(&request.inbox, &request.dataset, &request.customer, request.run_date, request.now).await?;
+    let source = request.inbox.open(&file, cancel).await?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let mut loading =
-        Loading { request, table: request.dataset.table_of(&request.customer)?, path, load_id: 0, stopwatch };
+        Loading { request, table: request.dataset.table_of(&request.customer)?, path: file.path, load_id: 0, stopwatch };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, finish, progress, cancel);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {

@@ -136,7 +136,7 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
         fence: context.fence.clone(),
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },
-        inbox: paths.inbox.clone(),
+        inbox: deps.places.clone(),
         now: deps.clock.now(),
         spool: paths.data.join("spool"),
         lock_timeout_s: deps.settings.file.database.lock_timeout_s,

@@ -7,6 +7,7 @@ mod report;
 use crate::catalog::InForce;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::rows::source::Places;
 use crate::engine::task::{KindSpec, TaskKind};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Deps {
     pub catalog: InForce,
     /// The program's settings.
     pub settings: Arc<Settings>,
+    /// Where files come from.
+    pub places: Places,
     /// What time it is.
     pub clock: Clock,
 }
