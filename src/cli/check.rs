@@ -7,9 +7,9 @@ use crate::db::{Database, check};
 use crate::fault::Fault;
 use crate::rows::source::Places;
 use crate::rows::source::address::shown;
-use std::collections::BTreeMap;
 use crate::systems;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]

@@ -52,11 +52,7 @@ pub enum Found {
 
 impl Found {
     /// What complete files, or else one that is not, come to.
-    fn of(
-        mut complete: Vec<Delivered>,
-        partial: Option<(PathBuf, String)>,
-        wanted: impl FnOnce() -> PathBuf,
-    ) -> Self {
+    fn of(mut complete: Vec<Delivered>, partial: Option<(PathBuf, String)>, wanted: impl FnOnce() -> PathBuf) -> Self {
         match (complete.len(), partial) {
             (0, None) => Self::Nothing(wanted()),
             (0, Some((path, why))) => Self::Partial(path, why),

@@ -76,8 +76,13 @@ pub async fn load(
     let source = request.inbox.open(&file, cancel).await?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
-    let mut loading =
-        Loading { request, table: request.dataset.table_of(&request.customer)?, path: file.path, load_id: 0, stopwatch };
+    let mut loading = Loading {
+        request,
+        table: request.dataset.table_of(&request.customer)?,
+        path: file.path,
+        load_id: 0,
+        stopwatch,
+    };
     let backend = Backend::of(&mut transaction).await?;
     let running = loading.run(&mut transaction, source, finish, progress, cancel);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {

@@ -57,7 +57,7 @@ impl SourceFile {
     }
 
     /// Takes a file that lies in no folder.
-    pub(super) fn remote(file: RemoteFile) -> anyhow::Result<Self> {
+    fn remote(file: RemoteFile) -> anyhow::Result<Self> {
         Self::of(Bytes::Remote(file))
     }
 

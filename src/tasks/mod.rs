@@ -7,8 +7,8 @@ mod report;
 use crate::catalog::InForce;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::rows::source::Places;
 use crate::engine::task::{KindSpec, TaskKind};
+use crate::rows::source::Places;
 use sqlx::PgPool;
 use std::sync::Arc;
 

@@ -74,7 +74,7 @@ impl Watched {
 
     /// What a daemon that has just started looks with.
     pub fn lookout(world: &World) -> Lookout {
-        Lookout::new(Arc::new(Self::catalog(world)), world.path("inbox"))
+        Lookout::new(Arc::new(Self::catalog(world)), &world.path("inbox"))
     }
 
     /// Another daemon takes over, with the configuration as it is now.

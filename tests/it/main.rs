@@ -34,4 +34,5 @@ mod runs;
 mod schedule;
 mod schemas;
 mod serve;
+mod sources;
 mod tables;

@@ -50,10 +50,7 @@ impl Remote {
         }
         let found = match kind {
             Kind::Web => look_web(places, wanted),
-            kind => places
-                .bucket(kind, name)
-                .map_err(said)
-                .and_then(|bucket| self.look_in(&bucket, &place, wanted)),
+            kind => places.bucket(kind, name).map_err(said).and_then(|bucket| self.look_in(&bucket, &place, wanted)),
         };
         match found {
             Ok(found) => Ok(found),
@@ -68,8 +65,7 @@ impl Remote {
 
     fn look_in(&mut self, bucket: &Bucket, place: &str, wanted: &Wanted<'_>) -> anyhow::Result<Found> {
         let (_, key) = parts(wanted.text);
-        let pattern =
-            Pattern::new(key).map_err(|error| fault::config(format!("the file pattern {key:?}: {error}")))?;
+        let pattern = Pattern::new(key).map_err(|error| fault::config(format!("the file pattern {key:?}: {error}")))?;
         let own = literal_prefix(key).0;
         let (prefix, listed) = self.listing(bucket, place, &own, wanted)?;
         let suffix = key.rsplit(['*', '?', ']']).next().unwrap_or_default();
@@ -79,18 +75,17 @@ impl Remote {
         let (mut complete, mut partial) = (Vec::new(), None);
         for object in matching {
             let path = PathBuf::from(format!("{place}/{}", object.key));
-            let (folder, name) = object.key.rsplit_once('/').map_or(("", &*object.key), |(folder, name)| (folder, name));
+            let (folder, name) =
+                object.key.rsplit_once('/').map_or(("", &*object.key), |(folder, name)| (folder, name));
             let beside = |marker: &str| {
                 let marker = if folder.is_empty() { marker.to_owned() } else { format!("{folder}/{marker}") };
                 find_marker(bucket, place, &prefix, &listed, marker, wanted.now)
             };
             match wanted.complete.judge_touched(name, object.modified_at.min(wanted.now), wanted.now, beside)? {
-                Ok(complete_at) => complete.push(Delivered {
-                    path,
-                    bytes: object.bytes,
-                    modified_at: object.modified_at,
-                    complete_at,
-                }),
+                Ok(complete_at) => {
+                    let (bytes, modified_at) = (object.bytes, object.modified_at);
+                    complete.push(Delivered { path, bytes, modified_at, complete_at });
+                }
                 Err(why) => partial = Some((path, why)),
             }
         }
@@ -113,7 +108,9 @@ impl Remote {
         }
         let listed = self.list(bucket, place, own)?.ok_or_else(|| {
             let what = format!("more than {MOST_LISTED} objects begin with {place}/{own}");
-            fault::config(format!("{what}: write the run date or the customer before the first wildcard of the pattern"))
+            fault::config(format!(
+                "{what}: write the run date or the customer before the first wildcard of the pattern"
+            ))
         })?;
         Ok((own.to_owned(), listed))
     }

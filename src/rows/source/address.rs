@@ -73,7 +73,10 @@ pub fn why_not(pattern: &str) -> Option<String> {
         Some(kind) => kind,
         None if pattern.contains("://") => {
             let schemes: Vec<&str> = SCHEMES.iter().map(|(scheme, _)| *scheme).take(4).collect();
-            return Some(format!("is neither a path within the inbox nor an address that begins with {}", schemes.join(", ")));
+            return Some(format!(
+                "is neither a path within the inbox nor an address that begins with {}",
+                schemes.join(", ")
+            ));
         }
         None => return None,
     };
@@ -118,7 +121,17 @@ mod tests {
 
     #[test]
     fn an_address_is_told_from_a_path() {
-        for bad in ["ftp://h/x", "s3://", "s3://b", "s3:///k", "s3://b*/k", "https://u:p@h/x", "https://h/*.csv", "s3://b/../x", "gs://b//x"] {
+        for bad in [
+            "ftp://h/x",
+            "s3://",
+            "s3://b",
+            "s3:///k",
+            "s3://b*/k",
+            "https://u:p@h/x",
+            "https://h/*.csv",
+            "s3://b/../x",
+            "gs://b//x",
+        ] {
             assert!(why_not(bad).is_some(), "{bad}");
         }
         for good in ["in/x*.csv", "s3://b/x*.csv", "az://c/{customer}/%Y/?.csv", "https://h/a.csv?day=%Y%m%d"] {

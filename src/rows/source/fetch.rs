@@ -31,7 +31,7 @@ pub struct Seen {
     pub bytes: Option<u64>,
     /// When it was last changed, in whole microseconds; none where a web server does not tell it.
     pub modified_at: Option<DateTime<Utc>>,
-    /// What changes with its bytes (ETag).
+    /// What changes with its bytes (`ETag`).
     pub tag: Option<String>,
 }
 
@@ -39,7 +39,8 @@ impl Seen {
     /// Whether it is the same file, by all that is known of both.
     pub(super) fn is(&self, other: &Self) -> bool {
         let is_size = self.bytes.zip(other.bytes).is_none_or(|(one, other)| one == other);
-        is_size && self.tag.as_ref().zip(other.tag.as_ref()).map_or(self.modified_at == other.modified_at, |(a, b)| a == b)
+        is_size
+            && self.tag.as_ref().zip(other.tag.as_ref()).map_or(self.modified_at == other.modified_at, |(a, b)| a == b)
     }
 
     fn told(&self) -> String {

@@ -152,7 +152,8 @@ impl Bucket {
     /// # Errors
     /// [`Trouble::Refused`] where nothing can have that key.
     pub(super) fn at(&self, key: &str) -> Result<ObjectAt, Trouble> {
-        let path = Path::parse(key).map_err(|error| Trouble::Refused(format!("no object can have this key: {error}")))?;
+        let path =
+            Path::parse(key).map_err(|error| Trouble::Refused(format!("no object can have this key: {error}")))?;
         Ok(ObjectAt { bucket: self.clone(), path })
     }
 
@@ -207,18 +208,21 @@ impl Bucket {
     /// What an error of the store means.
     fn trouble(&self, error: &Error) -> Trouble {
         let told = told(error);
-        match (error, status(error)) {
-            (Error::NotFound { .. }, _) if told.contains("NoSuchBucket") => {
+        match status(error) {
+            Some(404) if ["NoSuchBucket", "ContainerNotFound"].contains(&told.as_str()) => {
                 Trouble::Refused("there is no such bucket".to_owned())
             }
-            (Error::NotFound { .. }, _) => Trouble::Missing,
-            (Error::Precondition { .. }, _) | (_, Some(416)) => Trouble::Changed("another file is there now".to_owned()),
-            (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _) | (_, Some(400)) => Trouble::Refused(
-                format!("refused: {told}; look at {} and at what they may read", of(self.kind, &CREDENTIALS).join(", ")),
-            ),
-            (Error::Generic { .. } | Error::JoinError { .. }, status) if !matches!(status, Some(300..400)) => {
-                Trouble::Broken(told)
+            Some(404) => Trouble::Missing,
+            Some(412 | 416) => Trouble::Changed("another file is there now".to_owned()),
+            Some(400 | 401 | 403) => {
+                let variables = of(self.kind, &CREDENTIALS).join(", ");
+                Trouble::Refused(format!("refused: {told}; look at {variables} and at what they may read"))
             }
+            Some(408 | 429 | 500..600) => Trouble::Broken(told),
+            None if told.contains("without LOCATION") => {
+                Trouble::Refused("the server sends us elsewhere: is AWS_REGION the bucket's?".to_owned())
+            }
+            None if matches!(error, Error::Generic { .. } | Error::JoinError { .. }) => Trouble::Broken(told),
             _ => Trouble::Refused(told),
         }
     }

@@ -79,7 +79,9 @@ fn check_length(answer: &Response) -> Result<(), Trouble> {
     if is_framed || length(answer).is_some() {
         return Ok(());
     }
-    Err(Trouble::Refused("the server tells no Content-Length, so that nobody can tell whether the file is whole".into()))
+    Err(Trouble::Refused(
+        "the server tells no Content-Length, so that nobody can tell whether the file is whole".into(),
+    ))
 }
 
 /// The answer must be of the file that was opened, and begin where it should.
@@ -97,9 +99,10 @@ fn check_part(answer: &Response, from: Option<From<'_>>, opened: &Seen) -> Resul
         let is_it = is_there && is_total && is_tag;
         return if is_it { Ok(()) } else { Err(Trouble::Changed("another file is there now".to_owned())) };
     }
-    Err(match now.is(opened) {
-        true => Trouble::Lost(format!("it broke off after {byte} bytes, and the server can't go on in its midst")),
-        false => Trouble::Changed("another file is there now".to_owned()),
+    Err(if now.is(opened) {
+        Trouble::Lost(format!("it broke off after {byte} bytes, and the server can't go on in its midst"))
+    } else {
+        Trouble::Changed("another file is there now".to_owned())
     })
 }
 
