@@ -12,7 +12,7 @@ use crate::config::{Ident, Settings};
 use crate::db::Database;
 use crate::engine::execute::Engine;
 use crate::rows::source::Places;
-use crate::rows::table;
+use crate::rows::{staged, table};
 use crate::tasks::Deps;
 use crate::{fault, report, systems};
 use anyhow::Context;
@@ -128,7 +128,9 @@ impl App {
 async fn prepare(database: &Database, catalog: &Catalog, lock_timeout_s: u64) -> anyhow::Result<Vec<anyhow::Error>> {
     database.migrate().await?;
     Engine::prepare(&database.pool).await?;
-    prepare_tables(database, catalog, lock_timeout_s).await
+    let left = prepare_tables(database, catalog, lock_timeout_s).await?;
+    staged::sweep(&database.pool).await?;
+    Ok(left)
 }
 
 async fn prepare_tables(
@@ -136,7 +138,7 @@ async fn prepare_tables(
     catalog: &Catalog,
     lock_timeout_s: u64,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
-    let customers: Vec<_> = catalog.customers.values().map(|c| c.as_ref().clone()).collect();
+    let customers: Vec<_> = catalog.customers.values().cloned().collect();
     let datasets: Vec<_> = catalog.datasets.values().map(AsRef::as_ref).collect();
     let mut connection = database.pool.acquire().await.context("make the customers' tables")?;
     table::prepare(&mut connection, &datasets, &customers, lock_timeout_s).await

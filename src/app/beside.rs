@@ -7,6 +7,7 @@ use crate::deliveries::act::look_and_act;
 use crate::fault;
 use crate::notify::Channels;
 use crate::notify::send::send_due;
+use crate::rows::staged;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tracing::{debug, warn};
 
 /// How long to wait between two looks at the inbox.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long to wait between two looks for staged rows that were left behind.
+const SWEEP: Duration = Duration::from_mins(1);
 /// How long to wait between two looks for notices.
 const SEND: Duration = Duration::from_secs(2);
 /// How long a notice that is just being sent may keep a daemon from stopping: a database may hang.
@@ -64,6 +67,15 @@ impl App {
             *lookout = self.lookout(Arc::clone(&catalog));
         }
         look_and_act(&self.engine, &catalog, &mut lookout.1, self.clock.now()).await
+    }
+
+    /// Drops what loads left that died, until `stop`; the program's start has done so before.
+    pub(super) async fn sweep_staged(&self, stop: &CancellationToken) {
+        let mut troubles = Troubles::default();
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+            let Some(swept) = stop.run_until_cancelled(staged::sweep(&self.database.pool)).await else { return };
+            troubles.tell("could not drop staged rows left behind", &swept.err().into_iter().collect::<Vec<_>>());
+        }
     }
 
     /// Sends notices until `stop`.

@@ -52,7 +52,8 @@ impl App {
             followed
         };
         let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
-        let (followed, (), ()) = Box::pin(async { tokio::join!(beating, looking, sending) }).await;
+        let sweeping = self.sweep_staged(&beside);
+        let (followed, (), (), ()) = Box::pin(async { tokio::join!(beating, looking, sending, sweeping) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;

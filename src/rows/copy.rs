@@ -3,8 +3,9 @@
 use super::reader::{Row, Sink};
 use super::reject::Reject;
 use super::spool::{COPY_HEADER, COPY_TRAILER, RejectSpool, SpooledBatches};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use sqlx::PgConnection;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
@@ -30,32 +31,57 @@ pub enum Copied {
     SourceFailed,
 }
 
-/// Good rows to the server, bad ones to the spool.
+/// Good rows to the server, over one connection or several, bad ones to the spool.
 #[derive(Debug)]
 pub struct CopySink {
     buffer: BytesMut,
-    sender: Sender<Batch>,
+    senders: Vec<Sender<Batch>>,
+    /// Which sender is to be tried first.
+    turn: usize,
     spool: RejectSpool,
 }
 
 impl CopySink {
-    /// A sink whose batches go to `sender`.
-    #[must_use]
-    pub fn new(sender: Sender<Batch>, spool: RejectSpool) -> Self {
-        let mut buffer = BytesMut::with_capacity(BATCH + 4096);
-        buffer.put_slice(COPY_HEADER);
-        Self { buffer, sender, spool }
+    /// A sink whose batches go to whichever of `senders` is ready.
+    ///
+    /// # Errors
+    /// When a receiver is gone.
+    pub fn new(senders: Vec<Sender<Batch>>, spool: RejectSpool) -> anyhow::Result<Self> {
+        for sender in &senders {
+            send(sender, Batch::Bytes(Bytes::from_static(COPY_HEADER)))?;
+        }
+        Ok(Self { buffer: BytesMut::with_capacity(BATCH + 4096), senders, turn: 0, spool })
     }
 
     /// Sends what is left and the end; gives the rejects back.
     ///
     /// # Errors
-    /// When the receiver is gone or the spool can't be written.
+    /// When a receiver is gone or the spool can't be written.
     pub fn finish(mut self) -> anyhow::Result<SpooledBatches> {
-        self.buffer.put_slice(COPY_TRAILER);
-        send(&self.sender, Batch::Bytes(self.buffer.freeze()))?;
-        send(&self.sender, Batch::End)?;
+        let rest = std::mem::take(&mut self.buffer);
+        self.pass_on(rest.freeze())?;
+        for sender in &self.senders {
+            send(sender, Batch::Bytes(Bytes::from_static(COPY_TRAILER)))?;
+            send(sender, Batch::End)?;
+        }
         self.spool.finish()
+    }
+
+    /// Gives whole rows to a connection that has room for them, else to the one whose turn it is.
+    fn pass_on(&mut self, mut rows: Bytes) -> anyhow::Result<()> {
+        let count = self.senders.len();
+        let turn = self.turn;
+        self.turn = (turn + 1) % count;
+        if count > 1 {
+            for i in 0..count {
+                match self.senders[(turn + i) % count].try_send(Batch::Bytes(rows)) {
+                    Ok(()) => return Ok(()),
+                    Err(TrySendError::Full(Batch::Bytes(back))) => rows = back,
+                    Err(_) => return Err(gone()),
+                }
+            }
+        }
+        send(&self.senders[turn], Batch::Bytes(rows))
     }
 }
 
@@ -71,7 +97,7 @@ impl Sink for CopySink {
             return Ok(());
         }
         let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BATCH + 4096));
-        send(&self.sender, Batch::Bytes(full.freeze()))
+        self.pass_on(full.freeze())
     }
 
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()> {
@@ -80,7 +106,11 @@ impl Sink for CopySink {
 }
 
 fn send(sender: &Sender<Batch>, batch: Batch) -> anyhow::Result<()> {
-    sender.blocking_send(batch).map_err(|_| anyhow::anyhow!("nobody takes the rows any more"))
+    sender.blocking_send(batch).map_err(|_| gone())
+}
+
+fn gone() -> anyhow::Error {
+    anyhow::anyhow!("nobody takes the rows any more")
 }
 
 /// Sends batches to the end, from a thread that may block.

@@ -7,6 +7,7 @@ use super::gate::Gate;
 use super::header::{ExtraColumns, Header, folded};
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
+use super::publish::{LooseMode, LooseTarget, Mode, Publish};
 use super::split::Marks;
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
@@ -41,6 +42,20 @@ pub struct LooseDataset {
     pub table: String,
     /// A view over all customers' tables, each row telling its customer.
     pub consolidated: Option<String>,
+    /// What a load does to the rows of its customer's table.
+    #[serde(default)]
+    pub mode: LooseMode,
+    /// With `mode = "replace"`: how the rows get in front of readers; `auto` where it is not given.
+    pub publish: Option<Publish>,
+    /// With `publish = "segments"`: over how many connections a large file is copied; one for each core, and at most
+    /// eight, where it is not given.
+    #[schemars(range(min = 1, max = 16))]
+    pub streams: Option<u8>,
+    /// With `mode = "merge"`: the columns that tell rows apart.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// With `mode = "append"`: a column of the table, beside those of the file, that tells each row's run date.
+    pub run_date_column: Option<String>,
     /// How the files are written.
     #[serde(default)]
     pub dialect: Dialect,
@@ -145,6 +160,10 @@ pub struct Dataset {
     pub schema: Ident,
     /// The view over all customers' tables.
     pub consolidated: Option<Ident>,
+    /// What a load does to the rows of its customer's table.
+    pub mode: Mode,
+    /// Over how many connections a large file is copied, where the dataset says so.
+    pub streams: Option<u8>,
     /// How its files are written.
     pub dialect: Dialect,
     /// What a load must be like.
@@ -213,6 +232,14 @@ pub fn compile_dataset(
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
+    let target = LooseTarget {
+        mode: loose.mode,
+        publish: loose.publish,
+        key: &loose.key,
+        run_date_column: loose.run_date_column.as_deref(),
+        streams: loose.streams,
+    };
+    let mode = target.compile(source, &columns, problems);
     (problems.len() == before).then_some(())?;
     Some(Dataset {
         name: name?,
@@ -224,6 +251,8 @@ pub fn compile_dataset(
         table: loose.table,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),
+        mode: mode?,
+        streams: loose.streams,
         dialect: loose.dialect,
         gate: loose.gate,
         columns,

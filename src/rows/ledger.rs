@@ -2,6 +2,7 @@
 
 use super::certificate::Certificate;
 use super::load::State;
+use super::publish::{Publication, Way};
 use crate::config::Table;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -43,6 +44,8 @@ pub struct Entry<'a> {
     pub measures: &'a Value,
     /// How long it took so far, in milliseconds.
     pub elapsed_ms: i64,
+    /// How its rows get into the table.
+    pub publication: &'a Publication,
 }
 
 /// Reserves a load's id.
@@ -56,8 +59,8 @@ pub async fn next_id(connection: &mut PgConnection) -> anyhow::Result<i64> {
         .context("reserve a load's id")
 }
 
-/// The run date whose rows readers of `table` see; none where nothing was published into it yet. Ids are reserved
-/// under the table's lock, so that the greatest one was the last.
+/// The run date whose rows readers of `table` see; none where nothing was published into it yet. Publications are
+/// numbered under the table's lock, so that the greatest one was the last.
 ///
 /// # Errors
 /// What the server says.
@@ -69,7 +72,7 @@ pub async fn published_date(
 ) -> anyhow::Result<Option<NaiveDate>> {
     sqlx::query_scalar(
         "select run_date from bursar.loads
-          where dataset = $1 and customer = $2 and table_name = $3 and state = 'published' order by id desc limit 1",
+          where dataset = $1 and customer = $2 and table_name = $3 and state = 'published' order by publication desc limit 1",
     )
     .bind(dataset)
     .bind(customer)
@@ -186,6 +189,10 @@ async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Res
         .bind(entry.elapsed_ms)
         .bind(env!("CARGO_PKG_VERSION"))
         .bind(entry.file_modified_at)
+        .bind((entry.state == State::Published).then_some(entry.id))
+        .bind(entry.publication.way.map(Way::as_str))
+        .bind(&entry.publication.reason)
+        .bind(i32::try_from(entry.publication.streams).unwrap_or(i32::MAX))
         .execute(connection)
         .await
         .context("enter the load into the ledger")?;

@@ -21,6 +21,10 @@ insert into bursar.loads (
     measures,
     elapsed_ms,
     program_version,
-    file_modified_at
+    file_modified_at,
+    publication,
+    way,
+    way_reason,
+    streams
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)

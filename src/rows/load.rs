@@ -1,23 +1,27 @@
 //! One load: a customer's file into its table, in one transaction, proven by its certificate.
 
 use super::certificate::Certificate;
-use super::copy::{Copied, CopySink, copy_in, feed};
+use super::copy::{Copied, copy_in, feed};
 use super::dataset::Dataset;
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
-use super::reader::{self, Reading};
+use super::place::Place;
+use super::publish::lock::is_in_use;
+use super::reader::Reading;
 use super::source::{Places, SourceFile};
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
-use super::{inbox, measure, table};
+pub use super::streams::Progress;
+use super::streams::{Copy, FileReading};
+use super::{inbox, measure, staged, table};
 use crate::clock::Stopwatch;
-use crate::config::{Customer, Ident, Table};
+use crate::config::{Customer, Table};
 use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -30,6 +34,8 @@ pub struct Request {
     pub dataset: Arc<Dataset>,
     /// Who delivers it.
     pub customer: Arc<Customer>,
+    /// All who deliver it: the consolidated view is over their tables.
+    pub customers: Vec<Arc<Customer>>,
     /// The attempt that loads it.
     pub fence: Fence,
     /// The day it is for.
@@ -57,9 +63,6 @@ pub enum Older {
     Publish,
 }
 
-/// Told how many bytes of how many were read.
-pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
-
 /// Loads a file. Whatever fails, the table and the ledger are as before.
 ///
 /// # Errors
@@ -76,15 +79,10 @@ pub async fn load(
     let source = request.inbox.open(&file, cancel).await?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
-    let mut loading = Loading {
-        request,
-        table: request.dataset.table_of(&request.customer)?,
-        path: file.path,
-        load_id: 0,
-        stopwatch,
-    };
+    let table = request.dataset.table_of(&request.customer)?;
+    let mut loading = Loading { pool, request, table, path: file.path, load_id: 0, stopwatch, progress, cancel };
     let backend = Backend::of(&mut transaction).await?;
-    let running = loading.run(&mut transaction, source, finish, progress, cancel);
+    let running = loading.run(&mut transaction, source, finish);
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
         Err(_) if cancel.is_cancelled() => {
             drop(transaction);
@@ -98,19 +96,15 @@ pub async fn load(
     Ok(loaded)
 }
 
-struct Loading<'a> {
-    request: &'a Request,
-    table: Table,
+pub(super) struct Loading<'a> {
+    pub(super) pool: &'a PgPool,
+    pub(super) request: &'a Request,
+    pub(super) table: Table,
     path: PathBuf,
-    load_id: i64,
+    pub(super) load_id: i64,
     stopwatch: Stopwatch,
-}
-
-/// Where the rows go, and why not to the table.
-struct Target {
-    table: Table,
-    state: State,
-    reasons: Vec<String>,
+    progress: Progress,
+    pub(super) cancel: &'a CancellationToken,
 }
 
 impl Loading<'_> {
@@ -119,152 +113,131 @@ impl Loading<'_> {
         connection: &mut PgConnection,
         source: SourceFile,
         finish: &dyn Finish<Loaded>,
-        progress: Progress,
-        cancel: &CancellationToken,
     ) -> anyhow::Result<Loaded> {
         self.request.fence.hold(connection).await?;
         self.lock(connection).await?;
         self.load_id = ledger::next_id(connection).await?;
-        table::check_columns(connection, &self.table, &self.request.dataset.columns).await?;
+        staged::hold(connection, self.load_id).await?;
+        table::check_columns(connection, &self.table, &self.request.dataset).await?;
         let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
         let published = ledger::published_date(connection, dataset, customer, &self.table).await?;
         let rows_before = ledger::rows_before(connection, dataset, customer, self.request.run_date).await?;
-        let mut target = self.target(published)?;
-        execute(connection, "savepoint before_rows".to_owned()).await?;
-        self.empty(connection, &target).await?;
+        let mut place = Place::choose(self, connection, published, source.size()).await?;
+        let loaded = self.through(connection, source, &mut place, rows_before, finish).await;
+        if loaded.is_err() {
+            place.clear(self.pool).await;
+        }
+        loaded
+    }
+
+    async fn through(
+        &self,
+        connection: &mut PgConnection,
+        source: SourceFile,
+        place: &mut Place,
+        rows_before: Option<u64>,
+        finish: &dyn Finish<Loaded>,
+    ) -> anyhow::Result<Loaded> {
+        place.open(self, connection).await?;
         let before_rows_ms = self.stopwatch.elapsed_ms();
-        let (reading, rejects, copied_rows) = self.copy_rows(connection, &target, source, progress, cancel).await?;
+        let Copy { reading, rejects, rows } = place
+            .copy(self, connection, source)
+            .await
+            .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
         let rows_ms = self.stopwatch.elapsed_ms();
-        let measures = measure::take(connection, &target.table, &self.request.dataset.measures).await?;
+        let measures = measure::take(connection, &place.tables, &self.request.dataset.measures).await?;
         let measures_ms = self.stopwatch.elapsed_ms();
-        self.pass_gates(connection, &mut target, &reading, rows_before).await?;
+        let reasons = self.reasons_to_hold(connection, &reading, rows_before).await?;
+        if reasons.is_empty() {
+            place.complete(self, connection).await?;
+        } else {
+            place.hold(self, connection, &reading, reasons).await?;
+        }
         let mut certificate = Certificate {
             bytes: reading.identity.bytes,
             unpacked_bytes: reading.unpacked_bytes,
             sha256: reading.identity.sha256.clone(),
             tally: reading.tally.clone(),
-            copied_rows: Some(copied_rows),
+            copied_rows: Some(rows),
             copied_rejects: None,
         };
         certificate.copied_rejects = Some(match reading.tally.rejected {
             0 => 0,
-            _ => copy_rejects(connection, rejects, cancel).await?,
+            _ => copy_rejects(connection, rejects, self.cancel).await?,
         });
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
-        self.enter(connection, &target, &reading, &certificate, &measures).await?;
         let stages = Stages {
             rows_ms: rows_ms - before_rows_ms,
             measures_ms: measures_ms - rows_ms,
             rejects_ms: rejects_ms - measures_ms,
         };
-        let loaded = self.loaded(target, reading.identity.modified_at, certificate, measures, stages);
+        self.enter(connection, place, &reading, &certificate, &measures).await?;
+        place.publish(self, connection).await?;
+        let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages);
         finish.finish(connection, &loaded).await?;
+        place.let_go(self, connection).await?;
         Ok(loaded)
     }
 
     /// One load of a table at a time, whoever asks for it; readers are not kept out by this lock.
     async fn lock(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
         let seconds = self.request.lock_timeout_s;
-        execute(connection, format!("set local lock_timeout = '{seconds}s'")).await?;
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind(format!("bursar load {}", self.table))
-            .execute(connection)
-            .await
-            .map_err(|error| self.waited(error, "being loaded by somebody else"))?;
+        sqlx::query(
+            "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text",
+        )
+        .bind(format!("{seconds}s"))
+        .bind(format!("bursar load {}", self.table))
+        .execute(connection)
+        .await
+        .map_err(|error| self.waited(error))?;
         Ok(())
     }
 
-    /// What it means that a lock was not to be had in time (SQLSTATE 55P03).
-    fn waited(&self, error: sqlx::Error, why: &str) -> anyhow::Error {
-        let timed_out = error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"));
-        if timed_out {
+    /// What it means that a lock was not to be had in time.
+    fn waited(&self, error: sqlx::Error) -> anyhow::Error {
+        if is_in_use(&error) {
             let seconds = self.request.lock_timeout_s;
-            let waited = format!("{} was {why} for {seconds} s (database.lock_timeout_s)", self.table);
-            return fault::transient(format!("{waited}; nothing was changed, try again"));
+            return fault::transient(format!(
+                "{} was being loaded by somebody else for {seconds} s (database.lock_timeout_s); nothing was changed, \
+                 try again",
+                self.table
+            ));
         }
         anyhow::Error::new(error).context(format!("lock {}", self.table))
     }
 
-    fn target(&self, published: Option<NaiveDate>) -> anyhow::Result<Target> {
-        let newer = published.filter(|date| *date > self.request.run_date && self.request.older == Older::Measure);
-        let Some(date) = newer else {
-            return Ok(Target { table: self.table.clone(), state: State::Published, reasons: Vec::new() });
-        };
-        let table = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_measured")? };
-        let reason =
-            format!("the table holds the rows of {date}, which is newer; --publish puts this date in their place");
-        Ok(Target { table, state: State::Measured, reasons: vec![reason] })
-    }
-
-    async fn empty(&self, connection: &mut PgConnection, target: &Target) -> anyhow::Result<()> {
-        if target.state == State::Published {
-            let truncate = AssertSqlSafe(format!("truncate {}", target.table.quoted()));
-            let truncated = sqlx::raw_sql(truncate).execute(connection).await;
-            return truncated.map(drop).map_err(|error| self.waited(error, "in use by others"));
+    /// Reads the file again: the same bytes come to the same rows.
+    pub(super) fn read_again(&self, bytes: u64) -> anyhow::Result<FileReading> {
+        let source = SourceFile::open(&self.path)?;
+        if source.size() != bytes {
+            return Err(fault::transient(format!("{} changed while it was read; run again", self.path.display())));
         }
-        let statement = format!(
-            "create temporary table {} (like {}) on commit drop",
-            target.table.name.quoted(),
-            self.table.quoted()
-        );
-        execute(connection, statement).await
+        self.read(source, 1)
     }
 
-    async fn copy_rows(
-        &self,
-        connection: &mut PgConnection,
-        target: &Target,
-        source: SourceFile,
-        progress: Progress,
-        cancel: &CancellationToken,
-    ) -> anyhow::Result<(Reading, SpooledBatches, u64)> {
+    /// Begins to read the file; its rows go over so many connections.
+    pub(super) fn read(&self, source: SourceFile, streams: usize) -> anyhow::Result<FileReading> {
         let origin = RejectOrigin { load_id: self.load_id, file: file_name(&self.path), table: self.table.to_string() };
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
         })?;
         let spool = RejectSpool::new(origin, &self.request.spool);
-        let (sender, receiver) = mpsc::channel(4);
-        let dataset = Arc::clone(&self.request.dataset);
-        let reading = tokio::task::spawn_blocking(move || {
-            let size = source.size();
-            let mut sink = CopySink::new(sender, spool);
-            let reading = reader::read(source, &dataset, &mut sink, &|read| progress(read, size))?;
-            Ok::<_, anyhow::Error>((reading, sink.finish()?))
-        });
-        let statement = table::copy_statement(&target.table.quoted(), &self.request.dataset.columns);
-        let copied = copy_in(connection, &statement, receiver, cancel)
-            .await
-            .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
-        if let Copied::Cancelled = copied {
-            // Without waiting for the reading thread: its disk may hang.
-            return Err(cancelled(&self.table));
-        }
-        let read = reading.await.context("the reading thread broke off")?;
-        match copied {
-            Copied::All(count) => read.map(|(reading, rejects)| (reading, rejects, count)),
-            _ => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
-        }
+        Ok(FileReading::start(source, &self.request.dataset, spool, streams, Arc::clone(&self.progress)))
     }
 
-    async fn pass_gates(
+    async fn reasons_to_hold(
         &self,
         connection: &mut PgConnection,
-        target: &mut Target,
         reading: &Reading,
         rows_before: Option<u64>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<String>> {
         let gate = &self.request.dataset.gate;
         let mut reasons = gate.reasons_to_hold(&reading.tally, rows_before);
         if !gate.allow_duplicate {
             reasons.extend(self.duplicate(connection, &reading.identity.sha256).await?);
         }
-        if reasons.is_empty() {
-            return Ok(());
-        }
-        target.state = State::Held;
-        target.reasons = reasons;
-        execute(connection, "rollback to savepoint before_rows".to_owned()).await
+        Ok(reasons)
     }
 
     async fn duplicate(&self, connection: &mut PgConnection, sha256: &str) -> anyhow::Result<Option<String>> {
@@ -278,7 +251,7 @@ impl Loading<'_> {
     async fn enter(
         &self,
         connection: &mut PgConnection,
-        target: &Target,
+        place: &Place,
         reading: &Reading,
         certificate: &Certificate,
         measures: &Value,
@@ -290,8 +263,8 @@ impl Loading<'_> {
             customer: self.request.customer.name.as_str(),
             run_date: self.request.run_date,
             table: &self.table,
-            state: target.state,
-            reasons: &target.reasons,
+            state: place.state,
+            reasons: &place.reasons,
             file_path: &self.path.to_string_lossy(),
             file_name: &file_name(&self.path),
             file_modified_at: reading.identity.modified_at,
@@ -299,13 +272,14 @@ impl Loading<'_> {
             ignored_columns: &reading.ignored_columns,
             measures,
             elapsed_ms: self.stopwatch.elapsed_ms(),
+            publication: &place.publication,
         };
         ledger::enter(connection, &entry).await
     }
 
     fn loaded(
         &self,
-        target: Target,
+        place: &Place,
         file_modified_at: DateTime<Utc>,
         certificate: Certificate,
         measures: Value,
@@ -316,8 +290,9 @@ impl Loading<'_> {
             dataset: self.request.dataset.name.to_string(),
             customer: self.request.customer.name.to_string(),
             table: self.table.to_string(),
-            state: target.state,
-            reasons: target.reasons,
+            state: place.state,
+            reasons: place.reasons.clone(),
+            publication: place.publication.clone(),
             file: self.path.clone(),
             file_modified_at,
             certificate,
@@ -351,10 +326,4 @@ fn cancelled(table: &Table) -> anyhow::Error {
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-async fn execute(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
-    let shown = statement.clone();
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.with_context(|| shown)?;
-    Ok(())
 }

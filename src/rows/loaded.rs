@@ -1,6 +1,7 @@
 //! What became of a load.
 
 use super::certificate::Certificate;
+use super::publish::Publication;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ pub enum State {
     Published,
     /// Loaded beside the table, because readers see a newer run date: its measures count, its rows are gone.
     Measured,
-    /// A gate said no: counts and rejects are kept, the table was not touched.
+    /// A gate said no: rows, counts and rejects are kept, the table was not touched.
     Held,
 }
 
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub state: State,
     /// Why it was held or not published.
     pub reasons: Vec<String>,
+    /// How its rows got into the table.
+    pub publication: Publication,
     /// The file it came from.
     pub file: PathBuf,
     /// When the file's bytes were last changed, by its own account.

@@ -121,12 +121,12 @@ fn why_not_an_expression(sql: &str) -> Option<&'static str> {
     }
 }
 
-/// Takes the measures over `table`, in one pass, within the load's transaction. Each is kept as text: JSON's
+/// Takes the measures over the rows of all `tables`, in one pass, within the load's transaction. Each is kept as text: JSON's
 /// numbers would pass through floating point on their way, and sums of money must not.
 ///
 /// # Errors
 /// A configuration fault when the server refuses an aggregate.
-pub async fn take(connection: &mut PgConnection, table: &Table, measures: &[Measure]) -> anyhow::Result<Value> {
+pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[Measure]) -> anyhow::Result<Value> {
     if measures.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
@@ -134,15 +134,22 @@ pub async fn take(connection: &mut PgConnection, table: &Table, measures: &[Meas
         .iter()
         .map(|m| format!("(({}\n)::{})::text as {}", m.sql, m.kind.sql_type(), m.name.quoted()))
         .collect();
-    let query = format!("select to_jsonb(m) from (select {} from {}) as m", aggregates.join(", "), table.quoted());
-    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(|error| refused(table, error))
+    let rows = match tables {
+        [table] => table.quoted(),
+        tables => {
+            let each: Vec<String> = tables.iter().map(|table| format!("select * from {}", table.quoted())).collect();
+            format!("({}) as rows", each.join(" union all "))
+        }
+    };
+    let query = format!("select to_jsonb(m) from (select {} from {rows}) as m", aggregates.join(", "));
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(refused)
 }
 
 /// Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the rows
 /// themselves have passed every check.
-fn refused(table: &Table, error: sqlx::Error) -> anyhow::Error {
+fn refused(error: sqlx::Error) -> anyhow::Error {
     let code = error.as_database_error().and_then(|e| e.code().map(|c| c.starts_with("22")));
-    let error = anyhow::Error::new(error).context(format!("take the measures of {table} (is a measure's type right?)"));
+    let error = anyhow::Error::new(error).context("take the measures (is a measure's type right?)");
     if code == Some(true) { fault::config(fault::told(&error)) } else { error }
 }
 

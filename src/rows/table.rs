@@ -4,12 +4,14 @@
 
 use super::column::Column;
 use super::dataset::Dataset;
-use super::views;
-use crate::config::{Customer, Table};
+use super::publish::Mode;
+use super::{statement, views};
+use crate::config::{Customer, Ident, Table};
 use crate::fault;
 use anyhow::Context;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Makes what the configuration names and the database lacks: tables of customers, then the views over them.
 ///
@@ -22,7 +24,7 @@ use std::collections::HashMap;
 pub async fn prepare(
     connection: &mut PgConnection,
     datasets: &[&Dataset],
-    customers: &[Customer],
+    customers: &[Arc<Customer>],
     lock_timeout_s: u64,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
     let wanted = tables_of(datasets, customers)?;
@@ -32,7 +34,7 @@ pub async fn prepare(
         found = find(connection, wanted.iter().map(|(table, _)| table)).await?;
     }
     let drifts: Vec<Drift> =
-        wanted.iter().filter_map(|(table, dataset)| Drift::of(table, found.get(table), &dataset.columns)).collect();
+        wanted.iter().filter_map(|(table, dataset)| Drift::of(table, found.get(table), dataset)).collect();
     let mut left = Vec::new();
     if !drifts.is_empty() {
         left.push(drift_fault(connection, &drifts).await?);
@@ -43,7 +45,7 @@ pub async fn prepare(
     Ok(left)
 }
 
-fn tables_of<'a>(datasets: &[&'a Dataset], customers: &[Customer]) -> anyhow::Result<Vec<(Table, &'a Dataset)>> {
+fn tables_of<'a>(datasets: &[&'a Dataset], customers: &[Arc<Customer>]) -> anyhow::Result<Vec<(Table, &'a Dataset)>> {
     let all = datasets.iter().flat_map(|dataset| customers.iter().map(|customer| (*dataset, customer)));
     all.map(|(dataset, customer)| Ok((dataset.table_of(customer)?, dataset))).collect()
 }
@@ -85,7 +87,7 @@ async fn make(connection: &mut PgConnection, wanted: &[(Table, &Dataset)], lock_
     let found = find(&mut transaction, wanted.iter().map(|(table, _)| table)).await?;
     for (table, dataset) in wanted.iter().filter(|(table, _)| !found.contains_key(table)) {
         make_schema(&mut transaction, table).await?;
-        create(&mut transaction, table, &dataset.columns).await?;
+        create(&mut transaction, table, dataset).await?;
     }
     transaction.commit().await.context("make the customers' tables")
 }
@@ -115,35 +117,46 @@ async fn make_schema(connection: &mut PgConnection, table: &Table) -> anyhow::Re
     if is_there {
         return Ok(());
     }
-    sqlx::query(AssertSqlSafe(format!("create schema if not exists {}", table.schema.quoted())))
-        .execute(connection)
+    statement::run(connection, format!("create schema if not exists {}", table.schema.quoted()))
         .await
         .with_context(|| format!("the schema {} (database.schema) does not exist and can't be made", table.schema))?;
     tracing::info!("created the schema {}", table.schema);
     Ok(())
 }
 
-async fn create(connection: &mut PgConnection, table: &Table, columns: &[Column]) -> anyhow::Result<()> {
-    let columns: Vec<String> = columns
-        .iter()
-        .map(|c| format!("{} {}{}", c.name.quoted(), c.kind.sql_type(), if c.nullable { "" } else { " not null" }))
-        .collect();
-    let statement = format!("create table {} ({})", table.quoted(), columns.join(", "));
-    sqlx::query(AssertSqlSafe(statement))
-        .execute(connection)
-        .await
-        .with_context(|| format!("create the table {table}"))?;
+async fn create(connection: &mut PgConnection, table: &Table, dataset: &Dataset) -> anyhow::Result<()> {
+    let columns = columns_of(dataset);
+    let mut parts: Vec<String> =
+        columns.iter().map(|c| format!("{} {}{}", c.0.quoted(), c.1, if c.2 { "" } else { " not null" })).collect();
+    if let Mode::Merge { key } = &dataset.mode {
+        let key: Vec<String> = key.iter().map(|i| dataset.columns[*i].name.quoted()).collect();
+        parts.push(format!("primary key ({})", key.join(", ")));
+    }
+    let mut statements = format!("create table {} ({})", table.quoted(), parts.join(", "));
+    if let Mode::Append { run_date } = &dataset.mode {
+        statements = format!("{statements}; create index on {} ({})", table.quoted(), run_date.quoted());
+    }
+    statement::run(connection, statements).await.with_context(|| format!("create the table {table}"))?;
     tracing::info!(table.name = %table, "created the table {table}");
     Ok(())
+}
+
+/// The columns of a dataset's tables: name, type, and whether they may be null.
+fn columns_of(dataset: &Dataset) -> Vec<(&Ident, String, bool)> {
+    let run_date = match &dataset.mode {
+        Mode::Append { run_date } => Some((run_date, "date".to_owned(), false)),
+        _ => None,
+    };
+    dataset.columns.iter().map(|c| (&c.name, c.kind.sql_type(), c.nullable)).chain(run_date).collect()
 }
 
 /// Refuses a table whose columns are not the dataset's.
 ///
 /// # Errors
 /// A configuration fault that names every difference, and the SQL that mends it.
-pub async fn check_columns(connection: &mut PgConnection, table: &Table, columns: &[Column]) -> anyhow::Result<()> {
+pub async fn check_columns(connection: &mut PgConnection, table: &Table, dataset: &Dataset) -> anyhow::Result<()> {
     let found = find(connection, std::iter::once(table)).await?;
-    match Drift::of(table, found.get(table), columns) {
+    match Drift::of(table, found.get(table), dataset) {
         None => Ok(()),
         Some(drift) => Err(drift_fault(connection, &[drift]).await?),
     }
@@ -160,27 +173,26 @@ struct Drift<'a> {
 }
 
 impl<'a> Drift<'a> {
-    fn of(table: &'a Table, found: Option<&Relation>, columns: &[Column]) -> Option<Self> {
+    fn of(table: &'a Table, found: Option<&Relation>, dataset: &Dataset) -> Option<Self> {
         let mut drift = Self { table, differences: Vec::new(), repairs: Vec::new(), blocked: false };
         match found {
             None => drift.differences.push("it does not exist; bursar migrate makes it".to_owned()),
             Some(relation) if relation.kind != "r" => {
                 drift.differences.push(format!("{} is not a table", table.quoted()));
             }
-            Some(relation) => drift.compare(relation, columns),
+            Some(relation) => drift.compare(relation, &columns_of(dataset)),
         }
         (!drift.differences.is_empty()).then_some(drift)
     }
 
-    fn compare(&mut self, relation: &Relation, columns: &[Column]) {
-        for column in columns {
-            let (name, wanted) = (&column.name, column.kind.sql_type());
+    fn compare(&mut self, relation: &Relation, columns: &[(&Ident, String, bool)]) {
+        for (name, wanted, _) in columns {
             match relation.columns.iter().zip(&relation.types).find(|(found, _)| *found == name.as_str()) {
                 None => {
                     self.differences.push(format!("it lacks {name} {wanted}"));
                     self.repairs.push(format!("add column {} {wanted}", name.quoted()));
                 }
-                Some((_, kind)) if *kind != wanted => {
+                Some((_, kind)) if kind != wanted => {
                     self.differences.push(format!("{name} is {kind}, the dataset says {wanted}"));
                     self.repairs.push(format!("alter column {} type {wanted}", name.quoted()));
                     self.blocked = true;
@@ -188,7 +200,7 @@ impl<'a> Drift<'a> {
                 Some(_) => {}
             }
         }
-        for name in relation.columns.iter().filter(|name| columns.iter().all(|c| c.name.as_str() != name.as_str())) {
+        for name in relation.columns.iter().filter(|name| columns.iter().all(|c| c.0.as_str() != name.as_str())) {
             self.differences.push(format!("the dataset does not know its column {name}"));
             self.repairs.push(format!("drop column \"{}\"", name.replace('"', "\"\"")));
             self.blocked = true;

@@ -6,12 +6,14 @@
 use super::dataset::Dataset;
 use super::measure::{LEDGER_COLUMNS, Measure};
 use super::source::hex;
+use super::statement;
 use super::table::{Relation, find, lock, set_lock_timeout};
 use crate::config::{Customer, Ident, Table};
 use crate::fault::{self, Fault};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
+use std::sync::Arc;
 
 /// How the comment on every view begins that is ours.
 const MARK: &str = "made by bursar from ";
@@ -47,7 +49,7 @@ pub(super) enum Tables {
 }
 
 /// The views of these datasets.
-pub(super) fn of(datasets: &[&Dataset], customers: &[Customer]) -> anyhow::Result<Vec<View>> {
+pub(super) fn of(datasets: &[&Dataset], customers: &[Arc<Customer>]) -> anyhow::Result<Vec<View>> {
     let mut views = Vec::new();
     for dataset in datasets {
         views.push(measures(dataset)?);
@@ -80,21 +82,66 @@ fn measures(dataset: &Dataset) -> anyhow::Result<View> {
     })
 }
 
-fn consolidated(dataset: &Dataset, name: Ident, customers: &[Customer]) -> anyhow::Result<View> {
-    let columns: Vec<String> = dataset.columns.iter().map(|c| c.name.quoted()).collect();
-    let over = customers.iter().map(|c| dataset.table_of(c)).collect::<anyhow::Result<Vec<Table>>>()?;
-    let select = |(customer, table): (&Customer, &Table)| {
-        format!("select '{}'::text as customer, {} from {}", customer.name, columns.join(", "), table.quoted())
-    };
-    let selects: Vec<String> = customers.iter().zip(&over).map(select).collect();
+fn consolidated(dataset: &Dataset, name: Ident, customers: &[Arc<Customer>]) -> anyhow::Result<View> {
+    let over = customers.iter().map(|c| dataset.table_of(c.as_ref())).collect::<anyhow::Result<Vec<Table>>>()?;
     let names = std::iter::once("customer").chain(dataset.columns.iter().map(|c| c.name.as_str()));
     Ok(View {
         name: Table { schema: dataset.schema.clone(), name },
         columns: names.map(str::to_owned).collect(),
-        select: selects.join(" union all "),
+        select: union(dataset, customers, &over),
         over,
         need: Need::People,
     })
+}
+
+/// The rows of these tables, each telling its customer.
+fn union(dataset: &Dataset, customers: &[Arc<Customer>], tables: &[Table]) -> String {
+    let columns: Vec<String> = dataset.columns.iter().map(|c| c.name.quoted()).collect();
+    let select = |(customer, table): (&Customer, &Table)| {
+        format!("select '{}'::text as customer, {} from {}", customer.name, columns.join(", "), table.quoted())
+    };
+    let selects: Vec<String> = customers.iter().map(AsRef::as_ref).zip(tables).map(select).collect();
+    selects.join(" union all ")
+}
+
+/// The view over all customers' tables of a dataset, as it stands in the database.
+pub struct Consolidated {
+    view: View,
+    dataset: Arc<Dataset>,
+    customers: Vec<Arc<Customer>>,
+}
+
+impl Consolidated {
+    /// The dataset's view, where it is there and made from what the configuration says now.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn find(
+        connection: &mut PgConnection,
+        dataset: &Arc<Dataset>,
+        customers: &[Arc<Customer>],
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(name) = dataset.consolidated.clone() else { return Ok(None) };
+        let view = consolidated(dataset, name, customers)?;
+        let found = find(connection, std::iter::once(&view.name)).await?;
+        let is_there = view.is_made(found.get(&view.name)).unwrap_or(false);
+        let (dataset, customers) = (Arc::clone(dataset), customers.to_vec());
+        Ok(is_there.then_some(Self { view, dataset, customers }))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &Table {
+        &self.view.name
+    }
+
+    /// The statement that has it read `twin` instead of `table`.
+    #[must_use]
+    pub fn with(&self, table: &Table, twin: &Table) -> String {
+        let tables: Vec<Table> = self.view.over.iter().map(|t| if t == table { twin } else { t }.clone()).collect();
+        let select = union(&self.dataset, &self.customers, &tables);
+        format!("create or replace view {} as {select}", self.view.name.quoted())
+    }
 }
 
 /// Makes the views that are lacking or were made from another definition; gives why some are left as they are.
@@ -166,7 +213,7 @@ impl View {
     async fn replace(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let mut attempt = connection.begin().await?;
         let statement = format!("create or replace view {} as {}", self.name.quoted(), self.select);
-        match execute(&mut attempt, statement).await {
+        match statement::run(&mut attempt, statement).await {
             Ok(()) => attempt.commit().await?,
             Err(error) if has_code(&error, COLUMNS_CHANGE) => {
                 attempt.rollback().await?;
@@ -174,20 +221,20 @@ impl View {
             }
             Err(error) => return Err(error),
         }
-        execute(connection, format!("comment on view {} is '{}'", self.name.quoted(), self.mark())).await
+        statement::run(connection, format!("comment on view {} is '{}'", self.name.quoted(), self.mark())).await
     }
 
     /// Columns that go or move need a new view, on which the same is granted as on the old one.
     async fn make_anew(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let grants = self.grants(connection).await?;
-        execute(connection, format!("drop view {}", self.name.quoted())).await?;
-        execute(connection, format!("create view {} as {}", self.name.quoted(), self.select)).await?;
+        statement::run(connection, format!("drop view {}", self.name.quoted())).await?;
+        statement::run(connection, format!("create view {} as {}", self.name.quoted(), self.select)).await?;
         for by_default in self.grants(connection).await? {
-            execute(connection, by_default.take).await?;
+            statement::run(connection, by_default.take).await?;
         }
         let remains = |name: &str| self.columns.iter().any(|column| column == name);
         for grant in grants.into_iter().filter(|g| g.column_name.as_deref().is_none_or(remains)) {
-            execute(connection, grant.give).await?;
+            statement::run(connection, grant.give).await?;
         }
         Ok(())
     }
@@ -245,10 +292,6 @@ const HAS_DEPENDENTS: &str = "2BP01";
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
     error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(code))
-}
-
-async fn execute(connection: &mut PgConnection, statement: String) -> sqlx::Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
 }
 
 #[derive(sqlx::FromRow)]

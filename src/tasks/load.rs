@@ -130,8 +130,11 @@ impl Record<'_> {
 fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
     let customer = context.item.as_deref().ok_or_else(|| fault::bug("a load without a customer"))?;
     let (paths, catalog) = (&deps.settings.file.paths, deps.catalog.get());
+    let dataset = Arc::clone(catalog.dataset(&context.task.subject)?);
+    let is_consolidated = dataset.consolidated.is_some();
     Ok(Request {
-        dataset: Arc::clone(catalog.dataset(&context.task.subject)?),
+        customers: if is_consolidated { catalog.customers.values().cloned().collect() } else { Vec::new() },
+        dataset,
         customer: Arc::clone(catalog.customer(customer)?),
         fence: context.fence.clone(),
         run_date: context.run.run_date,

@@ -10,6 +10,7 @@
 
 mod offline;
 mod proxy;
+mod publish;
 mod running;
 mod support;
 

@@ -13,6 +13,7 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -140,7 +141,7 @@ pub fn big(bytes: usize) -> String {
     let mut number = 0;
     while text.len() < bytes {
         number += 1;
-        text.push_str(&format!("{number},{},20,high-value\r\n", number % 100));
+        write!(text, "{number},{},20,high-value\r\n", number % 100).expect("a row");
     }
     text
 }

@@ -281,6 +281,20 @@ impl World {
             .unwrap_or_else(|e| panic!("{query}: {e}"))
     }
 
+    /// Values from the database.
+    pub async fn column(&self, query: &str) -> Vec<String> {
+        let pool = self.pool().await;
+        let values = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&pool).await;
+        values.unwrap_or_else(|e| panic!("{query}: {e}"))
+    }
+
+    /// Statements of an analyst or an administrator.
+    pub async fn sql(&self, statements: &str) {
+        let mut connection = self.connect().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await;
+        done.unwrap_or_else(|e| panic!("{statements}: {e}"));
+    }
+
     /// The rows of a customer's table as text, sorted.
     pub async fn rows(&self, customer: &str) -> Vec<String> {
         let pool = self.pool().await;

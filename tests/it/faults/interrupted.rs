@@ -254,7 +254,7 @@ async fn a_table_that_a_reader_holds_too_long_is_transient() {
     let mut transaction = reader.begin().await.expect("read");
     sqlx::query("select from customer_rating_agency_a").execute(&mut *transaction).await.expect("read");
     let ran = Running::of(world.command(&TODAY).env("BURSAR__DATABASE__LOCK_TIMEOUT_S", "1")).ended().await.code(75);
-    assert_says(&ran, &["load[agency_a] failed (transient)", "was in use by others for 1 s", "nothing was changed"]);
+    assert_says(&ran, &["load[agency_a] failed (transient)", "was in use by bursar (process", "nothing was changed"]);
     transaction.commit().await.expect("read");
     assert_yesterday(&world).await;
 }

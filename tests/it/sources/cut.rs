@@ -1,7 +1,7 @@
 //! Connections that break in the midst of a file, and files that change meanwhile.
 
 use super::*;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Way};
 
 const PATTERN: &str = "s3://bucket/{customer.code}.csv";
 
@@ -82,6 +82,34 @@ async fn an_object_that_goes_while_it_is_read_is_not_loaded() {
     });
     let world = world_reading(PATTERN).await;
     nothing_loaded_because_it_changed(&world, run_job_once(&world, &s3.variables())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_server_stands_still_ends_when_it_is_told_to() {
+    let s3 = S3::start().await;
+    let proxy = Arc::new(Proxy::to_address(s3.address));
+    s3.put("A.csv", big(2_500_000));
+    let (reached, mut reading) = tokio::sync::mpsc::unbounded_channel();
+    let stalling = Arc::clone(&proxy);
+    s3.before(move |method, asked| {
+        if *method == Method::GET && asked.starts_with("/bucket/A.csv") {
+            stalling.stall(Way::ToProgram);
+            let _ = reached.send(());
+        }
+    });
+    let world = world_reading(PATTERN).await;
+    let arguments = ["run-job", "customer-ratings", "--date", "2025-05-13", "--customer", "agency_a"];
+    let mut command = world.command(&arguments);
+    let mut running = command.envs(variables_at(proxy.address())).spawn().expect("start bursar");
+    reading.recv().await.expect("the file is read");
+    let told = std::time::Instant::now();
+    let process = nix::unistd::Pid::from_raw(running.id().try_into().expect("a process"));
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGINT).expect("tell it to stop");
+    let ended = tokio::task::spawn_blocking(move || running.wait()).await.expect("wait").expect("the program");
+    assert!(!ended.success(), "{ended}");
+    // The network alone would give up after half a minute.
+    assert!(told.elapsed().as_secs() < 20, "{:?}", told.elapsed());
+    assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads").await, 0);
 }
 
 /// Runs the job with one attempt for each task.

@@ -1,6 +1,7 @@
 //! Looks at buckets: one listing for all customers, all its pages, and the rules of completeness.
 
 use super::*;
+use crate::deliveries::{DUE_BY, Watched, at};
 use bursar::app::compile;
 use bursar::catalog::Catalog;
 use bursar::config::{Environment, Settings};
@@ -31,6 +32,23 @@ impl Looking {
         };
         tokio::task::spawn_blocking(look).await.expect("a look")
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_comes_into_a_bucket_arrives_and_one_that_does_not_is_missing() {
+    let s3 = S3::start().await;
+    let mut watched = Watched::configured(DUE_BY, |world| set_pattern(world, "s3://bucket/{customer.code}.csv")).await;
+    watched.look_in(|world| Looking::of(world, &s3).places);
+    let put = s3.put("A.csv", ratings(&["1,10,20,high-value"]));
+    let file = std::fs::File::options().write(true).open(&put).expect("the object");
+    file.set_modified(at("2025-05-13T09:30:00Z").into()).expect("its time");
+    assert_eq!(watched.look("2025-05-13T09:40:00Z").await, ["arrived agency_a 2025-05-13"]);
+    let arrived = watched.get("agency_a", "2025-05-13").await;
+    assert_eq!(arrived.file_path.as_deref(), Some("s3://bucket/A.csv"));
+    assert_eq!(arrived.arrived_at, Some(at("2025-05-13T09:30:00Z")));
+    assert_eq!(s3.asked("").len(), 1, "{:?}", s3.asked(""));
+    let missing: Vec<String> = ["b", "c", "d"].map(|c| format!("missing agency_{c} 2025-05-13")).into();
+    assert_eq!(watched.look("2025-05-13T10:31:00Z").await, missing);
 }
 
 /// When an object was put there.

@@ -1,0 +1,251 @@
+//! Where a load's rows go on their way to readers, and how they get in front of them.
+
+use super::load::{Loading, Older, State};
+use super::publish::segments::{self, streams};
+use super::publish::swap::{Locked, swap, take};
+use super::publish::{Mode, Publication, Publish, Way, lock, merge, twin};
+use super::reader::Reading;
+use super::source::SourceFile;
+use super::staged;
+use super::statement;
+use super::streams::Copy;
+use super::views::Consolidated;
+use crate::clock::Stopwatch;
+use crate::config::Table;
+use crate::fault;
+use anyhow::Context;
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgPool};
+
+/// A file of fewer bytes is copied into the emptied table itself: readers wait for some milliseconds, and a swap costs
+/// more than it saves.
+const SMALL: u64 = 1 << 20;
+
+/// Where the rows of a load go.
+pub(super) struct Place {
+    pub(super) state: State,
+    /// Why they are held or only measured.
+    pub(super) reasons: Vec<String>,
+    /// How they get in front of readers.
+    pub(super) publication: Publication,
+    /// Where they are copied.
+    pub(super) tables: Vec<Table>,
+    view: Option<Consolidated>,
+    locked: Option<Locked>,
+}
+
+impl Place {
+    /// Decides where the rows go: to a staged table where readers see a newer run date, else by the dataset's mode.
+    pub(super) async fn choose(
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        published: Option<NaiveDate>,
+        bytes: u64,
+    ) -> anyhow::Result<Self> {
+        let (request, table) = (loading.request, &loading.table);
+        let mut place = Self {
+            state: State::Published,
+            reasons: Vec::new(),
+            publication: Publication { streams: 1, ..Publication::default() },
+            tables: vec![staged::table(loading.load_id)?],
+            view: None,
+            locked: None,
+        };
+        let Mode::Replace(publish) = &request.dataset.mode else {
+            place.publication.way =
+                Some(if matches!(request.dataset.mode, Mode::Merge { .. }) { Way::Merge } else { Way::Append });
+            return Ok(place);
+        };
+        let newer = published.filter(|date| *date > request.run_date && request.older == Older::Measure);
+        if let Some(date) = newer {
+            place.state = State::Measured;
+            place.reasons = vec![format!(
+                "the table holds the rows of {date}, which is newer; --publish puts this date in their place"
+            )];
+            return Ok(place);
+        }
+        let obstacle = match publish {
+            Publish::Truncate => None,
+            Publish::Auto if bytes < SMALL => None,
+            Publish::Segments => segments::obstacle(connection, table).await?,
+            Publish::Auto | Publish::Swap => {
+                place.view = Consolidated::find(connection, &request.dataset, &request.customers).await?;
+                let view = place.view.as_ref().map(Consolidated::name);
+                twin::obstacle(connection, table, view).await?
+            }
+        };
+        let way = match (publish, &obstacle) {
+            (Publish::Truncate, _) | (_, Some(_)) => Way::Truncate,
+            (Publish::Auto, None) if bytes < SMALL => Way::Truncate,
+            (Publish::Auto | Publish::Swap, None) => Way::Swap,
+            (Publish::Segments, None) => Way::Segments,
+        };
+        place.publication.way = Some(way);
+        place.publication.reason = obstacle;
+        match way {
+            Way::Truncate => place.tables = vec![table.clone()],
+            Way::Segments => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                let count = streams(request.dataset.streams, bytes, cores);
+                place.publication.streams = count;
+                place.tables = (1..=count).map(|n| staged::segment(loading.load_id, n)).collect::<Result<_, _>>()?;
+            }
+            Way::Swap | Way::Merge | Way::Append => {}
+        }
+        Ok(place)
+    }
+
+    /// Makes or empties the table that the rows are copied into.
+    pub(super) async fn open(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        match self.publication.way {
+            Some(Way::Truncate) => self.empty(loading, connection).await,
+            Some(Way::Segments) => Ok(()),
+            Some(Way::Swap) => twin::make(connection, &loading.table, &self.tables[0]).await,
+            Some(Way::Merge | Way::Append) | None => self.stage(loading, connection).await,
+        }
+    }
+
+    async fn empty(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let quoted = loading.table.quoted();
+        let behind = segments::behind(connection, &loading.table).await?;
+        let mut statements = format!("truncate {quoted}");
+        if !behind.is_empty() {
+            statements = format!("{statements}; drop table {}", behind.join(", "));
+        }
+        let patience_s = loading.request.lock_timeout_s;
+        let waited_ms = lock::exclusively(connection, &loading.table, "before_rows", &statements, patience_s).await?;
+        self.locked = Some(Locked { waited_ms, since: Stopwatch::start() });
+        Ok(())
+    }
+
+    /// A staged table of the dataset's columns alone.
+    async fn stage(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let columns: Vec<String> = loading.request.dataset.columns.iter().map(|c| c.name.quoted()).collect();
+        let (staged, columns) = (self.tables[0].quoted(), columns.join(", "));
+        let table = loading.table.quoted();
+        statement::run(connection, format!("create table {staged} as select {columns} from {table} with no data"))
+            .await
+            .with_context(|| format!("make a table for the rows of {table}"))
+    }
+
+    /// Copies the file's good rows.
+    pub(super) async fn copy(
+        &self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        source: SourceFile,
+    ) -> anyhow::Result<Copy> {
+        let reading = loading.read(source, self.tables.len())?;
+        match self.publication.way {
+            Some(Way::Segments) => {
+                let fence = &loading.request.fence;
+                reading.copy_into_segments(loading.pool, fence, &loading.table, &self.tables, loading.cancel).await
+            }
+            _ => reading.copy_into(connection, &self.tables[0], loading.cancel).await,
+        }
+    }
+
+    /// What can be done for the rows while readers still see the old ones.
+    pub(super) async fn complete(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        match self.publication.way {
+            Some(Way::Swap) => twin::complete(connection, &loading.table, &self.tables[0]).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the rows where an operator can publish them, and lets the table be as it was.
+    pub(super) async fn hold(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        reading: &Reading,
+        reasons: Vec<String>,
+    ) -> anyhow::Result<()> {
+        self.state = State::Held;
+        self.reasons = reasons;
+        if self.publication.way != Some(Way::Truncate) {
+            return Ok(());
+        }
+        statement::run(connection, "rollback to savepoint before_rows").await.context("bring back the old rows")?;
+        self.locked = None;
+        self.tables = vec![staged::table(loading.load_id)?];
+        twin::make(connection, &loading.table, &self.tables[0]).await?;
+        let again = loading.read_again(reading.identity.bytes)?;
+        let copy = again.copy_into(connection, &self.tables[0], loading.cancel).await?;
+        if copy.reading == *reading {
+            return Ok(());
+        }
+        Err(fault::transient("the file changed while it was read; run again when it is complete"))
+    }
+
+    /// Puts the rows in front of readers.
+    pub(super) async fn publish(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        if self.state == State::Held {
+            return Ok(());
+        }
+        let (request, table, dataset) = (loading.request, &loading.table, &loading.request.dataset);
+        let patience_s = request.lock_timeout_s;
+        match (self.publication.way, &dataset.mode) {
+            (Some(Way::Swap), _) => {
+                let view = self.view.as_ref();
+                self.locked = Some(swap(connection, table, &self.tables[0], view, patience_s).await?);
+                Ok(())
+            }
+            (Some(Way::Segments), _) => {
+                let behind = segments::behind(connection, table).await?;
+                self.locked = Some(take(connection, table, &[table.quoted()], patience_s).await?);
+                let batch = segments::swap(table, &behind, &self.tables).join("; ");
+                let put = statement::run(connection, batch).await;
+                put.with_context(|| format!("put the new segments behind {table}"))
+            }
+            (Some(Way::Merge), Mode::Merge { key }) => {
+                let merged = merge::merge(connection, table, &self.tables[0], &dataset.columns, key).await?;
+                self.publication.merged = Some(merged);
+                staged::drop(connection, &self.tables).await
+            }
+            (Some(Way::Append), Mode::Append { run_date }) => {
+                let of_date = (run_date, request.run_date);
+                merge::append(connection, table, &self.tables[0], &dataset.columns, of_date).await?;
+                staged::drop(connection, &self.tables).await
+            }
+            (None, _) => staged::drop(connection, &self.tables).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Enters, as the last of all, how long readers had to wait.
+    pub(super) async fn let_go(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let merged = self.publication.merged;
+        if self.locked.is_none() && merged.is_none() {
+            return Ok(());
+        }
+        sqlx::query(
+            "update bursar.loads set lock_waited_ms = $2, lock_held_ms = $3, inserted = $4, updated = $5, unchanged = $6
+              where id = $1",
+        )
+        .bind(loading.load_id)
+        .bind(self.locked.map(|locked| locked.waited_ms))
+        .bind(self.locked.map(|locked| locked.since.elapsed_ms()))
+        .bind(merged.map(|m| m.inserted))
+        .bind(merged.map(|m| m.updated))
+        .bind(merged.map(|m| m.unchanged))
+        .execute(connection)
+        .await
+        .context("enter how long readers had to wait")?;
+        Ok(())
+    }
+
+    /// Drops segments that were committed before the load failed; what is missed here is swept later.
+    pub(super) async fn clear(&self, pool: &PgPool) {
+        if self.publication.way != Some(Way::Segments) {
+            return;
+        }
+        let cleared = match pool.acquire().await {
+            Ok(mut connection) => staged::drop(&mut connection, &self.tables).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = cleared {
+            tracing::debug!("segments of load are left to the sweep: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Takes a table from its readers for a moment, without making a queue of them behind one that reads for long.
+//!
+//! A lock that is waited for keeps every later reader waiting too. So it is waited for only briefly, again and again,
+//! with pauses in which readers pass.
+
+use crate::clock::Stopwatch;
+use crate::config::Table;
+use crate::fault;
+use crate::rows::statement;
+use anyhow::Context;
+use sqlx::PgConnection;
+use std::time::Duration;
+
+/// How long readers may have to queue behind one try, in milliseconds.
+const TRY_MS: u64 = 40;
+/// The pause after the first try; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs statements that need a table for themselves, as soon as its readers let go of it; returns how long that was
+/// waited for, in milliseconds.
+///
+/// The statements are tried in a subtransaction, which ends with them: a COPY after them can be frozen only where it
+/// runs in the same one, so `savepoint` names one that is left open.
+///
+/// # Errors
+/// A transient fault when that took longer than `patience_s`; what the statements say otherwise.
+pub async fn exclusively(
+    connection: &mut PgConnection,
+    table: &Table,
+    savepoint: &str,
+    statements: &str,
+    patience_s: u64,
+) -> anyhow::Result<i64> {
+    let stopwatch = Stopwatch::start();
+    let mut pause = PAUSE;
+    let batch = format!(
+        "savepoint {savepoint}; set local lock_timeout = '{TRY_MS}ms'; {statements}; \
+         set local lock_timeout = '{patience_s}s'"
+    );
+    loop {
+        match statement::run(connection, batch.as_str()).await {
+            Ok(()) => return Ok(stopwatch.elapsed_ms()),
+            Err(error) if !is_in_use(&error) => {
+                return Err(anyhow::Error::new(error).context(format!("take {table} from its readers")));
+            }
+            Err(_) => {}
+        }
+        let rollback = format!("rollback to savepoint {savepoint}; release savepoint {savepoint}");
+        statement::run(connection, rollback).await.context("let readers pass")?;
+        if stopwatch.elapsed().as_secs() >= patience_s {
+            return Err(in_use(connection, table, patience_s).await);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// SQLSTATE 55P03: a lock was not to be had in time.
+#[must_use]
+pub fn is_in_use(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"))
+}
+
+/// Who uses the table, as far as the role may know.
+async fn in_use(connection: &mut PgConnection, table: &Table, patience_s: u64) -> anyhow::Error {
+    let holders: Vec<String> = sqlx::query_scalar(include_str!("../views_holders.sql"))
+        .bind(table.quoted())
+        .bind(Vec::<String>::new())
+        .fetch_all(connection)
+        .await
+        .unwrap_or_default();
+    let holders = if holders.is_empty() { "others".to_owned() } else { holders.join(", ") };
+    fault::transient(format!(
+        "{table} was in use by {holders} for {patience_s} s (database.lock_timeout_s); nothing was changed, try again"
+    ))
+}

@@ -1,0 +1,94 @@
+//! Publishes into a table whose other rows stay: upsert by key, or the rows of a run date beside those of others.
+
+use super::Merged;
+use crate::config::{Ident, Table};
+use crate::fault;
+use crate::rows::column::Column;
+use crate::rows::statement;
+use anyhow::Context;
+use chrono::NaiveDate;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// Inserts the staged rows, and updates those of the same key that differ.
+///
+/// # Errors
+/// A configuration fault when the table has no unique index on the key; what the server says otherwise.
+pub async fn merge(
+    connection: &mut PgConnection,
+    table: &Table,
+    staged: &Table,
+    columns: &[Column],
+    key: &[usize],
+) -> anyhow::Result<Merged> {
+    let names: Vec<String> = columns.iter().map(|c| c.name.quoted()).collect();
+    let key_names: Vec<&str> = key.iter().map(|i| names[*i].as_str()).collect();
+    let others: Vec<&String> = names.iter().enumerate().filter(|(i, _)| !key.contains(i)).map(|(_, n)| n).collect();
+    let on_conflict = if others.is_empty() {
+        "do nothing".to_owned()
+    } else {
+        let list = |prefix: &str| others.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>().join(", ");
+        format!(
+            "do update set ({}) = row({}) where ({}) is distinct from ({})",
+            list(""),
+            list("excluded."),
+            list("target."),
+            list("excluded."),
+        )
+    };
+    let statement = format!(
+        "with merged as (
+             insert into {} as target ({names}) select {names} from {} on conflict ({}) {on_conflict}
+             returning target.xmax = 0 as is_new)
+         select count(*) filter (where is_new), count(*) filter (where not is_new), (select count(*) from {}) from merged",
+        table.quoted(),
+        staged.quoted(),
+        key_names.join(", "),
+        staged.quoted(),
+        names = names.join(", "),
+    );
+    let counted: Result<(i64, i64, i64), sqlx::Error> =
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await;
+    let (inserted, updated, rows) = counted.map_err(|error| refused(table, &key_names, error))?;
+    Ok(Merged { inserted, updated, unchanged: rows - inserted - updated })
+}
+
+/// SQLSTATE 42P10: nothing says that the key is unique. 21000: it is not, within the file.
+fn refused(table: &Table, key: &[&str], error: sqlx::Error) -> anyhow::Error {
+    let key = key.join(", ");
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+        Some("42P10") => fault::config(format!(
+            "mode = \"merge\" needs a unique index on the key: create unique index on {} ({key})",
+            table.quoted()
+        )),
+        Some("21000") => fault::data(format!(
+            "the file has several rows with the same key ({key}), so that it does not tell which one is to stay; \
+             nothing was changed"
+        )),
+        _ => anyhow::Error::new(error).context(format!("merge rows into {table}")),
+    }
+}
+
+/// Puts the staged rows in the place of those of the same run date.
+///
+/// # Errors
+/// What the server says.
+pub async fn append(
+    connection: &mut PgConnection,
+    table: &Table,
+    staged: &Table,
+    columns: &[Column],
+    (column, run_date): (&Ident, NaiveDate),
+) -> anyhow::Result<()> {
+    let names: Vec<String> = columns.iter().map(|c| c.name.quoted()).collect();
+    let (names, quoted, column) = (names.join(", "), table.quoted(), column.quoted());
+    let delete = format!("delete from {quoted} where {column} = $1");
+    sqlx::query(AssertSqlSafe(delete))
+        .bind(run_date)
+        .execute(&mut *connection)
+        .await
+        .with_context(|| format!("clear {run_date} in {table}"))?;
+    // A date prints as digits and hyphens.
+    let insert =
+        format!("insert into {quoted} ({names}, {column}) select {names}, date '{run_date}' from {}", staged.quoted());
+    statement::run(connection, insert).await.with_context(|| format!("add the rows of {run_date} to {table}"))
+}

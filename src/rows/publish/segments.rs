@@ -1,0 +1,59 @@
+//! Publishes by segments: tables that inherit from the customer's table, filled over several connections at once.
+//!
+//! The customer's table stays the same table, so nothing that hangs on it is torn off; its rows lie in the segments.
+//! What that changes for readers is told in `docs/publishing.md`.
+
+use crate::config::Table;
+use anyhow::Context;
+use sqlx::PgConnection;
+
+/// A stream more for so many bytes of a file.
+const BYTES_PER_STREAM: u64 = 32 << 20;
+
+/// How many connections a file goes over: one for each core, as far as it is large enough, unless the dataset says.
+#[must_use]
+pub fn streams(configured: Option<u8>, bytes: u64, cores: usize) -> usize {
+    let wanted = configured.map_or_else(|| cores.min(8), usize::from);
+    let worth = usize::try_from(bytes / BYTES_PER_STREAM + 1).unwrap_or(usize::MAX);
+    wanted.min(worth).max(1)
+}
+
+/// Why a table can't have segments; none where it can.
+///
+/// # Errors
+/// What the server says.
+pub async fn obstacle(connection: &mut PgConnection, table: &Table) -> anyhow::Result<Option<String>> {
+    sqlx::query_scalar(include_str!("segments_obstacle.sql"))
+        .bind(table.quoted())
+        .fetch_optional(connection)
+        .await
+        .with_context(|| format!("look whether {table} can have segments"))
+}
+
+/// The statements that put these segments behind the table in place of the old ones and of its own rows.
+#[must_use]
+pub fn swap(table: &Table, old: &[String], new: &[Table]) -> Vec<String> {
+    let (quoted, mut statements) = (table.quoted(), Vec::new());
+    statements.extend((!old.is_empty()).then(|| format!("drop table {}", old.join(", "))));
+    statements.push(format!("truncate only {quoted}"));
+    statements.extend(new.iter().map(|segment| format!("alter table {} inherit {quoted}", segment.quoted())));
+    statements
+}
+
+/// The segments behind a table, as they stand in SQL.
+///
+/// # Errors
+/// What the server says.
+pub async fn behind(connection: &mut PgConnection, table: &Table) -> anyhow::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select i.inhrelid::regclass::text
+           from pg_inherits as i
+           join pg_class as c on c.oid = i.inhrelid
+          where i.inhparent = $1::regclass and c.relnamespace = 'bursar_staged'::regnamespace
+          order by 1",
+    )
+    .bind(table.quoted())
+    .fetch_all(connection)
+    .await
+    .with_context(|| format!("look for the segments of {table}"))
+}

@@ -1,0 +1,11 @@
+//! The one door for statements of the loader that are built from checked names: they take no parameters.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// Runs one statement, or several in their order, in one message.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(connection).await.map(drop)
+}

@@ -1,0 +1,51 @@
+//! Merge by key and append: the other rows stay.
+
+use super::{load, staged, world_with};
+use crate::support::ratings;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_changes_just_what_differs_and_says_so() {
+    let world = world_with("mode = \"merge\"\nkey = [\"customer_number\"]").await;
+    let first = load(&world, "2025-05-13", &["1,2,3,low-value", "4,5,6,low-value"]);
+    assert_eq!(first["publication"]["inserted"], 2, "{first}");
+    let again = load(&world, "2025-05-14", &["1,2,3,low-value", "4,5,7,low-value", "8,8,8,high-value"]);
+    let publication = &again["publication"];
+    assert_eq!(
+        (&publication["inserted"], &publication["updated"], &publication["unchanged"]),
+        (&1.into(), &1.into(), &1.into()),
+        "{again}"
+    );
+    let same = load(&world, "2025-05-15", &["1,2,3,low-value"]);
+    assert_eq!((&same["publication"]["unchanged"], &same["publication"]["updated"]), (&1.into(), &0.into()));
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)", "(4,5,7,low-value)", "(8,8,8,high-value)"]);
+    assert_eq!(staged(&world).await, 0);
+    assert_eq!(
+        world.column("select inserted || '/' || updated || '/' || unchanged from bursar.loads order by id").await,
+        ["2/0/0", "1/1/1", "0/0/1"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_contradicts_itself_is_not_merged() {
+    let world = world_with("mode = \"merge\"\nkey = [\"customer_number\"]").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.deliver("A", ratings(&["1,7,3,low-value", "1,8,3,low-value"]));
+    let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+    assert!(ran.messages().contains("several rows with the same key"), "{}", ran.messages());
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appended_rows_tell_their_run_date_and_a_date_loaded_again_is_there_once() {
+    let world = world_with("mode = \"append\"\nrun_date_column = \"run_date\"").await;
+    world.edit("datasets/customer_rating.toml", |text| text.replace("consolidated = ", "# consolidated = "));
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    load(&world, "2025-05-14", &["1,2,3,low-value", "2,2,3,low-value"]);
+    load(&world, "2025-05-12", &["5,2,3,low-value"]);
+    load(&world, "2025-05-14", &["3,2,3,low-value"]);
+    assert_eq!(
+        world.rows("agency_a").await,
+        ["(1,2,3,low-value,2025-05-13)", "(3,2,3,low-value,2025-05-14)", "(5,2,3,low-value,2025-05-12)"]
+    );
+    assert_eq!(staged(&world).await, 0);
+}

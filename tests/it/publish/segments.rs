@@ -1,0 +1,81 @@
+//! Segments behind a table: filled over several connections, put in place at once.
+
+use super::{load, staged, world_with};
+use crate::running::{Running, until};
+use crate::support::{World, ratings};
+use nix::sys::signal::Signal;
+use std::fmt::Write;
+
+/// More than one stream's worth of rows.
+fn large() -> String {
+    let mut text = ratings(&[]);
+    for n in 0..1_800_000 {
+        write!(text, "{n},{n},3,low-value\r\n").expect("text");
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_goes_over_several_connections_and_no_row_is_lost_or_doubled() {
+    let world = world_with("publish = \"segments\"\nstreams = 3").await;
+    world.deliver("A", large());
+    let ran = world.run_job("2025-05-13", &["--customer", "agency_a", "--json"]).code(0).json();
+    let outcome = &ran["tasks"][0]["outcome"];
+    assert_eq!(outcome["publication"]["streams"], 2, "as many as the file is worth");
+    assert_eq!(outcome["certificate"]["copied_rows"], 1_800_000);
+    assert_eq!(outcome["measures"]["count_customer_number"], "1800000");
+    let counts: Vec<String> =
+        world.column("select count(*)::text from customer_rating_agency_a union all select count(distinct customer_number)::text from customer_rating where customer = 'agency_a'").await;
+    assert_eq!(counts, ["1800000", "1800000"]);
+    assert_eq!(staged(&world).await, 2);
+    let uneven: i64 = world
+        .scalar("select min(n) from (select count(*) as n from customer_rating_agency_a group by tableoid) as s")
+        .await;
+    assert!(uneven > 100_000, "both had work: {uneven}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_segments_would_break_is_truncated_and_the_ledger_says_why() {
+    let world = world_with("publish = \"segments\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.sql("create unique index one_number on customer_rating_agency_a (customer_number)").await;
+    let outcome = load(&world, "2025-05-14", &["4,5,6,low-value"]);
+    assert_eq!(outcome["publication"]["way"], "truncate");
+    let reason = outcome["publication"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("one_number is unique"), "{reason}");
+    assert_eq!((world.rows("agency_a").await, staged(&world).await), (vec!["(4,5,6,low-value)".to_owned()], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_is_killed_leaves_no_segment_behind() {
+    let world = world_with("publish = \"segments\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.deliver("A", large());
+    let running =
+        Running::start(&world, &["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
+    until("rows are copied", async || {
+        world.scalar::<bool>("select exists (select from pg_stat_progress_copy where tuples_processed > 0)").await
+    })
+    .await;
+    running.signal(Signal::SIGKILL);
+    drop(running.ended().await);
+    // What the killed one had committed by itself: a segment that nobody reads.
+    world.sql("create table bursar_staged.load_4711_1 (like customer_rating_agency_a)").await;
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+    world.deliver("A", ratings(&["4,5,6,low-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
+    assert_eq!(world.rows("agency_a").await, ["(4,5,6,low-value)"]);
+    assert_eq!(staged(&world).await, 1, "the one behind the table");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_breaks_off_leaves_no_segment_behind() {
+    let world: World = world_with("publish = \"segments\"\nstreams = 4").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.deliver("A", large());
+    world.sql("alter table customer_rating_agency_a add constraint small check (customer_number < 1700000)").await;
+    let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.messages().contains("small"), "{}", ran.messages());
+    assert_eq!((world.rows("agency_a").await, staged(&world).await), (vec!["(1,2,3,low-value)".to_owned()], 1));
+}
