@@ -161,8 +161,9 @@ impl RemoteFile {
                     self.at_end = chunk.is_empty();
                     self.chunk = chunk;
                 }
-                Some(Err(trouble)) => return Err(trouble.of(&self.shown.display().to_string())),
-                None => return Err(fault::transient(format!("{}: the reading was stopped", self.shown.display()))),
+                // Whoever reads says which file.
+                Some(Err(trouble)) => return Err(trouble.of("the file")),
+                None => return Err(fault::transient("the reading of the file was stopped")),
             }
         }
         let count = block.len().min(self.chunk.len());

@@ -143,3 +143,27 @@ pub(super) fn is_loopback(address: &str) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for near in ["http://127.0.0.1:9000", "http://localhost/x", "http://[::1]:1/"] {
+            assert!(is_loopback(near), "{near}");
+        }
+        for far in ["http://127.0.0.1.example.com", "http://10.0.0.1", "http://localhost@example.com/", "nonsense"] {
+            assert!(!is_loopback(far), "{far}");
+        }
+    }
+
+    #[test]
+    fn a_weak_tag_is_nothing_to_go_on_by() {
+        let at = DateTime::parse_from_rfc2822("Tue, 13 May 2025 08:00:00 GMT").unwrap().to_utc();
+        let seen = |tag: &str, modified_at| Seen { bytes: Some(1), modified_at, tag: Some(tag.to_owned()) };
+        assert_eq!(known_by(&seen("\"1\"", Some(at))).as_deref(), Some("\"1\""));
+        assert_eq!(known_by(&seen("W/\"1\"", Some(at))).as_deref(), Some("Tue, 13 May 2025 08:00:00 GMT"));
+        assert_eq!(known_by(&seen("W/\"1\"", None)), None);
+    }
+}
