@@ -9,6 +9,7 @@ mod demo;
 mod dry_run;
 mod health;
 mod jobs;
+mod loads;
 mod migrate;
 mod occurrences;
 mod parse;
@@ -86,6 +87,9 @@ enum Command {
     Workers(workers::Arguments),
     /// List what was to be delivered, until when, and what became of it.
     Deliveries(deliveries::Arguments),
+    /// List loads, show one, and accept or discard those that are held.
+    #[command(subcommand)]
+    Loads(loads::Command),
     /// List the alerts that are open, or test the channels they are told by.
     Alerts(alerts::Arguments),
     /// Check the whole configuration and name every problem.
@@ -116,6 +120,7 @@ impl Command {
             Self::Jobs(arguments) => arguments.json,
             Self::Occurrences(arguments) => arguments.json,
             Self::Deliveries(arguments) => arguments.json,
+            Self::Loads(command) => command.is_json(),
             Self::Alerts(arguments) => arguments.json,
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
@@ -197,6 +202,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Jobs(arguments) => jobs::run(context, &arguments),
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
+            Command::Loads(command) => loads::run(context, command).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments).await,

@@ -159,6 +159,7 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
         ("preamble lines", some(tally.skipped.preamble)),
         ("comments", some(tally.skipped.comment)),
         ("trailers", some(tally.skipped.trailer)),
+        ("footer lines", some(tally.skipped.footer)),
         ("bytes", Some(certificate.bytes)),
         ("bytes unpacked", certificate.unpacked_bytes),
         ("bytes covered", Some(tally.bytes_covered)),

@@ -1,8 +1,11 @@
 //! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
 
+use super::boolean::{Words, parse_boolean};
 use super::column::{Column, IntegerRule, Kind, Range, TextRule};
 use super::moment::Form;
+use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
+use super::split::Bytes;
 use bytes::{BufMut, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use postgres_types::{ToSql, Type};
@@ -16,16 +19,36 @@ use uuid::Uuid;
 /// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
 /// rolls back together with the row.
 #[inline]
-pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
+pub fn encode(column: &Column, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
     match &column.kind {
-        Kind::Integer(rule) => encode_integer(rule, text).and_then(|n| match i32::try_from(n) {
-            Ok(n) => put(&n, &Type::INT4, out),
-            Err(_) => Err(out_of_range(&n, &i32::MIN, &i32::MAX)),
-        }),
-        Kind::Bigint(rule) => encode_integer(rule, text).and_then(|n| put(&n, &Type::INT8, out)),
-        Kind::Text(rule) => check_text(rule, text).and_then(|text| put(&text, &Type::TEXT, out)),
-        Kind::Numeric { precision, scale, range } => {
-            let number = check_numeric(*precision, *scale, range, text)?;
+        Kind::Integer(rule) => {
+            let n = match plain_integer(rule, text) {
+                Some(n) => n,
+                None => encode_integer(rule, text)?,
+            };
+            let n = i32::try_from(n).map_err(|_| out_of_range(&n, &i32::MIN, &i32::MAX))?;
+            put_fixed(4, n.to_be_bytes(), out);
+            Ok(())
+        }
+        Kind::Bigint(rule) => {
+            let n = match plain_integer(rule, text) {
+                Some(n) => n,
+                None => encode_integer(rule, text)?,
+            };
+            put_fixed(8, n.to_be_bytes(), out);
+            Ok(())
+        }
+        Kind::Text(rule) => {
+            if !is_plain_text(rule, text, bytes) {
+                check_text(rule, text)?;
+            }
+            out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(text);
+            Ok(())
+        }
+        Kind::Numeric { precision, scale, range, written } => {
+            let plain = written.as_ref().map(|written| plain_decimal(written, text)).transpose()?;
+            let number = check_numeric(*precision, *scale, range, plain.as_ref().map_or(text, Plain::text))?;
             put(&number, &Type::NUMERIC, out)
         }
         Kind::Date(range, form) => {
@@ -46,9 +69,11 @@ pub fn encode(column: &Column, text: &[u8], out: &mut BytesMut) -> Result<(), Ce
             check_range(range, &instant)?;
             put(&instant, &Type::TIMESTAMP, out)
         }
-        Kind::Boolean => {
-            let value = parse_boolean(text).ok_or_else(|| {
-                refuse(Code::NotABoolean, text, "is not a boolean (true, false, yes, no, t, f, 1, 0)")
+        Kind::Boolean(words) => {
+            let value = words.as_ref().map_or_else(|| parse_boolean(text), |words| words.parse(text));
+            let value = value.ok_or_else(|| {
+                let known = words.as_ref().map_or("true, false, yes, no, t, f, 1, 0".to_owned(), Words::list);
+                refuse(Code::NotABoolean, text, &format!("is not a boolean ({known})"))
             })?;
             put(&value, &Type::BOOL, out)
         }
@@ -77,6 +102,16 @@ fn put<T: ToSql>(value: &T, kind: &Type, out: &mut BytesMut) -> Result<(), CellE
     Ok(())
 }
 
+/// Appends a length and as many bytes, in one go.
+#[inline]
+fn put_fixed<const N: usize>(length: u32, bytes: [u8; N], out: &mut BytesMut) {
+    let mut both = [0; 12];
+    both[..4].copy_from_slice(&length.to_be_bytes());
+    both[4..4 + N].copy_from_slice(&bytes);
+    out.extend_from_slice(&both[..4 + N]);
+}
+
+#[cold]
 fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
     if std::str::from_utf8(text).is_err() {
         return CellError { code: Code::InvalidUtf8, message: format!("{} is not UTF-8", shown(text)) };
@@ -88,9 +123,29 @@ fn out_of_range(found: &impl Display, min: &impl Display, max: &impl Display) ->
     CellError { code: Code::OutOfRange, message: format!("{found} is not between {min} and {max}") }
 }
 
+/// The number of a cell that needs no other look: it is written the plain way, and only its size matters.
 #[inline]
+fn plain_integer(rule: &IntegerRule, text: &[u8]) -> Option<i64> {
+    number::short_integer(text).filter(|n| rule.is_a_range && *n >= rule.min && *n <= rule.max)
+}
+
+#[cold]
 fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
-    let number = parse_integer(text).map_err(|code| match code {
+    match &rule.written {
+        None => check_integer(rule, text, text),
+        Some(written) => {
+            let plain = written.plain(text).ok_or_else(|| {
+                let why = format!("is not a whole number (1{}234)", written.thousands);
+                refuse(Code::NotAnInteger, text, &why)
+            })?;
+            check_integer(rule, plain.text(), text)
+        }
+    }
+}
+
+/// Checks the number that `plain` says; `text` is what stands in the file.
+fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, CellError> {
+    let number = parse_integer(plain).map_err(|code| match code {
         Code::OutOfRange => out_of_range(&shown(text), &rule.min, &rule.max),
         code => refuse(code, text, "is not a whole number"),
     })?;
@@ -105,34 +160,17 @@ fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
     }
 }
 
-/// An optional sign and digits, nothing else.
-///
-/// # Errors
-/// [`Code::NotAnInteger`], or [`Code::OutOfRange`] beyond 64 bits.
+/// Whether a text needs no other look: it is ASCII, and only its length matters.
 #[inline]
-pub fn parse_integer(text: &[u8]) -> Result<i64, Code> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(Code::NotAnInteger);
-    }
-    if digits.len() <= 18 {
-        let value = digits.iter().fold(0i64, |n, d| n * 10 + i64::from(d - b'0'));
-        return Ok(if negative { -value } else { value });
-    }
-    let step = |n: Option<i64>, d: &u8| {
-        let digit = i64::from(d - b'0');
-        n?.checked_mul(10)?.checked_sub(digit)
-    };
-    let below = digits.iter().fold(Some(0i64), step).ok_or(Code::OutOfRange)?;
-    if negative { Ok(below) } else { below.checked_neg().ok_or(Code::OutOfRange) }
+fn is_plain_text(rule: &TextRule, text: &[u8], bytes: Bytes) -> bool {
+    bytes == Bytes::Ascii
+        && text.len() <= rule.max_length.unwrap_or(usize::MAX)
+        && text.len() >= rule.min_length
+        && rule.allowed.is_none()
+        && rule.pattern.is_none()
 }
 
-#[inline]
-fn check_text<'a>(rule: &TextRule, text: &'a [u8]) -> Result<&'a str, CellError> {
+fn check_text(rule: &TextRule, text: &[u8]) -> Result<(), CellError> {
     let value = std::str::from_utf8(text).map_err(|error| CellError {
         code: Code::InvalidUtf8,
         message: format!("{} is not UTF-8 (from its byte {})", shown(text), error.valid_up_to() + 1),
@@ -154,7 +192,7 @@ fn check_text<'a>(rule: &TextRule, text: &'a [u8]) -> Result<&'a str, CellError>
     {
         return Err(refuse(Code::PatternMismatch, text, &format!("does not match {pattern}")));
     }
-    Ok(value)
+    Ok(())
 }
 
 #[inline]
@@ -194,6 +232,12 @@ fn check_range<T: PartialOrd + Display>(range: &Range<T>, value: &T) -> Result<(
     }
 }
 
+fn plain_decimal(written: &Written, text: &[u8]) -> Result<Plain, CellError> {
+    written
+        .plain(text)
+        .ok_or_else(|| refuse(Code::NotANumber, text, &format!("is not a decimal number ({})", written.example())))
+}
+
 fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]) -> Result<Decimal, CellError> {
     let not_a_number = || refuse(Code::NotANumber, text, "is not a decimal number");
     let (whole, fraction) = decimal_parts(text).ok_or_else(not_a_number)?;
@@ -207,24 +251,6 @@ fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]
     let number = parse_decimal(text).ok_or_else(not_a_number)?;
     check_range(range, &number)?;
     Ok(number)
-}
-
-/// The digits before (without leading zeros) and behind the point, when the text is `[+-]digits[.digits]`.
-fn decimal_parts(text: &[u8]) -> Option<(usize, usize)> {
-    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
-    let point = memchr::memchr(b'.', digits);
-    let (whole, fraction) = point.map_or((digits, &b""[..]), |at| (&digits[..at], &digits[at + 1..]));
-    let only_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
-    let is_number = only_digits && !whole.is_empty() && (point.is_none() || !fraction.is_empty());
-    let leading_zeros = whole.iter().take_while(|d| **d == b'0').count();
-    is_number.then_some((whole.len() - leading_zeros, fraction.len()))
-}
-
-/// A decimal number of at most 28 digits: sign, digits, a point and digits; no exponent, no separators.
-#[must_use]
-pub fn parse_decimal(text: &[u8]) -> Option<Decimal> {
-    decimal_parts(text)?;
-    Decimal::from_str_exact(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// `YYYY-MM-DD`.
@@ -254,11 +280,6 @@ pub fn parse_timestamp(text: &[u8]) -> Option<NaiveDateTime> {
 fn number(digits: &[u8]) -> Option<u32> {
     let all_digits = digits.iter().all(u8::is_ascii_digit);
     all_digits.then(|| digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')))
-}
-
-fn parse_boolean(text: &[u8]) -> Option<bool> {
-    let is = |words: [&str; 4]| words.iter().any(|w| text.eq_ignore_ascii_case(w.as_bytes()));
-    if is(["true", "t", "yes", "1"]) { Some(true) } else { is(["false", "f", "no", "0"]).then_some(false) }
 }
 
 fn parse_uuid(text: &[u8]) -> Option<Uuid> {

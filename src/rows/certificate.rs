@@ -20,6 +20,8 @@ pub enum Fate {
     Comment,
     /// A line that sums the others up.
     Trailer,
+    /// One of the last lines that the dataset says to skip.
+    Footer,
     /// The byte order mark; bytes, but no record.
     ByteOrderMark,
 }
@@ -44,7 +46,7 @@ pub struct Tally {
 /// Records that are no rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// The header record.
+    /// The records of the header.
     pub header: u64,
     /// Lines with nothing on them.
     pub blank: u64,
@@ -54,13 +56,15 @@ pub struct Skipped {
     pub comment: u64,
     /// Lines that begin with `dialect.trailer`.
     pub trailer: u64,
+    /// Last lines, as many as `dialect.footer_lines` says.
+    pub footer: u64,
 }
 
 impl Skipped {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.header + self.blank + self.preamble + self.comment + self.trailer
+        self.header + self.blank + self.preamble + self.comment + self.trailer + self.footer
     }
 }
 
@@ -86,6 +90,7 @@ impl Tally {
             Fate::Preamble => self.skipped.preamble += 1,
             Fate::Comment => self.skipped.comment += 1,
             Fate::Trailer => self.skipped.trailer += 1,
+            Fate::Footer => self.skipped.footer += 1,
             Fate::ByteOrderMark => {}
         }
     }

@@ -1,6 +1,8 @@
 //! Compiles a dataset's columns: type and rules from configuration, checked once, used for every cell.
 
+use super::boolean::Words;
 use super::moment::{Form, Moment};
+use super::number::{Written, parse_decimal, parse_integer};
 use crate::config::{At, Ident, Problems, Source, suggest};
 use chrono::{NaiveDate, NaiveDateTime};
 use regex::bytes::Regex;
@@ -34,8 +36,15 @@ pub struct LooseColumn {
     pub min_length: Option<usize>,
     /// Text: the greatest number of characters; the table's column becomes `varchar(n)`.
     pub max_length: Option<usize>,
-    /// The only values allowed, written as they stand in the file (text, integer, bigint).
+    /// The only values allowed: texts as they stand in the file, whole numbers without thousands (text, integer,
+    /// bigint).
     pub allowed: Option<Vec<String>>,
+    /// Boolean: the only texts that mean true, such as `["J"]`; `false` goes with it.
+    #[serde(rename = "true")]
+    pub words_for_true: Option<Vec<String>>,
+    /// Boolean: the only texts that mean false.
+    #[serde(rename = "false")]
+    pub words_for_false: Option<Vec<String>>,
     /// Text: a regular expression that the whole value must match.
     pub pattern: Option<String>,
 }
@@ -78,6 +87,8 @@ pub enum Kind {
         scale: u32,
         /// Least and greatest value.
         range: Range<Decimal>,
+        /// How it is written, where that is not the plain way.
+        written: Option<Written>,
     },
     /// `text`, or `varchar(n)` with a greatest length.
     Text(TextRule),
@@ -85,8 +96,8 @@ pub enum Kind {
     Date(Range<NaiveDate>, Option<Form>),
     /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`, or in a form of its own.
     Timestamp(Range<NaiveDateTime>, Option<Form>),
-    /// `boolean`: true, false, t, f, yes, no, 1, 0 in any case.
-    Boolean,
+    /// `boolean`: true, false, t, f, yes, no, 1, 0 in any case, or words of its own.
+    Boolean(Option<Words>),
     /// `uuid` with hyphens.
     Uuid,
     /// `json`, kept as `jsonb`.
@@ -102,6 +113,10 @@ pub struct IntegerRule {
     pub max: i64,
     /// The only values allowed, sorted.
     pub allowed: Option<Vec<i64>>,
+    /// How it is written, where that is not the plain way.
+    pub written: Option<Written>,
+    /// Whether every number from `min` to `max` is allowed, written the plain way.
+    pub is_a_range: bool,
 }
 
 /// Rules of a text; lengths are in characters.
@@ -138,7 +153,7 @@ impl Kind {
             Self::Text(_) => "text".into(),
             Self::Date(..) => "date".into(),
             Self::Timestamp(..) => "timestamp without time zone".into(),
-            Self::Boolean => "boolean".into(),
+            Self::Boolean(_) => "boolean".into(),
             Self::Uuid => "uuid".into(),
             Self::Json => "jsonb".into(),
         }
@@ -153,12 +168,18 @@ pub const TYPES: [&str; 9] =
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
 /// Compiles one column; each rule that its type can't have is a problem of its own.
-pub fn compile_column(source: &Source, at: &At, loose: &LooseColumn, problems: &mut Problems) -> Option<Column> {
+pub fn compile_column(
+    source: &Source,
+    at: &At,
+    loose: &LooseColumn,
+    numbers: Option<&Written>,
+    problems: &mut Problems,
+) -> Option<Column> {
     let before = problems.len();
     let name = Ident::parse(&loose.name)
         .map_err(|error| problems.push(source.problem(&at.clone().then("name"), error.to_string())))
         .ok();
-    let mut compiler = Compiler { source, at, loose, problems };
+    let mut compiler = Compiler { source, at, loose, numbers, problems };
     compiler.check_names();
     compiler.refuse_foreign_rules();
     let kind = compiler.kind();
@@ -175,6 +196,7 @@ struct Compiler<'a> {
     source: &'a Source,
     at: &'a At,
     loose: &'a LooseColumn,
+    numbers: Option<&'a Written>,
     problems: &'a mut Problems,
 }
 
@@ -200,7 +222,7 @@ impl<'a> Compiler<'a> {
         if !TYPES.iter().any(|known| known.split('(').next() == Some(base)) {
             return;
         }
-        let rules: [(&str, bool, &[&str]); 7] = [
+        let rules: [(&str, bool, &[&str]); 9] = [
             ("format", self.loose.format.is_some(), &["date", "timestamp"]),
             ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
@@ -208,6 +230,8 @@ impl<'a> Compiler<'a> {
             ("max_length", self.loose.max_length.is_some(), &["text"]),
             ("allowed", self.loose.allowed.is_some(), &["text", "integer", "bigint"]),
             ("pattern", self.loose.pattern.is_some(), &["text"]),
+            ("true", self.loose.words_for_true.is_some(), &["boolean"]),
+            ("false", self.loose.words_for_false.is_some(), &["boolean"]),
         ];
         for (rule, is_set, types) in rules {
             if is_set && !types.contains(&base) {
@@ -233,7 +257,7 @@ impl<'a> Compiler<'a> {
                 let range = self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", super::cell::parse_timestamp);
                 Some(Kind::Timestamp(range, self.format(Moment::Timestamp)))
             }
-            "boolean" => Some(Kind::Boolean),
+            "boolean" => Some(Kind::Boolean(self.words())),
             "uuid" => Some(Kind::Uuid),
             "json" => Some(Kind::Json),
             other => self.numeric(other),
@@ -245,6 +269,30 @@ impl<'a> Compiler<'a> {
         Form::parse(text, moment).map_err(|error| self.problem("format", format!("{text:?} {error}"))).ok()
     }
 
+    fn words(&mut self) -> Option<Words> {
+        let (yes, no) = match (&self.loose.words_for_true, &self.loose.words_for_false) {
+            (Some(yes), Some(no)) => (yes, no),
+            (None, None) => return None,
+            (None, Some(_)) => return self.no_words("true"),
+            (Some(_), None) => return self.no_words("false"),
+        };
+        for (key, words) in [("true", yes), ("false", no)] {
+            if words.is_empty() {
+                self.problem(key, "lists no word");
+            }
+        }
+        if let Some(word) = yes.iter().find(|word| no.contains(word)) {
+            self.problem("false", format!("{word:?} means true already"));
+        }
+        Some(Words { yes: yes.clone(), no: no.clone() })
+    }
+
+    fn no_words(&mut self, key: &str) -> Option<Words> {
+        let other = if key == "true" { "false" } else { "true" };
+        self.problem(other, format!("needs {key} beside it: a column has words of its own for both or for none"));
+        None
+    }
+
     fn numeric(&mut self, text: &str) -> Option<Kind> {
         let Some(arguments) = text.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')')) else {
             let hint = if text == "numeric" { "; write numeric(p,s)".to_owned() } else { suggest(text, TYPES) };
@@ -254,8 +302,8 @@ impl<'a> Compiler<'a> {
         let (p, s) = arguments.split_once(',').unwrap_or((arguments, "0"));
         match (p.trim().parse::<u32>(), s.trim().parse::<u32>()) {
             (Ok(precision @ 1..=28), Ok(scale)) if scale <= precision => {
-                let range = self.range("a decimal number", super::cell::parse_decimal);
-                Some(Kind::Numeric { precision, scale, range })
+                let range = self.range("a decimal number", parse_decimal);
+                Some(Kind::Numeric { precision, scale, range, written: self.numbers.cloned() })
             }
             _ => {
                 self.problem("type", format!("{text:?}: the precision is 1 to 28, the scale 0 to the precision"));
@@ -265,17 +313,20 @@ impl<'a> Compiler<'a> {
     }
 
     fn integer_rule(&mut self, least: i64, greatest: i64) -> IntegerRule {
-        let parse = |text: &[u8]| super::cell::parse_integer(text).ok();
+        let parse = |text: &[u8]| parse_integer(text).ok();
         let range = self.range("a whole number of 64 bits", parse);
         for (key, bound) in [("min", range.min), ("max", range.max)] {
             if let Some(bound) = bound.filter(|bound| !(least..=greatest).contains(bound)) {
                 self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
             }
         }
+        let (allowed, written) = (self.allowed_numbers(parse), self.numbers.cloned());
         IntegerRule {
             min: range.min.unwrap_or(least),
             max: range.max.unwrap_or(greatest),
-            allowed: self.allowed_numbers(parse),
+            is_a_range: allowed.is_none() && written.is_none(),
+            allowed,
+            written,
         }
     }
 

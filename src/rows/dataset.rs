@@ -2,19 +2,17 @@
 
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
-use super::encoding::Declared;
+use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
-use super::header::{ExtraColumns, Header, folded};
+use super::header::folded;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
-use super::split::Marks;
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use validator::Validate;
 
 /// `config/datasets/NAME.toml`: a kind of file that customers deliver.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -72,71 +70,6 @@ pub struct LooseDataset {
 
 const fn late_window_h() -> u32 {
     24
-}
-
-/// How a dataset's files are written.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Dialect {
-    /// How bytes stand for text, where no byte order mark tells it.
-    pub encoding: Declared,
-    /// Between fields: one ASCII character.
-    #[schemars(length(min = 1, max = 1))]
-    pub delimiter: String,
-    /// Around fields that hold delimiters or line ends; empty for none.
-    #[schemars(length(max = 1))]
-    pub quote: String,
-    /// Whether blanks around a bare (unquoted) value are dropped.
-    pub trim: bool,
-    /// Bare texts that mean null.
-    pub null: Vec<String>,
-    /// Whether the first record names the columns.
-    pub header: Header,
-    /// So many first lines are skipped, whatever stands on them.
-    #[validate(range(max = 10_000))]
-    pub skip_lines: u32,
-    /// Lines that begin with it are comments and skipped; empty for none.
-    #[schemars(length(max = 100))]
-    pub comment: String,
-    /// Lines that begin with it sum the others up and are skipped; empty for none.
-    #[schemars(length(max = 100))]
-    pub trailer: String,
-    /// What to do with columns that the dataset doesn't know.
-    pub extra_columns: ExtraColumns,
-    /// The greatest size of a record, in bytes of UTF-8; a longer one is rejected.
-    #[validate(range(min = 1024, max = 67_108_864))]
-    pub max_record_bytes: usize,
-    /// The most bytes that a compressed file may unpack to; nothing beyond is read.
-    #[validate(range(min = 1024, max = 1_125_899_906_842_624_u64))]
-    pub max_unpacked_bytes: u64,
-}
-
-impl Default for Dialect {
-    fn default() -> Self {
-        Self {
-            encoding: Declared::Utf8,
-            delimiter: ",".into(),
-            quote: "\"".into(),
-            trim: false,
-            null: vec![String::new()],
-            header: Header::Names,
-            skip_lines: 0,
-            comment: String::new(),
-            trailer: String::new(),
-            extra_columns: ExtraColumns::Reject,
-            max_record_bytes: 1 << 20,
-            max_unpacked_bytes: 64 << 30,
-        }
-    }
-}
-
-impl Dialect {
-    /// The bytes that structure a file.
-    #[must_use]
-    pub fn marks(&self) -> Marks {
-        let first = |text: &str| text.bytes().next();
-        Marks { delimiter: first(&self.delimiter).unwrap_or(b','), quote: first(&self.quote) }
-    }
 }
 
 /// A checked dataset.
@@ -230,7 +163,7 @@ pub fn compile_dataset(
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
     check_tables(source, &loose.table, customers, problems);
     check_consolidated(source, &loose, problems);
-    let columns = compile_columns(source, &loose.column, problems);
+    let columns = compile_columns(source, &loose, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let target = LooseTarget {
         mode: loose.mode,
@@ -264,31 +197,6 @@ fn ident(source: &Source, key: &str, name: &str, problems: &mut Problems) -> Opt
     Ident::parse(name).map_err(|error| problems.push(source.problem(&At::key(key), error.to_string()))).ok()
 }
 
-fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
-    let at = |key| At::key("dialect").then(key);
-    for (key, text) in [("delimiter", &dialect.delimiter), ("quote", &dialect.quote)] {
-        if text.bytes().any(|b| !b.is_ascii() || b == b'\n' || b == b'\r' || b == 0) {
-            problems.push(
-                source.problem(&at(key), format!("{text:?} can't be a {key}: one ASCII character, not a line end")),
-            );
-        }
-    }
-    for (key, text) in [("comment", &dialect.comment), ("trailer", &dialect.trailer)] {
-        if text.contains(['\n', '\r']) {
-            problems.push(source.problem(&at(key), "holds a line end, which no line begins with"));
-        } else if !text.is_empty() && !dialect.quote.is_empty() && text.starts_with(&dialect.quote) {
-            problems.push(source.problem(&at(key), "begins with the quote: quoted rows would be skipped"));
-        }
-    }
-    let shorter = dialect.comment.len().min(dialect.trailer.len());
-    if shorter > 0 && dialect.comment.as_bytes()[..shorter] == dialect.trailer.as_bytes()[..shorter] {
-        problems.push(source.problem(&at("trailer"), "can't be told from a comment: one begins with the other"));
-    }
-    if dialect.delimiter == dialect.quote {
-        problems.push(source.problem(&at("quote"), "is the same as the delimiter"));
-    }
-}
-
 fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems: &mut Problems) {
     let at = At::key("table");
     if !pattern.contains("{customer}") {
@@ -317,7 +225,9 @@ fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Prob
     }
 }
 
-fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Problems) -> Vec<Column> {
+fn compile_columns(source: &Source, dataset: &LooseDataset, problems: &mut Problems) -> Vec<Column> {
+    let loose = &dataset.column;
+    let numbers = dataset.dialect.numbers();
     for (i, column) in loose.iter().enumerate() {
         let at = At::key("column").index(i);
         if loose[..i].iter().any(|other| other.name == column.name) {
@@ -332,7 +242,8 @@ fn compile_columns(source: &Source, loose: &[LooseColumn], problems: &mut Proble
         problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
     }
     let at = |i: usize| At::key("column").index(i);
-    loose.iter().enumerate().filter_map(|(i, column)| compile_column(source, &at(i), column, problems)).collect()
+    let columns = loose.iter().enumerate();
+    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
 }
 
 /// What the header calls a column, as it is compared.

@@ -53,6 +53,15 @@ pub fn by_position(columns: &[Column]) -> Binding {
     }
 }
 
+/// What the records of a header of several call each column together: the texts that are not blank, from the first
+/// record to the last, with a blank between them.
+#[must_use]
+pub fn joined(records: &[Vec<String>]) -> Vec<String> {
+    let columns = records.iter().map(Vec::len).max().unwrap_or(0);
+    let texts = |column: usize| records.iter().filter_map(move |record| Some(record.get(column)?.trim()));
+    (0..columns).map(|column| texts(column).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ")).collect()
+}
+
 /// A header's name with case folded, outer blanks dropped and inner blanks turned into `_`.
 #[must_use]
 pub fn folded(name: &str) -> String {

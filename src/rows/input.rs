@@ -1,10 +1,12 @@
 //! The text of a delivered file: unpacked where it is compressed, decoded where it is not UTF-8.
 
-use super::dataset::Dialect;
+use super::dialect::Dialect;
 use super::encoding::{Decoding, Encoding};
 use super::source::{FileIdentity, SourceFile, refuse_other_forms};
 use super::unpack::{Packing, TELLING, Unpacking};
 use crate::fault;
+use anyhow::Context;
+use std::io::{ErrorKind, Read};
 
 /// So many bytes are decoded at a time; it never changes a result.
 const PIECE: usize = 64 * 1024;
@@ -34,6 +36,19 @@ struct Decoded {
 enum Bytes {
     Plain(SourceFile),
     Packed(Unpacking),
+    Text(Text),
+}
+
+/// Text that is no file.
+struct Text {
+    from: Box<dyn Read>,
+    read: u64,
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Text").field("read", &self.read).finish_non_exhaustive()
+    }
 }
 
 impl Input {
@@ -52,10 +67,24 @@ impl Input {
                 return Err(fault::data(format!("the file is packed twice, with {name} and within with {again}")));
             }
         }
-        refuse_other_forms(&input.head)?;
-        input.encoding = Encoding::of(&input.head, dialect.encoding);
-        input.decoded = (input.encoding != Encoding::Utf8).then(|| Decoded::new(input.encoding));
-        Ok(input)
+        input.decoded_by(dialect)
+    }
+
+    /// The same for text that is no file: it is neither hashed nor unpacked.
+    ///
+    /// # Errors
+    /// See [`Input::open`].
+    pub fn of_text(from: Box<dyn Read>, dialect: &Dialect) -> anyhow::Result<Self> {
+        let mut input = Self::of(Bytes::Text(Text { from, read: 0 }));
+        input.look()?;
+        input.decoded_by(dialect)
+    }
+
+    fn decoded_by(mut self, dialect: &Dialect) -> anyhow::Result<Self> {
+        refuse_other_forms(&self.head)?;
+        self.encoding = Encoding::of(&self.head, dialect.encoding);
+        self.decoded = (self.encoding != Encoding::Utf8).then(|| Decoded::new(self.encoding));
+        Ok(self)
     }
 
     const fn of(bytes: Bytes) -> Self {
@@ -113,6 +142,7 @@ impl Input {
         match &self.bytes {
             Bytes::Plain(source) => source.read_so_far(),
             Bytes::Packed(unpacking) => unpacking.delivered(),
+            Bytes::Text(text) => text.read,
         }
     }
 
@@ -125,6 +155,7 @@ impl Input {
         match self.bytes {
             Bytes::Plain(source) => Ok((source.finish()?, None)),
             Bytes::Packed(unpacking) => unpacking.finish().map(|(identity, bytes)| (identity, Some(bytes))),
+            Bytes::Text(_) => Err(fault::bug("text that is no file has no identity")),
         }
     }
 }
@@ -159,6 +190,22 @@ impl Bytes {
         match self {
             Self::Plain(source) => source.read(block),
             Self::Packed(unpacking) => unpacking.read(block),
+            Self::Text(text) => text.read(block),
+        }
+    }
+}
+
+impl Text {
+    fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
+        loop {
+            match self.from.read(block) {
+                Ok(count) => {
+                    self.read += count as u64;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("can't read the text"),
+            }
         }
     }
 }

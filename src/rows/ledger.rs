@@ -151,15 +151,52 @@ pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::
     .await
     .context("close the rejects of the load before")?;
     if entry.state != State::Held {
-        sqlx::query("update bursar.loads set is_current = false where dataset = $1 and customer = $2 and run_date = $3 and is_current")
-            .bind(entry.dataset)
-            .bind(entry.customer)
-            .bind(entry.run_date)
-            .execute(&mut *connection)
-            .await
-            .context("step over the load before")?;
+        no_longer_current(connection, entry.dataset, entry.customer, entry.run_date).await?;
     }
     insert(connection, entry).await
+}
+
+async fn no_longer_current(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+    run_date: NaiveDate,
+) -> anyhow::Result<()> {
+    sqlx::query("update bursar.loads set is_current = false where dataset = $1 and customer = $2 and run_date = $3 and is_current")
+        .bind(dataset)
+        .bind(customer)
+        .bind(run_date)
+        .execute(connection)
+        .await
+        .context("step over the load before")?;
+    Ok(())
+}
+
+/// Lets a held load take the place of the one that counted for its customer and run date, whose open rejects are
+/// closed as superseded.
+///
+/// # Errors
+/// What the server says.
+pub async fn step_over(
+    connection: &mut PgConnection,
+    dataset: &str,
+    customer: &str,
+    run_date: NaiveDate,
+    by: i64,
+) -> anyhow::Result<()> {
+    sqlx::query(
+        "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
+          where status = 'open' and load_id in (
+                select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3 and id <> $4)",
+    )
+    .bind(dataset)
+    .bind(customer)
+    .bind(run_date)
+    .bind(by)
+    .execute(&mut *connection)
+    .await
+    .context("close the rejects of the load before")?;
+    no_longer_current(connection, dataset, customer, run_date).await
 }
 
 async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {

@@ -6,22 +6,28 @@
 //! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
 //! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
 
+pub mod boolean;
 pub mod cell;
 pub mod certificate;
 pub mod column;
 pub mod complete;
 pub mod copy;
 pub mod dataset;
+pub mod dialect;
 pub mod encoding;
+mod footer;
 pub mod gate;
 pub mod header;
+pub mod held;
 pub mod inbox;
 pub mod input;
 pub mod ledger;
+pub mod ledger_list;
 pub mod load;
 pub mod loaded;
 pub mod measure;
 pub mod moment;
+pub mod number;
 pub mod parse;
 pub mod pattern;
 mod place;
@@ -29,6 +35,7 @@ pub mod publish;
 pub mod reader;
 mod record;
 pub mod reject;
+mod scan;
 pub mod source;
 pub mod split;
 pub mod spool;
@@ -38,3 +45,4 @@ pub mod streams;
 pub mod table;
 pub mod unpack;
 pub mod views;
+mod window;

@@ -5,19 +5,21 @@
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
 use super::encoding::Encoding;
-use super::header::{Binding, Header, bind, by_position};
+use super::footer::Footer;
+use super::header::{Binding, Header, bind, by_position, joined};
 use super::input::Input;
-use super::record::{Cells, check_form, describe, payload};
+use super::record::{Cells, Nulls, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
 use super::source::{FileIdentity, SourceFile};
 use super::split::{Record, Split, Splitter, line_end, text};
+use super::window::Window;
 use crate::fault;
 use anyhow::Context;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde_json::Map;
+use std::io::Read;
 
-/// How many bytes are read at a time; it never changes a result.
-pub const BLOCK: usize = 256 * 1024;
+pub use super::window::BLOCK;
 
 /// Takes what the reader finds.
 pub trait Sink {
@@ -37,14 +39,32 @@ pub trait Sink {
     fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()>;
 }
 
-/// A good row's values.
+/// A good row: its place and its values.
 #[derive(Debug)]
-pub struct Row<'a>(Cells<'a>);
+pub struct Row<'a> {
+    cells: Cells<'a>,
+    line: u64,
+    offset: u64,
+    length: usize,
+}
 
 impl Row<'_> {
+    /// The line it starts on, from 1.
+    #[must_use]
+    pub const fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Its first byte's place in the file (unpacked, as delivered), from 0, and its length, line end included.
+    #[must_use]
+    pub fn span(&self) -> (u64, u64) {
+        (self.offset, self.cells.encoding.delivered_length(&self.cells.window[..self.length]))
+    }
+
     /// The text of the dataset's column `index`, quotes resolved; none for a null.
     pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        self.0.value(self.0.fields[self.0.binding.fields[index]], scratch)
+        let field = self.cells.fields.get(self.cells.binding.fields[index])?;
+        self.cells.value(*field, scratch)
     }
 }
 
@@ -76,84 +96,67 @@ pub fn read(
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
     let mut reader = Reader::new(dataset, sink, input.encoding());
     reader.run(&mut input, progress).with_context(|| path.clone())?;
-    let (tally, binding) = (reader.tally, reader.binding);
+    let (tally, binding, heading) = (reader.tally, reader.binding, reader.heading.len());
     let (identity, unpacked_bytes) = input.finish()?;
-    let binding = binding.ok_or_else(|| fault::data(format!("{path} holds no header, only blank lines")))?;
+    let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
     Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra })
 }
 
-/// The text in sight: `block[start..end]`, which begins at `offset` of the file as delivered (and unpacked).
-struct Window {
-    encoding: Encoding,
-    block: Vec<u8>,
-    start: usize,
-    end: usize,
-    offset: u64,
-    at_end: bool,
+/// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
+///
+/// # Errors
+/// See [`read`].
+pub fn read_text(text: Box<dyn Read>, dataset: &Dataset, sink: &mut impl Sink) -> anyhow::Result<Tally> {
+    let mut input = Input::of_text(text, &dataset.dialect)?;
+    let mut reader = Reader::new(dataset, sink, input.encoding());
+    reader.run(&mut input, &|_| ())?;
+    if reader.binding.is_none() {
+        return Err(no_header("the text", reader.heading.len(), dataset));
+    }
+    Ok(reader.tally)
 }
 
-impl Window {
-    fn bytes(&self) -> &[u8] {
-        &self.block[self.start..self.end]
-    }
-
-    /// How many delivered bytes the first `length` of the text were.
-    #[inline]
-    fn delivered_length(&self, length: usize) -> u64 {
-        self.encoding.delivered_length(&self.bytes()[..length])
-    }
-
-    #[inline]
-    fn advance(&mut self, length: usize) {
-        self.offset += self.delivered_length(length);
-        self.start += length;
-    }
-
-    /// Shows more bytes behind those in sight.
-    fn fill(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        self.block.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        if self.end * 2 > self.block.len() {
-            self.block.resize(self.block.len() * 2, 0);
-        }
-        let count = input.read(&mut self.block[self.end..])?;
-        self.end += count;
-        self.at_end = count == 0;
-        Ok(())
-    }
+fn no_header(path: &str, heading: usize, dataset: &Dataset) -> anyhow::Error {
+    fault::data(match heading {
+        0 => format!("{path} holds no header, only blank lines"),
+        n => format!("{path} ends within its header: {n} of {} lines are there", dataset.dialect.header_lines),
+    })
 }
 
 struct Reader<'a, S> {
     dataset: &'a Dataset,
     sink: &'a mut S,
     splitter: Splitter,
-    quote: Option<u8>,
     max_record: usize,
     window: Window,
     /// The length of the longest mark of lines that are skipped; 0 where there is none.
     marked: usize,
     line: u64,
     tally: Tally,
+    /// The header's records so far.
+    heading: Vec<Vec<String>>,
     binding: Option<Binding>,
+    nulls: Nulls,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
 }
 
 impl<'a, S: Sink> Reader<'a, S> {
     fn new(dataset: &'a Dataset, sink: &'a mut S, encoding: Encoding) -> Self {
-        let marks = dataset.dialect.marks();
+        let dialect = &dataset.dialect;
+        let footer = Footer::of(dialect.footer_lines, dialect.max_record_bytes);
         Self {
             dataset,
             sink,
-            splitter: Splitter::new(marks),
-            quote: marks.quote,
-            max_record: dataset.dialect.max_record_bytes,
-            window: Window { encoding, block: vec![0; BLOCK], start: 0, end: 0, offset: 0, at_end: false },
-            marked: dataset.dialect.comment.len().max(dataset.dialect.trailer.len()),
+            splitter: Splitter::new(dialect.marks()),
+            max_record: dialect.max_record_bytes,
+            window: Window::new(encoding, footer),
+            marked: dialect.comment.len().max(dialect.trailer.len()),
             line: 1,
             tally: Tally::default(),
-            binding: (dataset.dialect.header == Header::None).then(|| by_position(&dataset.columns)),
+            heading: Vec::new(),
+            binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),
+            nulls: Nulls::of(&dialect.null),
             errors: Vec::new(),
             scratch: Vec::new(),
         }
@@ -174,7 +177,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             let window = self.window.bytes();
             let full = window.len() >= self.max_record;
             let clipped = &window[..window.len().min(self.max_record)];
-            let at_end = self.window.at_end && clipped.len() == window.len();
+            let at_end = self.window.at_end() && clipped.len() == window.len();
             match self.splitter.split(clipped, at_end, full) {
                 Split::Record(record) => self.record(record)?,
                 Split::More if full => self.too_long(input)?,
@@ -182,14 +185,23 @@ impl<'a, S: Sink> Reader<'a, S> {
                     self.window.fill(input)?;
                     progress(input.delivered());
                 }
-                Split::End => return Ok(()),
+                Split::End => return self.footer(input),
             }
         }
     }
 
+    /// Passes over the last lines.
+    fn footer(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        self.window.show_footer();
+        while !self.window.bytes().is_empty() {
+            self.pass_line(Fate::Footer, input)?;
+        }
+        Ok(())
+    }
+
     /// Passes over a byte order mark.
     fn begin(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        while self.window.bytes().len() < 3 && !self.window.at_end {
+        while self.window.bytes().len() < 3 && !self.window.at_end() {
             self.window.fill(input)?;
         }
         if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
@@ -204,7 +216,7 @@ impl<'a, S: Sink> Reader<'a, S> {
         let fate = if record.content == 0 {
             Fate::Blank
         } else if self.binding.is_none() {
-            self.bind_header(record)?;
+            self.head(record)?;
             Fate::Header
         } else {
             self.row(record)?
@@ -224,7 +236,7 @@ impl<'a, S: Sink> Reader<'a, S> {
 
     /// What becomes of the line the window begins with, where its mark says that it is no record.
     fn marked_line(&mut self, input: &mut Input) -> anyhow::Result<Option<Fate>> {
-        while self.window.bytes().len() < self.marked && !self.window.at_end {
+        while self.window.bytes().len() < self.marked && !self.window.at_end() {
             self.window.fill(input)?;
         }
         let dialect = &self.dataset.dialect;
@@ -248,7 +260,7 @@ impl<'a, S: Sink> Reader<'a, S> {
     /// Goes on behind the next line end.
     fn pass_to_line_end(&mut self, input: &mut Input) -> anyhow::Result<()> {
         loop {
-            if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end) {
+            if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end()) {
                 self.line += u64::from(length > content);
                 self.window.advance(length);
                 return Ok(());
@@ -259,7 +271,8 @@ impl<'a, S: Sink> Reader<'a, S> {
         }
     }
 
-    fn bind_header(&mut self, record: Record) -> anyhow::Result<()> {
+    /// Takes in a record of the header; the last one tells where the columns are.
+    fn head(&mut self, record: Record) -> anyhow::Result<()> {
         if record.broken.is_some() {
             return Err(fault::data(format!(
                 "line {}: the header's quotes are broken: {}",
@@ -267,9 +280,14 @@ impl<'a, S: Sink> Reader<'a, S> {
                 shown(&self.window.bytes()[..record.content])
             )));
         }
-        let window = self.window.bytes();
+        let (window, marks) = (self.window.bytes(), self.splitter.marks());
         let names: Vec<String> =
-            self.splitter.fields().iter().map(|f| readable(text(window, *f, self.quote, &mut self.scratch))).collect();
+            self.splitter.fields().iter().map(|f| readable(text(window, *f, marks, &mut self.scratch))).collect();
+        self.heading.push(names);
+        if self.heading.len() < self.dataset.dialect.header_lines as usize {
+            return Ok(());
+        }
+        let names = if self.heading.len() > 1 { joined(&self.heading) } else { std::mem::take(&mut self.heading[0]) };
         let binding = bind(&self.dataset.columns, names, self.dataset.dialect.extra_columns)
             .with_context(|| format!("line {}", self.line))?;
         self.binding = Some(binding);
@@ -287,18 +305,27 @@ impl<'a, S: Sink> Reader<'a, S> {
         let row_start = buffer.len();
         self.errors.clear();
         check_form(record, fields, binding, &mut self.errors);
-        let cells =
-            Cells { window, fields, binding, quote: self.quote, encoding: self.window.encoding, dataset: self.dataset };
+        let cells = Cells {
+            window,
+            fields,
+            binding,
+            marks: self.splitter.marks(),
+            encoding: self.window.encoding,
+            dataset: self.dataset,
+            bytes: record.bytes,
+            nulls: &self.nulls,
+        };
         if record.broken.is_none() {
-            buffer.put_i16(self.dataset.columns.len().try_into().unwrap_or(i16::MAX));
+            let columns = i16::try_from(self.dataset.columns.len()).unwrap_or(i16::MAX);
+            buffer.extend_from_slice(&columns.to_be_bytes());
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
         }
         if self.errors.is_empty() {
-            self.sink.accepted(&Row(cells))?;
+            self.sink.accepted(&Row { cells, line: self.line, offset: self.window.offset, length: record.length })?;
             return Ok(Fate::Loaded);
         }
         buffer.truncate(row_start);
-        let payload = payload(window, fields, binding, self.quote);
+        let payload = payload(window, fields, binding, self.splitter.marks());
         let place = (self.window.offset, self.window.delivered_length(record.length));
         let text = &window[..record.length];
         let reject = describe(self.line, place, text, self.window.encoding, payload, &mut self.errors);
@@ -310,10 +337,10 @@ impl<'a, S: Sink> Reader<'a, S> {
     #[cold]
     fn too_long(&mut self, input: &mut Input) -> anyhow::Result<()> {
         // Where a CR or the end of the file lies just at the bound, only what follows tells that the record fits.
-        if self.window.bytes().len() == self.max_record && !self.window.at_end {
+        while self.window.bytes().len() == self.max_record && !self.window.at_end() {
             self.window.fill(input)?;
         }
-        if let Some((_, length)) = line_end(self.window.bytes(), self.window.at_end)
+        if let Some((_, length)) = line_end(self.window.bytes(), self.window.at_end())
             && length <= self.max_record
             && let Split::Record(record) = self.splitter.split(&self.window.bytes()[..length], true, false)
         {

@@ -2,10 +2,11 @@
 
 use super::cell;
 use super::dataset::Dataset;
+use super::dialect::Ragged;
 use super::encoding::Encoding;
 use super::header::Binding;
 use super::reject::{CellError, Code, Reject, RowError, readable, shown};
-use super::split::{Field, Form, Record, text};
+use super::split::{Bytes, Field, Form, Marks, Record, text};
 use bytes::BytesMut;
 use serde_json::{Map, Value};
 
@@ -39,6 +40,7 @@ pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, er
     if let Some(code) = record.broken {
         let message = match code {
             Code::UnclosedQuote => "a quote is opened and not closed",
+            Code::StrayEscape => "an escape stands before something that needs none: double it",
             _ => "a quote stands where none may: quote the whole field and double the quotes in it",
         };
         errors.push(RowError { column: None, code, message: message.to_owned() });
@@ -58,23 +60,54 @@ pub(super) struct Cells<'a> {
     pub(super) window: &'a [u8],
     pub(super) fields: &'a [Field],
     pub(super) binding: &'a Binding,
-    pub(super) quote: Option<u8>,
+    pub(super) marks: &'a Marks,
     pub(super) encoding: Encoding,
     pub(super) dataset: &'a Dataset,
+    pub(super) bytes: Bytes,
+    pub(super) nulls: &'a Nulls,
+}
+
+/// The bare texts that mean null.
+#[derive(Debug)]
+pub(super) struct Nulls {
+    /// Whether nothing at all does.
+    nothing: bool,
+    words: Vec<Vec<u8>>,
+    longest: usize,
+}
+
+impl Nulls {
+    pub(super) fn of(texts: &[String]) -> Self {
+        let words: Vec<Vec<u8>> = texts.iter().filter(|t| !t.is_empty()).map(|t| t.clone().into_bytes()).collect();
+        let longest = words.iter().map(Vec::len).max().unwrap_or(0);
+        Self { nothing: texts.iter().any(String::is_empty), words, longest }
+    }
+
+    /// Most values are told from all of them by their length.
+    #[inline]
+    fn holds(&self, value: &[u8]) -> bool {
+        match value.len() {
+            0 => self.nothing,
+            n => n <= self.longest && self.words.iter().any(|word| word == value),
+        }
+    }
 }
 
 impl Cells<'_> {
     #[inline]
     pub(super) fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
-            let Some(field) = self.fields.get(*at) else {
-                let message = count_of(self.fields.len(), self.binding);
-                errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
-                continue;
+            let value = match self.fields.get(*at) {
+                Some(field) => self.value(*field, scratch),
+                None if self.dataset.dialect.ragged == Ragged::Pad => None,
+                None => {
+                    let message = count_of(self.fields.len(), self.binding);
+                    errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
+                    continue;
+                }
             };
-            let value = self.value(*field, scratch);
             let result = match value {
-                Some(value) => cell::encode(column, value, buffer),
+                Some(value) => cell::encode(column, value, self.bytes, buffer),
                 None if column.nullable => {
                     cell::encode_null(buffer);
                     Ok(())
@@ -101,19 +134,18 @@ impl Cells<'_> {
     /// The cell's text, or none when it means null: only a bare text can.
     #[inline]
     pub(super) fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let value = text(self.window, field, self.quote, scratch);
+        let value = text(self.window, field, self.marks, scratch);
         if field.form != Form::Bare {
             return Some(value);
         }
         let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
-        let is_null = self.dataset.dialect.null.iter().any(|null| null.as_bytes() == value);
-        (!is_null).then_some(value)
+        (!self.nulls.holds(value)).then_some(value)
     }
 }
 
 /// Header to text; fields beyond the header are called `#5` and so on. Of a line of half a million delimiters
 /// only the first are told apart: it would cost a hundred times its bytes.
-pub(super) fn payload(window: &[u8], fields: &[Field], binding: &Binding, quote: Option<u8>) -> Map<String, Value> {
+pub(super) fn payload(window: &[u8], fields: &[Field], binding: &Binding, marks: &Marks) -> Map<String, Value> {
     let mut scratch = Vec::new();
     let told_apart = binding.names.len() + EXTRA_TOLD_APART;
     let mut payload: Map<String, Value> = fields
@@ -122,7 +154,7 @@ pub(super) fn payload(window: &[u8], fields: &[Field], binding: &Binding, quote:
         .enumerate()
         .map(|(i, field)| {
             let name = binding.names.get(i).map_or_else(|| format!("#{}", i + 1), Clone::clone);
-            (name, Value::String(readable(text(window, *field, quote, &mut scratch))))
+            (name, Value::String(readable(text(window, *field, marks, &mut scratch))))
         })
         .collect();
     if fields.len() > told_apart {

@@ -12,6 +12,7 @@ pub enum Code {
     RecordTooLong,
     UnclosedQuote,
     StrayQuote,
+    StrayEscape,
     MissingField,
     ExtraField,
     InvalidUtf8,
@@ -58,9 +59,12 @@ impl Code {
     #[must_use]
     pub const fn class(self) -> ErrorClass {
         match self {
-            Self::RecordTooLong | Self::UnclosedQuote | Self::StrayQuote | Self::MissingField | Self::ExtraField => {
-                ErrorClass::Structure
-            }
+            Self::RecordTooLong
+            | Self::UnclosedQuote
+            | Self::StrayQuote
+            | Self::StrayEscape
+            | Self::MissingField
+            | Self::ExtraField => ErrorClass::Structure,
             Self::InvalidUtf8 | Self::InvalidUtf16 | Self::NulByte => ErrorClass::Encoding,
             Self::NotAnInteger
             | Self::NotANumber

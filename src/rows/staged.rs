@@ -1,8 +1,9 @@
 //! Tables in the schema `bursar_staged`: rows on their way to readers, and rows of held loads.
 //!
 //! Each is named after its load, `load_ID` or, for one of several segments, `load_ID_N`. It belongs there while its load
-//! is under way (which holds a lock on its id), while it is held, and while it is a segment behind a table. Any other
-//! one was left by a program that died, and is dropped by whoever looks next.
+//! is under way (which holds a lock on its id), while it is held (and no later load of the same run date came after it),
+//! and while it is a segment behind a table. Any other one is dropped by whoever looks next: a program died, or the
+//! rows of a held load are out of date.
 
 use super::statement;
 use crate::config::{Ident, Table};
@@ -107,7 +108,7 @@ pub async fn sweep(pool: &PgPool) -> anyhow::Result<usize> {
             .context("look for staged rows left behind")?;
         if still.iter().any(|(_, other)| *other == name) {
             drop(&mut transaction, &[named(&name)?]).await?;
-            tracing::info!("dropped {SCHEMA}.{name}, which a load left that died");
+            tracing::info!("dropped {SCHEMA}.{name}, which no load needs any more");
             dropped += 1;
         }
         transaction.commit().await.context("drop staged rows left behind")?;

@@ -94,6 +94,8 @@ impl Packing {
 #[derive(Debug)]
 pub struct Unpacking {
     blocks: Receiver<Vec<u8>>,
+    /// Takes blocks back that were read, to be filled again.
+    read: SyncSender<Vec<u8>>,
     block: Vec<u8>,
     taken: usize,
     unpacked: u64,
@@ -111,14 +113,24 @@ impl Unpacking {
     pub fn begin(source: SourceFile, head: &[u8], packing: Packing, bound: u64) -> anyhow::Result<Self> {
         let delivered = Arc::new(AtomicU64::new(head.len() as u64));
         let (sender, blocks) = sync_channel(WAITING);
+        let (read, empty) = sync_channel(WAITING);
         let packed = Packed::new(source, head, Arc::clone(&delivered));
         let unpacker =
-            Unpacker { packed, packing, bound, unpacked: 0, block: vec![0; BLOCK], filled: 0, blocks: sender };
+            Unpacker { packed, packing, bound, unpacked: 0, block: vec![0; BLOCK], filled: 0, blocks: sender, empty };
         let thread = std::thread::Builder::new()
             .name("unpack".to_owned())
             .spawn(move || unpacker.run())
             .map_err(|error| fault::transient(format!("no thread to unpack the file on: {error}")))?;
-        Ok(Self { blocks, block: Vec::new(), taken: 0, unpacked: 0, delivered, thread: Some(thread), source: None })
+        Ok(Self {
+            blocks,
+            read,
+            block: Vec::new(),
+            taken: 0,
+            unpacked: 0,
+            delivered,
+            thread: Some(thread),
+            source: None,
+        })
     }
 
     /// Reads unpacked bytes into `into`; 0 at the end of the file.
@@ -128,7 +140,11 @@ impl Unpacking {
     pub fn read(&mut self, into: &mut [u8]) -> anyhow::Result<usize> {
         while self.taken == self.block.len() {
             match self.blocks.recv() {
-                Ok(block) => (self.block, self.taken) = (block, 0),
+                Ok(block) => {
+                    self.taken = 0;
+                    // Nobody takes it where the archive is at its end.
+                    let _ = self.read.try_send(std::mem::replace(&mut self.block, block));
+                }
                 Err(_) => return self.end(),
             }
         }
@@ -258,6 +274,7 @@ struct Unpacker {
     block: Vec<u8>,
     filled: usize,
     blocks: SyncSender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
 }
 
 impl Unpacker {
@@ -287,7 +304,9 @@ impl Unpacker {
             self.filled += count;
             self.unpacked += count as u64;
             if self.filled == self.block.len() {
-                send(&self.blocks, std::mem::replace(&mut self.block, vec![0; BLOCK]))?;
+                let empty = self.empty.try_recv().ok().filter(|block| block.len() == BLOCK);
+                let empty = empty.unwrap_or_else(|| vec![0; BLOCK]);
+                send(&self.blocks, std::mem::replace(&mut self.block, empty))?;
                 self.filled = 0;
             }
         }

@@ -1,5 +1,6 @@
 //! The kinds of tasks that every system uses: they bind the engine to the loader and to reports.
 
+pub mod decide;
 pub mod forecast;
 mod load;
 mod report;

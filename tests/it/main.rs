@@ -23,6 +23,7 @@ mod embedded;
 mod engine;
 mod faults;
 mod fence;
+mod held;
 mod job;
 mod late;
 mod laws;

@@ -49,7 +49,7 @@ async fn every_way_leaves_the_same_rows_rejects_and_counts() {
             outcome["certificate"]["loaded"].clone(),
             outcome["measures"].clone(),
         ));
-        let segments = if publish == "segments" { 1 } else { 0 };
+        let segments = i64::from(publish == "segments");
         assert_eq!(staged(&world).await, segments, "{publish} leaves nothing behind");
     }
     assert!(seen.iter().all(|s| *s == seen[0]), "{seen:#?}");

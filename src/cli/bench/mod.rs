@@ -2,6 +2,7 @@
 //! what a task costs that does nothing.
 
 mod generate;
+mod parse;
 mod place;
 mod queue;
 mod rival;
@@ -11,7 +12,7 @@ use crate::db::Database;
 use crate::fault;
 use anyhow::Context as _;
 use chrono::NaiveDate;
-use rival::{Arena, Taken};
+use rival::{Arena, Shape, Taken};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -25,6 +26,8 @@ pub(super) struct Arguments {
 enum What {
     /// Load a generated file, and its clean rows with psql \copy after TRUNCATE in one transaction (the floor).
     Load(LoadArguments),
+    /// Parse a generated file, plain and compressed, and the same with the csv crate.
+    Parse(parse::Arguments),
     /// Run tasks that do nothing, and say what each costs.
     Queue(queue::Arguments),
 }
@@ -43,6 +46,15 @@ struct LoadArguments {
     /// The same seed makes the same files.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many customers, each with a file of so many rows; the floor copies them one after the other.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    customers: u16,
+    /// How the dataset publishes: auto, truncate, swap or segments.
+    #[arg(long, default_value = "auto")]
+    publish: String,
+    /// How many tasks are worked on at a time.
+    #[arg(long, default_value_t = 4)]
+    parallel: u16,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +87,8 @@ impl Spread {
 #[derive(Debug, Serialize)]
 struct Figures {
     rows: u64,
+    customers: u16,
+    publish: String,
     bad_percent: f64,
     file_bytes: u64,
     rejected: u64,
@@ -83,6 +97,8 @@ struct Figures {
     load_s: Spread,
     ratio: Spread,
     rows_per_s: f64,
+    /// The user CPU time of the server's processes, as a ratio; none where they are not on this machine.
+    server_cpu_ratio: Option<Spread>,
     peak_memory_bytes: u64,
     server: String,
 }
@@ -90,6 +106,7 @@ struct Figures {
 pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
         What::Load(arguments) => run_load(context, arguments).await,
+        What::Parse(arguments) => parse::run(context, &arguments),
         What::Queue(arguments) => queue::run(context, &arguments).await,
     }
 }
@@ -102,7 +119,8 @@ async fn run_load(context: &Context, arguments: LoadArguments) -> anyhow::Result
         .tempdir_in(&settings.file.paths.data)
         .or_else(|_| tempfile::tempdir())
         .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))?;
-    let measured = match Arena::build(&settings, &database, folder.path()).await {
+    let shape = Shape { customers: arguments.customers, publish: &arguments.publish, parallel: arguments.parallel };
+    let measured = match Arena::build(&settings, &database, folder.path(), &shape).await {
         Ok(arena) => {
             let measured = measure(&arena, &arguments, context).await;
             place::drop(&database).await?;
@@ -121,11 +139,14 @@ async fn run_load(context: &Context, arguments: LoadArguments) -> anyhow::Result
 }
 
 async fn measure(arena: &Arena, arguments: &LoadArguments, context: &Context) -> anyhow::Result<Figures> {
-    let clean = arena.clean_file();
-    generate::write(&clean, arguments.rows, 0.0, arguments.seed)?;
-    let file_bytes = generate::write(&arena.delivered_file(), arguments.rows, arguments.bad, arguments.seed)?;
+    let mut file_bytes = 0;
+    for customer in 1..=arguments.customers {
+        let seed = arguments.seed.wrapping_mul(10_000) + u64::from(customer);
+        generate::write(&arena.clean_file(customer), arguments.rows, 0.0, seed)?;
+        file_bytes += generate::write(&arena.delivered_file(customer), arguments.rows, arguments.bad, seed)?;
+    }
     let mut order = fastrand::Rng::with_seed(arguments.seed);
-    let mut pairs: Vec<(f64, Taken)> = Vec::new();
+    let mut pairs: Vec<(Taken, Taken)> = Vec::new();
     let bar = context.bars.counter("rounds", u64::from(arguments.rounds));
     // A day for each round, as in service: the same day again would pay for closing the rejects of the round before.
     let days = NaiveDate::default().iter_days().skip(1);
@@ -143,16 +164,21 @@ async fn measure(arena: &Arena, arguments: &LoadArguments, context: &Context) ->
     bar.finish_and_clear();
     let load_s = Spread::of(pairs.iter().map(|(_, load)| load.seconds));
     #[expect(clippy::cast_precision_loss, reason = "rows stay far below 2^52")]
-    let rows_per_s = arguments.rows as f64 / load_s.median;
+    let rows_per_s = arguments.rows as f64 * f64::from(arguments.customers) / load_s.median;
+    let cpu = |(floor, load): &(Taken, Taken)| Some(load.server_cpu_s? / floor.server_cpu_s?);
+    let server_cpu: Option<Vec<f64>> = pairs.iter().map(cpu).collect();
     Ok(Figures {
         rows: arguments.rows,
+        customers: arguments.customers,
+        publish: arguments.publish.clone(),
+        server_cpu_ratio: server_cpu.map(Spread::of),
         bad_percent: arguments.bad,
         file_bytes,
         rejected: pairs.first().context("no round was run")?.1.rejected,
         rounds: arguments.rounds,
-        floor_s: Spread::of(pairs.iter().map(|(floor, _)| *floor)),
+        floor_s: Spread::of(pairs.iter().map(|(floor, _)| floor.seconds)),
         load_s,
-        ratio: Spread::of(pairs.iter().map(|(floor, load)| load.seconds / floor)),
+        ratio: Spread::of(pairs.iter().map(|(floor, load)| load.seconds / floor.seconds)),
         rows_per_s,
         peak_memory_bytes: pairs.iter().map(|(_, load)| load.peak_memory_bytes).max().unwrap_or(0),
         server: arena.server_version().to_owned(),
@@ -172,9 +198,15 @@ fn print(figures: &Figures) -> anyhow::Result<()> {
         ("psql \\copy of the clean rows, s", spread(figures.floor_s, 3)),
         ("bursar run-job, s", spread(figures.load_s, 3)),
         ("ratio, paired", spread(figures.ratio, 3)),
+        (
+            "server's user CPU, ratio",
+            figures.server_cpu_ratio.map_or_else(|| "not on this machine".into(), |s| spread(s, 3)),
+        ),
         ("rows a second", format!("{:.0}", figures.rows_per_s)),
         ("peak memory, MiB", format!("{mib:.1}")),
-        ("rows", figures.rows.to_string()),
+        ("rows of a file", figures.rows.to_string()),
+        ("customers", figures.customers.to_string()),
+        ("publish", figures.publish.clone()),
         ("rejected", figures.rejected.to_string()),
         ("rounds", figures.rounds.to_string()),
         ("server", figures.server.clone()),

@@ -1,6 +1,7 @@
 //! Cells are read as the types say, and in no other way.
 
-use bursar::rows::cell::{parse_date, parse_decimal, parse_integer, parse_timestamp};
+use bursar::rows::cell::{parse_date, parse_timestamp};
+use bursar::rows::number::{parse_decimal, parse_integer};
 use bursar::rows::reject::Code;
 use proptest::prelude::*;
 

@@ -1,0 +1,224 @@
+//! `bursar loads`: the load ledger, and what an operator decides about a load that is held.
+
+use super::{Context, runs, show, usage};
+use crate::app;
+use crate::config::{Settings, suggest};
+use crate::rows::held::{Decision, HeldLoad, Verdict};
+use crate::rows::ledger_list::{self, Filter, LoadRow};
+use crate::rows::load::Older;
+use crate::rows::publish::Way;
+use crate::tasks::decide::decide;
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+const STATES: [&str; 4] = ["published", "measured", "held", "discarded"];
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List loads, the newest first.
+    List(ListArguments),
+    /// Show all that the ledger keeps of a load.
+    Show(ShowArguments),
+    /// Publish a held load as it is, without reading its file again.
+    Accept(AcceptArguments),
+    /// Let a held load go: its rows are dropped, its counts and rejects stay.
+    Discard(DecideArguments),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    /// Only this run date, as YYYY-MM-DD.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
+    date: Option<NaiveDate>,
+    /// From this run date on.
+    #[arg(long, value_name = "DATE")]
+    from: Option<NaiveDate>,
+    /// Up to this run date.
+    #[arg(long, value_name = "DATE")]
+    to: Option<NaiveDate>,
+    /// Only this dataset.
+    #[arg(long, value_name = "DATASET")]
+    dataset: Option<String>,
+    /// Only this customer.
+    #[arg(long, value_name = "CUSTOMER")]
+    customer: Option<String>,
+    /// Only this state: published, measured, held or discarded.
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
+    state: Option<String>,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Print them as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArguments {
+    /// The load's id.
+    id: i64,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AcceptArguments {
+    #[command(flatten)]
+    decide: DecideArguments,
+    /// Put its rows in the place of those of a newer run date.
+    #[arg(long)]
+    publish: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DecideArguments {
+    /// The load's id.
+    id: i64,
+    /// Why; it is kept in the ledger, with the name of your account.
+    #[arg(long, value_name = "WHY")]
+    reason: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(super) const fn is_json(&self) -> bool {
+        match self {
+            Self::List(arguments) => arguments.json,
+            Self::Show(arguments) => arguments.json,
+            Self::Accept(arguments) => arguments.decide.json,
+            Self::Discard(arguments) => arguments.json,
+        }
+    }
+}
+
+fn parse_state(word: &str) -> Result<String, String> {
+    let known = STATES.contains(&word);
+    known.then(|| word.to_owned()).ok_or_else(|| format!("no state of a load{}", suggest(word, STATES)))
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
+    context.log_quietly();
+    let settings = context.settings()?;
+    match command {
+        Command::List(arguments) => list(&settings, &arguments).await,
+        Command::Show(arguments) => show_one(&settings, &arguments).await,
+        Command::Accept(arguments) => {
+            let older = if arguments.publish { Older::Publish } else { Older::Measure };
+            decided(&settings, &arguments.decide, Verdict::Accepted, older).await
+        }
+        Command::Discard(arguments) => decided(&settings, &arguments, Verdict::Discarded, Older::Measure).await,
+    }
+}
+
+async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<ExitCode> {
+    let filter = Filter {
+        dataset: arguments.dataset.clone(),
+        customer: arguments.customer.clone(),
+        from: arguments.date.or(arguments.from),
+        to: arguments.date.or(arguments.to),
+        state: arguments.state.clone(),
+        limit: arguments.limit.into(),
+    };
+    let database = runs::open(settings).await?;
+    let listed = ledger_list::list(&database.pool, &filter).await;
+    database.close().await?;
+    let listed = listed?;
+    if arguments.json {
+        show::json(&listed)?;
+    } else if listed.is_empty() {
+        show::line(&"no loads of that kind")?;
+    } else {
+        let mut table = show::table(
+            &["id", "run date", "dataset", "customer", "state", "rows", "rejected", "file", "why"],
+            &[0, 5, 6],
+        );
+        for load in &listed {
+            table.add_row(row(load));
+        }
+        show::line(&table)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(load: &LoadRow) -> [String; 9] {
+    let superseded = if load.state == "published" && !load.is_current { " (superseded)" } else { "" };
+    let why: Vec<&str> = load.reasons.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    [
+        load.id.to_string(),
+        load.run_date.to_string(),
+        load.dataset.clone(),
+        load.customer.clone(),
+        format!("{}{superseded}", load.state),
+        load.loaded.to_string(),
+        load.rejected.to_string(),
+        load.file_name.clone(),
+        why.join("; "),
+    ]
+}
+
+async fn show_one(settings: &Settings, arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
+    let database = runs::open(settings).await?;
+    let load = ledger_list::get(&database.pool, arguments.id).await;
+    database.close().await?;
+    let load = load?;
+    if arguments.json {
+        show::json(&load)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = show::table(&["", ""], &[]);
+    for (name, value) in load.iter().filter(|(_, value)| !value.is_null()) {
+        let text = value.as_str().map_or_else(|| serde_json::to_string_pretty(value), |text| Ok(text.to_owned()))?;
+        table.add_row([name.replace('_', " "), text]);
+    }
+    show::line(&table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decided(
+    settings: &Settings,
+    arguments: &DecideArguments,
+    verdict: Verdict,
+    older: Older,
+) -> anyhow::Result<ExitCode> {
+    if arguments.reason.trim().is_empty() {
+        return Err(usage("--reason must say why".to_owned()));
+    }
+    let catalog = app::compile(settings)?;
+    let by = account();
+    let decision = Decision { verdict, reason: arguments.reason.trim(), by: &by };
+    let database = runs::open(settings).await?;
+    let lock_timeout_s = settings.file.database.lock_timeout_s;
+    let decided = decide(&database.pool, &catalog, arguments.id, older, decision, lock_timeout_s).await;
+    database.close().await?;
+    let (load, way) = decided?;
+    let state = if verdict == Verdict::Accepted { "published" } else { "discarded" };
+    if arguments.json {
+        show::json(&json!({"load": load.id, "state": state, "way": way, "run": load.run_id}))?;
+    } else {
+        show::line(&told(&load, way))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(load: &HeldLoad, way: Option<Way>) -> String {
+    let HeldLoad { id, dataset, customer, run_date, loaded, run_id, .. } = load;
+    match way {
+        Some(_) => format!(
+            "load {id} is published: {loaded} rows of {dataset} of {customer} for {run_date}\n\
+             what waited for it goes on with: bursar runs retry {run_id}"
+        ),
+        None => {
+            format!("load {id} of {dataset} of {customer} for {run_date} is discarded; its counts and rejects stay")
+        }
+    }
+}
+
+/// Who says so, as the system knows them.
+fn account() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name)
+}

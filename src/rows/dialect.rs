@@ -1,0 +1,189 @@
+//! How a dataset's files are written: the keys of `[dialect]` and their checks.
+
+use super::encoding::Declared;
+use super::header::{ExtraColumns, Header};
+use super::number::Written;
+use super::split::Marks;
+use crate::config::{At, Problems, Source};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use validator::Validate;
+
+/// How a dataset's files are written.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dialect {
+    /// How bytes stand for text, where no byte order mark tells it.
+    pub encoding: Declared,
+    /// Between fields: one or more characters, such as `;`, `\t`, `||` or `¦`.
+    #[schemars(length(min = 1, max = 8))]
+    pub delimiter: String,
+    /// Around fields that hold delimiters or line ends: one ASCII character; empty for none.
+    #[schemars(length(max = 1))]
+    pub quote: String,
+    /// Within quotes: one ASCII character that takes their meaning from a quote, a delimiter, a line end and itself;
+    /// empty for none. A doubled quote stands for one in any case.
+    #[schemars(length(max = 1))]
+    pub escape: String,
+    /// Whether blanks around a bare (unquoted) value are dropped.
+    pub trim: bool,
+    /// Bare texts that mean null.
+    pub null: Vec<String>,
+    /// Before the decimals of numerics: one character.
+    #[schemars(length(min = 1, max = 1))]
+    pub decimal: String,
+    /// Between groups of three digits of integers, bigints and numerics: one character; empty for none. Numbers
+    /// without groups are taken too, wrong groups are not.
+    #[schemars(length(max = 1))]
+    pub thousands: String,
+    /// Whether the first record names the columns.
+    pub header: Header,
+    /// So many records name the columns together: their texts, from the first to the last, with a blank between.
+    #[validate(range(min = 1, max = 10))]
+    pub header_lines: u32,
+    /// So many first lines are skipped, whatever stands on them.
+    #[validate(range(max = 10_000))]
+    pub skip_lines: u32,
+    /// So many last lines are skipped, whatever stands on them; together they have at most `max_record_bytes`.
+    #[validate(range(max = 1000))]
+    pub footer_lines: u32,
+    /// Lines that begin with it are comments and skipped; empty for none.
+    #[schemars(length(max = 100))]
+    pub comment: String,
+    /// Lines that begin with it sum the others up and are skipped; empty for none.
+    #[schemars(length(max = 100))]
+    pub trailer: String,
+    /// What to do with columns that the dataset doesn't know.
+    pub extra_columns: ExtraColumns,
+    /// What to do with records that have fewer fields than the header.
+    pub ragged: Ragged,
+    /// The greatest size of a record, in bytes of UTF-8; a longer one is rejected.
+    #[validate(range(min = 1024, max = 67_108_864))]
+    pub max_record_bytes: usize,
+    /// The most bytes that a compressed file may unpack to; nothing beyond is read.
+    #[validate(range(min = 1024, max = 1_125_899_906_842_624_u64))]
+    pub max_unpacked_bytes: u64,
+}
+
+/// What to do with records that have fewer fields than the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Ragged {
+    /// Reject them.
+    #[default]
+    Reject,
+    /// Take the fields that are missing at their end for nulls.
+    Pad,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            encoding: Declared::Utf8,
+            delimiter: ",".into(),
+            quote: "\"".into(),
+            escape: String::new(),
+            trim: false,
+            null: vec![String::new()],
+            decimal: ".".into(),
+            thousands: String::new(),
+            header: Header::Names,
+            header_lines: 1,
+            skip_lines: 0,
+            footer_lines: 0,
+            comment: String::new(),
+            trailer: String::new(),
+            extra_columns: ExtraColumns::Reject,
+            ragged: Ragged::Reject,
+            max_record_bytes: 1 << 20,
+            max_unpacked_bytes: 64 << 30,
+        }
+    }
+}
+
+impl Dialect {
+    /// What structures a file.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        let first = |text: &str| text.bytes().next();
+        Marks { delimiter: self.delimiter.clone().into(), quote: first(&self.quote), escape: first(&self.escape) }
+    }
+
+    /// How numbers are written; none where that is the plain way.
+    #[must_use]
+    pub fn numbers(&self) -> Option<Written> {
+        let is_plain = self.decimal == "." && self.thousands.is_empty();
+        (!is_plain).then(|| Written { decimal: self.decimal.clone(), thousands: self.thousands.clone() })
+    }
+}
+
+/// Checks what the shape of a dialect can't say.
+pub(super) fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
+    let mut check = Check { source, dialect, problems };
+    check.marks();
+    check.lines();
+    check.numbers();
+}
+
+struct Check<'a> {
+    source: &'a Source,
+    dialect: &'a Dialect,
+    problems: &'a mut Problems,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(self.source.problem(&At::key("dialect").then(key), message));
+    }
+
+    fn marks(&mut self) {
+        let Dialect { delimiter, quote, escape, .. } = self.dialect;
+        if delimiter.contains(['\n', '\r', '\0']) {
+            self.problem("delimiter", format!("{delimiter:?} can't be a delimiter: it holds a line end or a NUL"));
+        }
+        for (key, text) in [("quote", quote), ("escape", escape)] {
+            if text.bytes().any(|b| !b.is_ascii() || b == b'\n' || b == b'\r' || b == 0) {
+                self.problem(key, format!("{text:?} can't be the {key}: one ASCII character, not a line end"));
+            } else if delimiter == text {
+                self.problem(key, "is the same as the delimiter");
+            } else if !text.is_empty() && delimiter.contains(text.as_str()) {
+                self.problem(key, format!("stands in the delimiter {delimiter:?}"));
+            }
+        }
+        if !escape.is_empty() && quote.is_empty() {
+            self.problem("escape", "means something within quotes only, and there is no quote");
+        } else if !escape.is_empty() && escape == quote {
+            self.problem("escape", "is the same as the quote; a doubled quote stands for one without it");
+        }
+    }
+
+    fn lines(&mut self) {
+        let Dialect { comment, trailer, quote, .. } = self.dialect;
+        for (key, text) in [("comment", comment), ("trailer", trailer)] {
+            if text.contains(['\n', '\r']) {
+                self.problem(key, "holds a line end, which no line begins with");
+            } else if !text.is_empty() && !quote.is_empty() && text.starts_with(quote) {
+                self.problem(key, "begins with the quote: quoted rows would be skipped");
+            }
+        }
+        let shorter = comment.len().min(trailer.len());
+        if shorter > 0 && comment.as_bytes()[..shorter] == trailer.as_bytes()[..shorter] {
+            self.problem("trailer", "can't be told from a comment: one begins with the other");
+        }
+        if self.dialect.header == Header::None && self.dialect.header_lines != 1 {
+            self.problem("header_lines", "says how long the header is, and header = \"none\" says that there is none");
+        }
+    }
+
+    fn numbers(&mut self) {
+        let Dialect { decimal, thousands, .. } = self.dialect;
+        for (key, text) in [("decimal", decimal), ("thousands", thousands)] {
+            if text.chars().any(|c| c.is_alphanumeric() || c.is_control() || c == '+' || c == '-') {
+                self.problem(key, format!("{text:?} can't stand between digits: no letter, digit, sign or line end"));
+            }
+        }
+        if decimal == thousands {
+            self.problem("thousands", "is the same as decimal");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Held loads: their rows are kept, and an operator publishes them as they are or lets them go.
+
+use crate::support::{Ran, World, ratings};
+
+/// Yesterday's rows in the table, today's load held for its rejects.
+async fn held(publish: &str) -> World {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("\n[gate]", &format!("\n{publish}\n[gate]\nmax_rejects = 1"))
+    });
+    world.deliver_all();
+    world.deliver("A", ratings(&["1,2,3,low-value"]));
+    world.run_job("2025-05-13", &["--customer", "agency_a"]).code(0);
+    world.deliver("A", ratings(&["4,5,6,low-value", "x,1,1,low-value", "y,1,1,low-value", "7,8,9,high-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+    world
+}
+
+fn decide(world: &World, verdict: &str, more: &[&str]) -> Ran {
+    world.bursar(&[&["loads", verdict, "2", "--reason", "they told us on the phone"], more].concat())
+}
+
+const ACCEPTED: [&str; 2] = ["(4,5,6,low-value)", "(7,8,9,high-value)"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_load_is_published_without_its_file_and_the_reason_is_kept() {
+    for publish in ["publish = \"truncate\"", "publish = \"swap\"", "publish = \"segments\"", "publish = \"auto\""] {
+        let world = held(publish).await;
+        std::fs::remove_file(world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("the file");
+        let accepted = decide(&world, "accept", &["--json"]).code(0).json();
+        assert_eq!(accepted["state"], "published", "{publish}");
+        assert_eq!(world.rows("agency_a").await, ACCEPTED, "{publish}");
+        let kept: String = world.scalar("select concat_ws('/', state, is_current, decision, decision_reason, decided_by <> '', publication > id, jsonb_array_length(reasons)) from bursar.loads where id = 2").await;
+        assert_eq!(kept, "published/t/accepted/they told us on the phone/t/t/1", "{publish}");
+        let measures: String = world.scalar("select count_customer_number::text from bursar.load_measures_customer_rating where customer = 'agency_a' and run_date = '2025-05-14'").await;
+        assert_eq!(measures, "2", "{publish}: reports count it");
+        let open: i64 =
+            world.scalar("select count(*) from bursar.file_invalid_rows where status = 'open' and load_id = 2").await;
+        assert_eq!(open, 2, "{publish}: its rejects stay");
+        assert_eq!(world.scalar::<i64>("select count(*) from bursar.alerts where state = 'open'").await, 0);
+        let left: i64 = world
+            .scalar(
+                "select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace and relkind = 'r'",
+            )
+            .await;
+        assert_eq!(left, i64::from(publish.contains("segments")), "{publish}");
+        let again = decide(&world, "accept", &[]).code(65);
+        assert!(again.messages().contains("load 2 is published"), "{}", again.messages());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_with_views_takes_a_held_load_too() {
+    let world = held("publish = \"swap\"").await;
+    world.sql("create view mine as select * from customer_rating_agency_a").await;
+    decide(&world, "accept", &[]).code(0);
+    assert_eq!(world.column("select m::text from mine as m order by 1").await, ACCEPTED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discarded_load_leaves_its_counts_and_no_rows() {
+    let world = held("publish = \"truncate\"").await;
+    decide(&world, "discard", &[]).code(0);
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+    assert_eq!(
+        world
+            .scalar::<String>(
+                "select concat_ws('/', state, is_current, rejected, decision) from bursar.loads where id = 2"
+            )
+            .await,
+        "discarded/f/2/discarded"
+    );
+    assert_eq!(
+        world.scalar::<i64>("select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace").await,
+        0
+    );
+    decide(&world, "accept", &[]).code(65);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_load_never_takes_the_place_of_what_came_after_it() {
+    let world = held("publish = \"swap\"").await;
+    world.deliver("A", ratings(&["9,9,9,low-value"]));
+    world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+    let older = decide(&world, "accept", &[]).code(65);
+    assert!(older.messages().contains("holds the rows of 2025-05-15"), "{}", older.messages());
+    assert_eq!(world.rows("agency_a").await, ["(9,9,9,low-value)"]);
+    world.deliver("A", ratings(&["8,8,8,low-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
+    let superseded = decide(&world, "accept", &["--publish"]).code(65);
+    assert!(
+        superseded.messages().contains("load 4 of the same run date came after load 2"),
+        "{}",
+        superseded.messages()
+    );
+    world.bursar(&["migrate"]).code(0);
+    let left: i64 = world
+        .scalar("select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace and relkind = 'r'")
+        .await;
+    assert_eq!(left, 0, "nobody can accept it any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_held_load_takes_the_table_only_when_told_and_the_next_day_knows_it() {
+    let world = held("publish = \"swap\"").await;
+    world.deliver("A", ratings(&["9,9,9,low-value"]));
+    world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+    decide(&world, "accept", &["--publish"]).code(0);
+    assert_eq!(world.rows("agency_a").await, ACCEPTED);
+    // The table now holds the 14th: the 15th is newer again.
+    world.deliver("A", ratings(&["9,9,9,low-value", "9,9,8,low-value"]));
+    world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+    assert_eq!(world.rows("agency_a").await.len(), 2);
+    assert_eq!(world.scalar::<String>("select state from bursar.loads order by id desc limit 1").await, "published");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loads_are_listed_and_shown() {
+    let world = held("publish = \"swap\"").await;
+    let listed = world.bursar(&["loads", "list", "--state", "held", "--json"]).code(0).json();
+    assert_eq!(listed.as_array().expect("a list").len(), 1);
+    assert_eq!((&listed[0]["id"], &listed[0]["rejected"]), (&2.into(), &2.into()));
+    let shown = world.bursar(&["loads", "show", "1", "--json"]).code(0).json();
+    assert_eq!(shown["state"], "published");
+    assert_eq!(shown["certificate"]["loaded"], 1);
+    world.bursar(&["loads", "show", "99"]).code(65);
+    world.bursar(&["loads", "list", "--state", "hold"]).code(64);
+    world.bursar(&["loads", "accept", "2", "--reason", " "]).code(64);
+    assert!(world.bursar(&["loads", "list"]).code(0).stdout.contains("max_rejects"));
+}

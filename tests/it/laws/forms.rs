@@ -1,0 +1,217 @@
+//! Dialects beyond the plain one: what each accepts, and that it accepts nothing else.
+
+use super::{Taken, dataset, take_apart};
+use crate::support::Folder;
+use bursar::fault::{Fault, judge};
+use bursar::rows::dataset::Dataset;
+
+/// A dataset of these columns, each of them `name type` and perhaps more keys behind a `;`.
+fn of(dialect: &str, columns: &[&str]) -> Dataset {
+    let columns: String = columns
+        .iter()
+        .map(|column| {
+            let (shape, more) = column.split_once(';').unwrap_or((column, ""));
+            let (name, kind) = shape.split_once(' ').expect("a name and a type");
+            format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n{more}\n")
+        })
+        .collect();
+    dataset(&format!("[dialect]\n{dialect}\n{columns}"))
+}
+
+fn taken(text: impl AsRef<[u8]>, dataset: &Dataset) -> Taken {
+    let folder = Folder::new();
+    let taken = take_apart(&folder.path(""), text.as_ref(), dataset).expect("a file");
+    assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());
+    taken
+}
+
+fn refused(text: &str, dataset: &Dataset) -> String {
+    let folder = Folder::new();
+    let error = take_apart(&folder.path(""), text.as_bytes(), dataset).err().expect("a refused file");
+    assert_eq!(judge(&error), Fault::Data);
+    format!("{error:#}")
+}
+
+/// The valid rows but for their header.
+fn rows(taken: &Taken) -> Vec<String> {
+    String::from_utf8_lossy(&taken.valid).lines().skip(1).map(str::to_owned).collect()
+}
+
+/// `line code` of each reject's first error.
+fn codes(taken: &Taken) -> Vec<String> {
+    let code = |reject: &serde_json::Value| {
+        format!("{} {}", reject["line"], reject["errors"][0]["code"].as_str().expect("a code"))
+    };
+    taken.rejects.iter().map(code).collect()
+}
+
+const TWO: [&str; 2] = ["a text;nullable = true", "b text;nullable = true"];
+
+#[test]
+fn a_delimiter_may_have_several_characters_and_half_of_it_is_text() {
+    let dataset = of("delimiter = \"||\"", &TWO);
+    let text = "a||b\n1||2\n|3||4|\n5|||6\n\"x||y\"||\"|\"\n7|8||\"9\"|\n";
+    assert_eq!(
+        (rows(&taken(text, &dataset)), codes(&taken(text, &dataset))),
+        (["1,2", "|3,4|", "5,|6", "x||y,|"].map(str::to_owned).to_vec(), vec!["6 stray_quote".to_owned()])
+    );
+    for delimiter in ["¦", "§", "\\t", ";;;", "=>"] {
+        let dataset = of(&format!("delimiter = \"{delimiter}\""), &TWO);
+        let mark = delimiter.replace("\\t", "\t");
+        let text = format!("a{mark}b\r\n1{mark}\"q{mark}\"\r\n{mark}\r\n2\r\n3{mark}4{mark}5\r\n");
+        let taken = taken(&text, &dataset);
+        let quoted = if mark.contains(',') { format!("1,\"q{mark}\"") } else { format!("1,q{mark}") };
+        assert_eq!(rows(&taken), [quoted, ",".to_owned()], "{delimiter}");
+        assert_eq!(codes(&taken), ["4 missing_field", "5 extra_field"], "{delimiter}");
+    }
+}
+
+#[test]
+fn a_delimiter_outside_ascii_is_found_in_every_encoding() {
+    let dataset = of("delimiter = \"¦\"\nencoding = \"latin-1\"", &TWO);
+    assert_eq!(rows(&taken(b"a\xA6b\n\xE9\xA6\xA7\n", &dataset)), ["é,§"]);
+}
+
+#[test]
+fn an_escape_takes_their_meaning_from_marks_within_quotes_and_stands_for_itself_outside() {
+    let dataset = of("escape = \"\\\\\"", &TWO);
+    let text = "a,b\n\"q\\\"q\",\"d\"\"d\"\n\"b\\\\\",\"c\\,c\"\n\"l\\\nl\",\\\n";
+    let taken = taken(text, &dataset);
+    assert_eq!(String::from_utf8_lossy(&taken.valid), "a,b\n\"q\"\"q\",\"d\"\"d\"\nb\\,\"c,c\"\n\"l\nl\",\\\n");
+    assert!(taken.rejects.is_empty());
+}
+
+#[test]
+fn an_escape_before_anything_else_is_rejected_and_not_guessed_at() {
+    let dataset = of("escape = \"\\\\\"", &TWO);
+    let taken = taken("a,b\n\"tab\\t\",1\n\"open\\\",2\n3,\"end\\", &dataset);
+    assert_eq!(codes(&taken), ["2 stray_escape", "3 stray_quote", "4 unclosed_quote"]);
+    let message = taken.rejects[0]["errors"][0]["message"].as_str().expect("a message");
+    assert_eq!(message, "an escape stands before something that needs none: double it");
+}
+
+#[test]
+fn a_header_of_several_lines_names_columns_by_all_of_them() {
+    let columns = ["no text;header = \"Customer no\"", "name text;header = \"customer name\"", "value text"];
+    let dataset = of("header_lines = 2\nskip_lines = 1", &columns);
+    let taken = taken("Report\nCustomer,customer,\nno,name,value\n1,x,y\n", &dataset);
+    assert_eq!(rows(&taken), ["1,x,y"]);
+    assert_eq!(taken.parsed.certificate.tally.skipped.header, 2);
+    assert!(
+        refused("Report\nCustomer,customer,\n", &dataset).ends_with("ends within its header: 1 of 2 lines are there")
+    );
+    let said = refused("Report\nCustomer,,\nno,name,value\n", &dataset);
+    assert!(said.contains("the column \"customer name\" is missing; the column \"name\" is not expected"), "{said}");
+}
+
+#[test]
+fn the_last_lines_are_skipped_whatever_stands_on_them() {
+    let body = "a,b\n1,2\n\"two\nlines\",3\n";
+    for (lines, footer) in [(1, "total,2,\"open"), (2, "x\r\n\r\n"), (3, "\n\n\r"), (2, "\"a\"b\ry\n"), (1, "x\r\n")] {
+        for packed in ["", "encoding = \"utf-8\"\n"] {
+            let dataset = of(&format!("{packed}footer_lines = {lines}"), &TWO);
+            let taken = taken(format!("{body}{footer}"), &dataset);
+            assert_eq!(taken.parsed.certificate.tally.loaded, 2, "{footer:?}");
+            assert_eq!(taken.parsed.certificate.tally.skipped.footer, lines, "{footer:?}");
+            assert!(taken.rejects.is_empty(), "{footer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_footer_that_leaves_no_header_or_is_longer_than_a_record_refuses_the_file() {
+    let dataset = of("footer_lines = 3\nmax_record_bytes = 1024", &TWO);
+    assert!(refused("a,b\n1,2\nend\n", &dataset).contains("holds no header"));
+    let long = |length: usize| format!("a,b\n1,2\n{}\n1\n2", "x".repeat(length));
+    assert_eq!(rows(&taken(long(1020), &dataset)), ["1,2"]);
+    let said = refused(&long(1021), &dataset);
+    assert!(said.contains("the last 3 lines, which dialect.footer_lines skips, have 1025 bytes"), "{said}");
+}
+
+#[test]
+fn a_long_line_before_the_footer_is_one_reject_wherever_blocks_end() {
+    let dataset = of("footer_lines = 1\nmax_record_bytes = 1024", &TWO);
+    for length in [1020, 1030, 300_000, 600_000] {
+        let long = "x".repeat(length);
+        let taken = taken(format!("a,b\n1,2\n{long}\n3,4\nend"), &dataset);
+        assert_eq!((rows(&taken), taken.rejects.len()), (vec!["1,2".to_owned(), "3,4".to_owned()], 1), "{length}");
+        let said = refused(&format!("a,b\n1,2\n{}", "x".repeat(length + 5)), &dataset);
+        assert!(said.contains("the last 1 lines"), "{said}");
+    }
+}
+
+#[test]
+fn decimals_and_thousands_are_read_as_the_dialect_writes_them() {
+    let dialect = "delimiter = \";\"\ndecimal = \",\"\nthousands = \".\"";
+    let dataset = of(dialect, &["n numeric(12,3);min = \"-2000\"", "i integer"]);
+    let good = "1.234,56;1.234.567\n-1234,5;-12\n+0,001;+1234\n12.345;0\n";
+    assert_eq!(taken(format!("n;i\n{good}"), &dataset).parsed.certificate.tally.loaded, 4);
+    for bad in [
+        "12.34,5",
+        "1.2345",
+        "1.234.56",
+        ".123",
+        "0.123",
+        "01.234",
+        "1,234.5",
+        "1..234",
+        "1.",
+        "1,",
+        ",5",
+        "1,2,3",
+        "1 234",
+        "1.234,5.6",
+        "-",
+        "1e3",
+        "",
+    ] {
+        let found = taken(format!("n;i\n{bad};1\n"), &dataset);
+        assert_eq!(found.rejects.len(), 1, "{bad:?} is no number");
+    }
+    for (bad, code) in
+        [("-2.000,1", "out_of_range"), ("1,2345", "too_many_decimals"), ("1.000.000.000,5", "out_of_range")]
+    {
+        assert_eq!(codes(&taken(format!("n;i\n{bad};1\n"), &dataset)), [format!("2 {code}")], "{bad:?}");
+    }
+    assert_eq!(codes(&taken("n;i\n1;1,5\n1;1.23\n", &dataset)), ["2 not_an_integer", "3 not_an_integer"]);
+    let blanks = of("delimiter = \";\"\ndecimal = \",\"\nthousands = \"\u{202F}\"", &["n numeric(12,3)"]);
+    assert_eq!(taken("n\n1\u{202F}234,5\n", &blanks).parsed.certificate.tally.loaded, 1);
+    let quoted = of("thousands = \",\"", &["n numeric(12,3)"]);
+    assert_eq!(taken("n\n\"1,234.5\"\n", &quoted).parsed.certificate.tally.loaded, 1);
+}
+
+#[test]
+fn a_column_has_words_of_its_own_for_true_and_false_and_no_others() {
+    let dataset = of("", &["a boolean;true = [\"J\", \"Ja\"]\nfalse = [\"N\"]"]);
+    let found = taken("a\nJ\nN\nJa\nj\ntrue\n", &dataset);
+    assert_eq!(
+        (rows(&found).len(), codes(&found)),
+        (3, vec!["5 not_a_boolean".to_owned(), "6 not_a_boolean".to_owned()])
+    );
+    assert_eq!(found.rejects[0]["errors"][0]["message"], "\"j\" is not a boolean (J, Ja, N)");
+}
+
+#[test]
+fn ragged_records_are_padded_with_nulls_only_where_the_dialect_says_so() {
+    let columns = ["a integer", "b text", "c text;nullable = true"];
+    let text = "a,b,c\n1,x\n2\n3,y,z,more\n\n";
+    let padded = taken(text, &of("ragged = \"pad\"", &columns));
+    assert_eq!(rows(&padded), ["1,x,"]);
+    assert_eq!(codes(&padded), ["3 null", "4 extra_field"]);
+    assert_eq!(codes(&taken(text, &of("", &columns))), ["2 missing_field", "3 missing_field", "4 extra_field"]);
+}
+
+#[test]
+fn every_line_end_and_all_of_them_mixed_end_a_record_in_every_dialect() {
+    for dialect in
+        ["", "delimiter = \"||\"", "delimiter = \"¦\"\nescape = \"\\\\\"", "footer_lines = 1", "quote = \"\""]
+    {
+        let dataset = of(dialect, &TWO);
+        let mark = &dataset.dialect.delimiter;
+        let footer = if dataset.dialect.footer_lines > 0 { "end" } else { "" };
+        for [one, two, three] in [["\n"; 3], ["\r"; 3], ["\r\n"; 3], ["\r", "\n", "\r\n"], ["\r\n", "\r", "\n"]] {
+            let text = format!("a{mark}b{one}1{mark}2{two}3{mark}4{three}{footer}");
+            assert_eq!(rows(&taken(&text, &dataset)), ["1,2", "3,4"], "{text:?}");
+        }
+    }
+}
