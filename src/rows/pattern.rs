@@ -123,12 +123,12 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
     let leaves = |path: String| if is_path { !is_within(&path) } else { address::why_not(&path).is_some() };
     let is_sound = if is_path { is_within(pattern) } else { address::why_not(pattern).is_none() };
     if let Some(customer) = customers.iter().find(|c| is_sound && sample(pattern, c).is_some_and(leaves)) {
-        let what = if is_path { "leaves the inbox" } else { "is no address" };
-        problem(format!(
-            "{:?} {what} for the customer {}: its fields must not hold `..`, nor wildcards for a web server",
-            address::shown(pattern),
-            customer.name
-        ));
+        let (shown, name) = (address::shown(pattern), &customer.name);
+        problem(if is_path {
+            format!("{shown:?} leaves the inbox for the customer {name}: its fields must not hold `..`")
+        } else {
+            format!("{shown:?} is no address for the customer {name}: its fields hold `..`, `//` or a wildcard")
+        });
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Remote {
     pub(super) is_for_one: bool,
     /// By the address that all that was listed begins with.
     listings: HashMap<String, Result<Listing, Trouble>>,
-    /// Hosts and buckets that do not answer; they are not asked again in this look.
-    silent: HashMap<String, Trouble>,
+    /// Hosts and buckets that do not answer, and what was said of it; they are not asked again in this look.
+    silent: HashMap<String, String>,
 }
 
 /// The objects that begin alike; none where they are too many.
@@ -45,8 +45,8 @@ impl Remote {
         let (name, _) = parts(wanted.text);
         let place = format!("{}{name}", scheme(wanted.text));
         let said = |trouble: Trouble| trouble.of(&format!("can't look for {}", shown(wanted.text)));
-        if let Some(trouble) = self.silent.get(&place) {
-            return Err(trouble.clone().of(&format!("can't look for files in {place}")));
+        if let Some(told) = self.silent.get(&place) {
+            return Err(fault::transient(told));
         }
         let found = match kind {
             Kind::Web => look_web(places, wanted),
@@ -56,7 +56,7 @@ impl Remote {
             Ok(found) => Ok(found),
             Err(error) => {
                 if fault::judge(&error) == fault::Fault::Transient {
-                    self.silent.insert(place, Trouble::Broken(fault::told(&error)));
+                    self.silent.insert(place, fault::told(&error));
                 }
                 Err(error)
             }

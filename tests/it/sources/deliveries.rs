@@ -127,9 +127,12 @@ async fn a_bucket_that_does_not_answer_is_asked_once_in_a_look_and_the_other_pla
     let looking = Looking::of(&world, &s3);
     drop(s3);
     let found = looking.look(Utc::now()).await;
+    let mut said = std::collections::BTreeSet::new();
     for (n, found) in found.iter().enumerate().filter(|(n, _)| *n != 1) {
         let error = found.as_ref().expect_err("nobody answers");
         assert_eq!(bursar::fault::judge(error), bursar::fault::Fault::Transient, "{n}: {error:#}");
+        said.insert(format!("{error:#}"));
     }
+    assert_eq!(said.len(), 1, "it is said once: {said:?}");
     assert!(matches!(&found[1], Ok(Found::One(_))), "{:?}", found[1]);
 }
