@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Ident, Settings};
 use crate::db::Database;
 use crate::engine::execute::Engine;
+use crate::rows::source::Places;
 use crate::rows::{staged, table};
 use crate::tasks::Deps;
 use crate::{fault, report, systems};
@@ -28,6 +29,7 @@ pub struct App {
     database: Database,
     engine: Engine,
     clock: Clock,
+    places: Places,
 }
 
 /// Compiles the configuration folder.
@@ -52,16 +54,18 @@ impl App {
         let database = Database::open(&settings).await?;
         let prepared = prepare(&database, &catalog, settings.file.database.lock_timeout_s).await;
         let (settings, catalog) = (Arc::new(settings), InForce::new(catalog));
+        let places = Places::new(&settings);
         let deps = Deps {
             pool: database.pool.clone(),
             catalog: catalog.clone(),
             settings: Arc::clone(&settings),
+            places: places.clone(),
             clock: clock.clone(),
         };
         let limit = settings.file.engine.max_parallel_tasks;
         let (pool, queue) = (database.pool.clone(), database.queue.clone());
         let engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
-        let app = Self { settings, catalog, database, engine, clock };
+        let app = Self { settings, catalog, database, engine, clock, places };
         match prepared {
             Ok(left) => {
                 for error in &left {

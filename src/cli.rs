@@ -211,7 +211,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Rejects(command) => rejects::run(context, command).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
-            Command::Parse(arguments) => parse::run(context, &arguments),
+            Command::Parse(arguments) => parse::run(context, &arguments).await,
             Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(context, &arguments),
             Command::Migrate => migrate::run(context).await,

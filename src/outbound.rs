@@ -3,6 +3,8 @@
 //! Whoever knows a webhook's path can use it. So an [`Address`] shows its host at most, and no error of this
 //! room shows more. Knows nothing of what is sent.
 
+pub mod download;
+
 use crate::clock::Clock;
 use crate::fault;
 use anyhow::Context;

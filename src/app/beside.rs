@@ -58,8 +58,7 @@ impl App {
     }
 
     fn lookout(&self, catalog: Arc<Catalog>) -> (Arc<Catalog>, Lookout) {
-        let inbox = self.settings.file.paths.inbox.clone();
-        (Arc::clone(&catalog), Lookout::new(catalog, inbox))
+        (Arc::clone(&catalog), Lookout::new(catalog, self.places.clone()))
     }
 
     async fn look_once(&self, lookout: &mut (Arc<Catalog>, Lookout)) -> anyhow::Result<Vec<anyhow::Error>> {

@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::db::Database;
 use crate::engine::list::{self, Filter, RunRow};
 use crate::engine::runs::RunRequest;
+use crate::rows::source::Places;
 use crate::tasks::forecast::{Forecaster, LoadForecast, output_of};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -36,7 +37,8 @@ impl App {
         requests: &[RunRequest],
         now: DateTime<Utc>,
     ) -> anyhow::Result<Vec<Rehearsed>> {
-        let mut forecaster = Forecaster::new(&database.pool, catalog, &settings.file.paths.inbox, now)?;
+        let places = Places::new(settings);
+        let mut forecaster = Forecaster::new(&database.pool, catalog, &places, now);
         let mut rehearsed = Vec::new();
         for request in requests {
             let mut loads = Vec::new();

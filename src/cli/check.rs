@@ -2,11 +2,14 @@
 
 use super::{Context, show};
 use crate::catalog::Catalog;
-use crate::config::{Ident, Problem, Problems, Settings};
+use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings};
 use crate::db::{Database, check};
 use crate::fault::Fault;
+use crate::rows::source::Places;
+use crate::rows::source::address::shown;
 use crate::systems;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -28,10 +31,14 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
             problems.push(Problem::of_environment("DATABASE_URL", &message));
         }
     }
+    let places = settings.as_ref().map(Places::new);
     let file = settings.map(|settings| settings.file).unwrap_or_default();
     let (catalog, others) =
         Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::kind_specs());
     problems.extend(others);
+    if let Some(places) = places {
+        problems.extend(of_sources(&places, &catalog));
+    }
     let problems = problems.sorted();
     if arguments.json {
         show::json(&json!({"problems": problems}))?;
@@ -54,6 +61,26 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         eprintln!("error: {} in {}", counted(problems.len(), "problem"), context.config.display());
     }
     Ok(ExitCode::from(Fault::Config.exit_code()))
+}
+
+/// What the environment lacks for the places that files are to come from, each variable once.
+fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
+    let mut found = BTreeMap::new();
+    for dataset in catalog.datasets.values() {
+        let own = catalog.customers.values().map(|customer| dataset.pattern_of(customer));
+        for pattern in own.chain([dataset.file.as_str()]) {
+            if let Some((variable, why)) = places.problem(pattern) {
+                let shown = shown(pattern);
+                found.entry((variable.unwrap_or(ALLOW_HTTP), why)).or_insert((dataset.name.clone(), shown));
+            }
+        }
+    }
+    let mut problems = Problems::default();
+    for ((variable, why), (dataset, pattern)) in found {
+        let message = format!("{why} (the dataset {dataset} reads {pattern})");
+        problems.push(Problem::of_environment(variable, message));
+    }
+    problems
 }
 
 /// What is in the way in the database.

@@ -4,19 +4,21 @@ use super::{Context, show, usage};
 use crate::config::suggest;
 use crate::fault;
 use crate::rows::parse::{Parsed, parse_file};
-use crate::rows::source::SourceFile;
+use crate::rows::source::address::Kind;
+use crate::rows::source::{Located, Places};
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tempfile::NamedTempFile;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The dataset's name.
     dataset: String,
-    /// The file.
+    /// The file, or its address (`s3://…`, `gs://…`, `az://…`, `https://…`).
     file: PathBuf,
     /// Write the valid rows here, as CSV with the dataset's columns: a null is nothing, an empty text is "".
     #[arg(long, value_name = "PATH")]
@@ -29,8 +31,9 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let catalog = crate::app::compile(&context.settings()?)?;
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = context.settings()?;
+    let catalog = crate::app::compile(&settings)?;
     let Some(dataset) = catalog.datasets.get(&arguments.dataset) else {
         let known = catalog.datasets.keys().map(String::as_str);
         let hint = suggest(&arguments.dataset, known);
@@ -39,11 +42,12 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     if let Some(message) = usage_error(arguments) {
         return Err(usage(message));
     }
-    SourceFile::open(&arguments.file)?;
+    let source = Places::new(&settings).open(&located(&arguments.file), &CancellationToken::new()).await?;
     let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
     let (valid, rejects) = (open(&arguments.valid)?, open(&arguments.rejects)?);
     let writer = |output: &Option<Output>| output.as_ref().map(Output::writer).transpose();
-    let parsed = parse_file(&arguments.file, dataset, writer(&valid)?, writer(&rejects)?)?;
+    let (to_valid, to_rejects) = (writer(&valid)?, writer(&rejects)?);
+    let parsed = tokio::task::block_in_place(|| parse_file(source, dataset, to_valid, to_rejects))?;
     for output in [valid, rejects].into_iter().flatten() {
         output.put_in_place()?;
     }
@@ -53,6 +57,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         print(&parsed)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn located(file: &Path) -> Located {
+    match file.to_str().filter(|text| Kind::of(text).is_some()) {
+        Some(address) => Located::at(address),
+        None => Located::in_folder(file.to_owned()),
+    }
 }
 
 /// Two of the three files are one: writing one would destroy the other.

@@ -28,7 +28,7 @@ pub struct LooseCustomer {
     /// An identifier: it names the customer's tables and appears in reports.
     pub name: String,
     /// Where a dataset's file arrives for this customer, where it differs from the dataset's own pattern:
-    /// dataset name to pattern.
+    /// dataset name to pattern, which can be an address.
     #[serde(default)]
     pub file: BTreeMap<String, String>,
     /// The `[[calendar]]` that says on which days nothing is delivered; without it the dataset's own, if any.

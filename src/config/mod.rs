@@ -13,6 +13,7 @@ mod problem;
 mod settings;
 mod shape;
 mod source;
+mod sources;
 
 pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time};
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
@@ -23,3 +24,4 @@ pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};
 pub use shape::schema_of;
 pub use source::Source;
+pub use sources::{ALLOW_HTTP, AUTHORIZATION, SourceVariables};

@@ -6,6 +6,7 @@ use super::notify::{self, Notify};
 use super::problem::{At, Problem, Problems};
 use super::shape::{self, followed, schema_of};
 use super::source::Source;
+use super::sources::SourceVariables;
 use crate::fault;
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -128,6 +129,8 @@ pub struct Settings {
     pub webhook_url: Option<SecretString>,
     /// `BURSAR_SMTP_URL`: the mail server; there when `notify.mail` is.
     pub smtp_url: Option<SecretString>,
+    /// What is known of the places that files come from beside the inbox.
+    pub sources: SourceVariables,
 }
 
 /// Variables with a short name, and the key each sets.
@@ -173,6 +176,7 @@ impl Settings {
         let source = Source::of(config_dir.join("bursar.toml"), text.as_str());
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
+        let sources = SourceVariables::of(environment, problems);
         (problems.len() == before).then_some(())?;
         let file = layered(&text, variables.values().map(|(key, value)| (key, value)))
             .map_err(|message| {
@@ -187,6 +191,7 @@ impl Settings {
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
             webhook_url: secrets.webhook_url,
             smtp_url: secrets.smtp_url,
+            sources,
         })
     }
 

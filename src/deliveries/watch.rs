@@ -7,11 +7,11 @@ use crate::catalog::Catalog;
 use crate::engine::job::Job;
 use crate::engine::schedule::Schedule;
 use crate::rows::inbox::{Delivered, Inbox};
+use crate::rows::source::Places;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How far back a deadline is still found that passed while no daemon was up.
@@ -24,7 +24,7 @@ const NOTE_EVERY: TimeDelta = TimeDelta::minutes(1);
 #[derive(Debug)]
 pub struct Lookout {
     catalog: Arc<Catalog>,
-    inbox: PathBuf,
+    places: Places,
     made: BTreeSet<(String, NaiveDate)>,
     noted_at: Option<DateTime<Utc>>,
 }
@@ -52,16 +52,16 @@ pub enum Event {
 }
 
 impl Lookout {
-    /// Looks for what the catalog declares, below the inbox.
+    /// Looks for what the catalog declares, in the inbox and elsewhere.
     #[must_use]
-    pub const fn new(catalog: Arc<Catalog>, inbox: PathBuf) -> Self {
-        Self { catalog, inbox, made: BTreeSet::new(), noted_at: None }
+    pub fn new(catalog: Arc<Catalog>, places: impl Into<Places>) -> Self {
+        Self { catalog, places: places.into(), made: BTreeSet::new(), noted_at: None }
     }
 
     /// Where files are delivered.
     #[must_use]
     pub fn inbox(&self) -> &std::path::Path {
-        &self.inbox
+        self.places.inbox()
     }
 
     /// Makes the rows of what is expected today, and of what was expected in the last seven days of the job's
@@ -77,8 +77,8 @@ impl Lookout {
         if watched.is_empty() {
             return Ok(Seen::default());
         }
-        let (catalog, inbox) = (Arc::clone(&self.catalog), self.inbox.clone());
-        let scan = move || scan(&catalog, &inbox, watched, now);
+        let (catalog, places) = (Arc::clone(&self.catalog), self.places.clone());
+        let scan = move || scan(&catalog, &places, watched, now);
         let (mut sights, problems) =
             tokio::task::spawn_blocking(scan).await.context("the look at the inbox broke off")?;
         pass_over_earlier(pool, &mut sights).await?;
@@ -200,14 +200,11 @@ type Sights = Vec<(Delivery, Sight)>;
 /// What lies in the inbox of what is watched. What can't be looked for is left out, and said once.
 fn scan(
     catalog: &Catalog,
-    inbox: &std::path::Path,
+    places: &Places,
     watched: Vec<Delivery>,
     now: DateTime<Utc>,
 ) -> (Sights, Vec<anyhow::Error>) {
-    let mut inbox = match Inbox::open(inbox) {
-        Ok(inbox) => inbox,
-        Err(error) => return (Vec::new(), vec![error]),
-    };
+    let mut inbox = Inbox::of(places);
     let (mut sights, mut problems) = (Vec::with_capacity(watched.len()), BTreeMap::new());
     for delivery in watched {
         // What the configuration does not know any more stays as it is.

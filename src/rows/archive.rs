@@ -12,6 +12,7 @@ use super::dataset::Dataset;
 use super::inbox::{Found, Inbox};
 use super::load::{Loading, Request, State};
 use super::pattern::{check_pattern, render, sample};
+use super::source::Places;
 use crate::config::{At, Customer, Problems, Source};
 use crate::fault;
 use anyhow::Context;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tracing::{info, warn};
 
 /// What becomes of a file once it is loaded.
@@ -91,7 +93,7 @@ impl Move {
         let request = loading.request;
         let Processed::Archive(pattern) = &request.dataset.processed else { return Ok(None) };
         // What lies in the archive already stays there.
-        let Ok(from) = loading.path.strip_prefix(&request.inbox) else { return Ok(None) };
+        let Ok(from) = loading.path.strip_prefix(request.inbox.inbox()) else { return Ok(None) };
         if loading.is_archived {
             return Ok(None);
         }
@@ -172,7 +174,7 @@ pub(super) async fn settle_or_tell(pool: &PgPool, request: &Request, load: i64) 
     if request.dataset.processed == Processed::Leave {
         return;
     }
-    if let Err(error) = settle(pool, &request.inbox, load).await {
+    if let Err(error) = settle(pool, request.inbox.inbox(), load).await {
         let why = fault::told(&error);
         warn!(load.id = load, "the file of load {load} is not archived, the next look or load tries again: {why}");
     }
@@ -244,15 +246,18 @@ struct ArchivedRow {
 /// What the server says; a data fault where it is not what was loaded; what searching the inbox says.
 pub async fn find(
     pool: &PgPool,
-    inbox: &Path,
-    (dataset, customer): (&Dataset, &Customer),
+    places: &Places,
+    (dataset, customer): (&Arc<Dataset>, &Arc<Customer>),
     run_date: NaiveDate,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Option<Archived>> {
     if dataset.processed == Processed::Leave {
         return Ok(None);
     }
-    let found = Inbox::open(inbox)?.look(dataset, customer, run_date, now)?;
+    let inbox = places.inbox();
+    let (places, of) = (places.clone(), (Arc::clone(dataset), Arc::clone(customer)));
+    let look = move || Inbox::of(&places).look(&of.0, &of.1, run_date, now);
+    let found = tokio::task::spawn_blocking(look).await.context("the look for the file broke off")??;
     if !matches!(found, Found::Nothing(_)) {
         return Ok(None);
     }

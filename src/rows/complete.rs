@@ -98,23 +98,40 @@ impl Complete {
     /// # Errors
     /// What the operating system says of its marker.
     pub fn judge(&self, path: &Path, file: &Metadata, now: DateTime<Utc>) -> io::Result<Result<DateTime<Utc>, String>> {
-        let touched = touched_at(file, now);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.judge_touched(&name, touched_at(file, now), now, |marker| {
+            match std::fs::metadata(path.with_file_name(marker)) {
+                Ok(found) => Ok(Some(touched_at(&found, now))),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Since when a file of this name that was last touched at this time is complete, or why it is not; `marker`
+    /// tells when the file of a name beside it was touched, if it is there.
+    ///
+    /// # Errors
+    /// What `marker` says.
+    pub fn judge_touched<E>(
+        &self,
+        name: &str,
+        touched: DateTime<Utc>,
+        now: DateTime<Utc>,
+        marker: impl FnOnce(&str) -> Result<Option<DateTime<Utc>>, E>,
+    ) -> Result<Result<DateTime<Utc>, String>, E> {
         match self {
             Self::Named => Ok(Ok(touched)),
             Self::Settled(settle) => {
                 let age = now - touched;
                 Ok(if age >= *settle { Ok(touched + *settle) } else { Err(unsettled(age, *settle)) })
             }
-            Self::Marker(marker) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let marker = marker.replace("{file}", &name);
-                match std::fs::metadata(path.with_file_name(&marker)) {
-                    Ok(found) => Ok(Ok(touched.max(touched_at(&found, now)))),
-                    Err(error) if error.kind() == ErrorKind::NotFound => {
-                        Ok(Err(format!("{marker} is not beside it yet")))
-                    }
-                    Err(error) => Err(error),
-                }
+            Self::Marker(pattern) => {
+                let beside = pattern.replace("{file}", name);
+                Ok(match marker(&beside)? {
+                    Some(at) => Ok(touched.max(at)),
+                    None => Err(format!("{beside} is not beside it yet")),
+                })
             }
         }
     }

@@ -25,7 +25,8 @@ pub struct LooseDataset {
     /// Its name, an identifier; the file is called the same.
     pub name: String,
     /// Where its files arrive, relative to the inbox: `*` and `?`, `{customer}` and `{customer.FIELD}`, and the
-    /// run date as `%Y%m%d` and the like. A pattern without a date serves whatever date is asked for.
+    /// run date as `%Y%m%d` and the like. A pattern without a date serves whatever date is asked for. Or an address:
+    /// `s3://BUCKET/…`, `gs://BUCKET/…`, `az://CONTAINER/…`, `https://HOST/…`.
     pub file: String,
     /// Until when a file is to be there on the day its run is due, as `HH:MM` in the job's time zone; customers
     /// can have a time of their own. Without it nobody waits for the file, and none is missed.
@@ -97,7 +98,7 @@ const fn late_window_h() -> u32 {
 pub struct Dataset {
     /// Its name.
     pub name: Ident,
-    /// Where its files arrive.
+    /// Where its files arrive: a pattern within the inbox, or an address.
     pub file: String,
     /// Until when they are to be there, by the clock of the job's zone; none: nobody waits.
     pub arrive_by: Option<NaiveTime>,
@@ -149,7 +150,7 @@ impl Dataset {
         Ok(Table { schema: self.schema.clone(), name })
     }
 
-    /// Where the file of a customer arrives, relative to the inbox.
+    /// Where the file of a customer arrives: relative to the inbox, or an address.
     #[must_use]
     pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
         customer.files.get(self.name.as_str()).unwrap_or(&self.file)

@@ -1,19 +1,25 @@
 //! Finds customers' files for a run date by their datasets' patterns.
 
+mod remote;
+
 use super::complete::modified_at;
 use super::control::Of;
 use super::dataset::Dataset;
 use super::pattern::render;
+use super::source::address::Kind;
+use super::source::{Located, Places};
 use crate::config::Customer;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use glob::{MatchOptions, Pattern};
+use remote::{Remote, Wanted};
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// As in a shell: a leading dot is matched only by a dot.
 pub(super) const MATCH: MatchOptions =
@@ -22,9 +28,9 @@ pub(super) const MATCH: MatchOptions =
 /// A file as it lies in the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// Its path within the inbox.
+    /// Its path within the inbox, or its address.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// Its size in bytes; 0 where a web server does not tell it.
     pub bytes: u64,
     /// When its bytes were last changed, by its own account; in whole microseconds.
     pub modified_at: DateTime<Utc>,
@@ -45,19 +51,43 @@ pub enum Found {
     Several(Vec<PathBuf>),
 }
 
+impl Found {
+    /// What complete files, or else one that is not, come to.
+    fn of(mut complete: Vec<Delivered>, partial: Option<(PathBuf, String)>, wanted: impl FnOnce() -> PathBuf) -> Self {
+        match (complete.len(), partial) {
+            (0, None) => Self::Nothing(wanted()),
+            (0, Some((path, why))) => Self::Partial(path, why),
+            (1, _) => Self::One(complete.remove(0)),
+            _ => Self::Several(complete.into_iter().map(|file| file.path).collect()),
+        }
+    }
+}
+
 /// The one complete file of a customer for a run date.
 ///
 /// # Errors
 /// A data fault when there is none, or more than one; a transient one when it is still being delivered. A
 /// configuration fault when the inbox is not there or can't be searched: that says nothing of what was delivered.
-pub fn find(
-    inbox: &Path,
-    dataset: &Dataset,
-    customer: &Customer,
+pub async fn find(
+    places: &Places,
+    dataset: &Arc<Dataset>,
+    customer: &Arc<Customer>,
     run_date: NaiveDate,
     now: DateTime<Utc>,
-) -> anyhow::Result<PathBuf> {
-    Ok(inbox.join(Inbox::open(inbox)?.find(dataset, customer, run_date, now)?.path))
+) -> anyhow::Result<Located> {
+    let (places, dataset, customer) = (places.clone(), Arc::clone(dataset), Arc::clone(customer));
+    let find = move || {
+        let mut inbox = Inbox::of(&places);
+        inbox.remote.is_for_one = true;
+        let found = inbox.find(&dataset, &customer, run_date, now)?;
+        let wanted = render(dataset.pattern_of(&customer), &customer, run_date)?;
+        Ok(match Kind::of(&wanted) {
+            Some(Kind::Web) => Located::at(&wanted),
+            Some(_) => Located::at(&found.path.to_string_lossy()),
+            None => Located::in_folder(places.whole(&found.path)),
+        })
+    };
+    tokio::task::spawn_blocking(find).await.context("the look for the file broke off")?
 }
 
 /// What is said of several files where one was expected.
@@ -74,24 +104,32 @@ pub fn several(customer: &Customer, run_date: NaiveDate, paths: &[PathBuf]) -> S
 
 /// One look at the inbox. What a folder holds is asked only once, however many files are looked for in it.
 #[derive(Debug)]
-pub struct Inbox<'a> {
-    root: &'a Path,
+pub struct Inbox {
+    places: Places,
+    /// Whether the inbox can be searched, or why not; none: nobody has asked.
+    searched: Option<Result<(), String>>,
     folders: HashMap<PathBuf, Listing>,
+    remote: Remote,
 }
 
 /// The names in a folder in their order, or why they can't be told.
 type Listing = Result<Rc<[String]>, (ErrorKind, String)>;
 
-impl<'a> Inbox<'a> {
-    /// Looks whether there is an inbox.
-    ///
-    /// # Errors
-    /// A configuration fault when it is not there or can't be searched.
-    pub fn open(root: &'a Path) -> anyhow::Result<Self> {
-        std::fs::read_dir(root).and_then(|_| std::fs::metadata(root.join("."))).map_err(|error| {
+impl Inbox {
+    /// A look that has seen nothing yet.
+    #[must_use]
+    pub fn of(places: &Places) -> Self {
+        Self { places: places.clone(), searched: None, folders: HashMap::new(), remote: Remote::default() }
+    }
+
+    /// Looks whether there is an inbox. Who reads only from elsewhere needs none.
+    fn check(&mut self) -> anyhow::Result<()> {
+        let root = self.places.inbox();
+        let search = || std::fs::read_dir(root).and_then(|_| std::fs::metadata(root.join("."))).map(drop);
+        let searched = self.searched.get_or_insert_with(|| search().map_err(|error| error.to_string()));
+        searched.clone().map_err(|error| {
             fault::config(format!("the inbox {} can't be searched: {error} (set BURSAR_INBOX_DIR)", root.display()))
-        })?;
-        Ok(Self { root, folders: HashMap::new() })
+        })
     }
 
     /// The one complete file of a customer for a run date.
@@ -123,6 +161,8 @@ impl<'a> Inbox<'a> {
     ///
     /// # Errors
     /// When a folder can't be searched, which says nothing of what was delivered.
+    /// Files that lie in no folder are looked for by the runtime; the caller's thread waits for it, and must be none of
+    /// its own (`spawn_blocking`, `block_in_place`).
     pub fn look(
         &mut self,
         dataset: &Dataset,
@@ -130,7 +170,14 @@ impl<'a> Inbox<'a> {
         run_date: NaiveDate,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Found> {
-        let wanted = render(dataset.pattern_of(customer), customer, run_date)?;
+        let pattern = dataset.pattern_of(customer);
+        let wanted = render(pattern, customer, run_date)?;
+        if let Some(kind) = Kind::of(&wanted) {
+            let wanted = Wanted { pattern, text: &wanted, run_date, complete: &dataset.complete, now };
+            return self.remote.look(&self.places, kind, &wanted);
+        }
+        self.check()?;
+        let root = self.places.inbox().to_owned();
         let (mut complete, mut partial) = (Vec::new(), None);
         for path in self.matches(&wanted)? {
             let Some(file) = metadata(&path)? else { continue };
@@ -143,11 +190,9 @@ impl<'a> Inbox<'a> {
                 Err(why) => partial = Some((path, why)),
             }
         }
-        Ok(match (complete.len(), partial) {
-            (0, None) => Found::Nothing(self.root.join(&wanted)),
-            (0, Some((path, why))) => Found::Partial(path, why),
-            (1, _) => Found::One(complete.remove(0)),
-            _ => Found::Several(complete.into_iter().map(|file| self.root.join(file.path)).collect()),
+        Ok(match Found::of(complete, partial, || root.join(&wanted)) {
+            Found::Several(paths) => Found::Several(paths.into_iter().map(|path| root.join(path)).collect()),
+            found => found,
         })
     }
 
@@ -163,18 +208,18 @@ impl<'a> Inbox<'a> {
         let awaited = dataset.control.as_ref().filter(|_| dataset.arrive_by_of(customer).is_some());
         let Some(control) = awaited else { return Ok(Ok(None)) };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        control.arrived(&Of { inbox: self.root, path, name: &name, customer, run_date }, now)
+        control.arrived(&Of { inbox: self.places.inbox(), path, name: &name, customer, run_date }, now)
     }
 
     fn delivered(&self, path: &Path, file: &Metadata, complete_at: DateTime<Utc>) -> Delivered {
-        let within = path.strip_prefix(self.root).unwrap_or(path);
+        let within = path.strip_prefix(self.places.inbox()).unwrap_or(path);
         Delivered { path: within.to_owned(), bytes: file.len(), modified_at: modified_at(file), complete_at }
     }
 
     /// The paths that match a rendered pattern, part by part.
     fn matches(&mut self, wanted: &str) -> anyhow::Result<Vec<PathBuf>> {
         let parts: Vec<&str> = wanted.split('/').filter(|part| !part.is_empty()).collect();
-        let mut found = vec![self.root.to_owned()];
+        let mut found = vec![self.places.inbox().to_owned()];
         for (i, part) in parts.iter().enumerate() {
             let mut next = Vec::new();
             for folder in &found {

@@ -10,7 +10,7 @@ pub use super::loaded::{Loaded, Stages, State};
 use super::place::Place;
 use super::publish::lock::is_in_use;
 use super::reader::Reading;
-use super::source::SourceFile;
+use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectOrigin, RejectSpool};
 pub use super::streams::Progress;
 use super::streams::{Copy, FileReading};
@@ -47,7 +47,7 @@ pub struct Request {
     /// Whether a file is loaded again of which nothing has changed.
     pub repeat: Repeat,
     /// Where files are delivered.
-    pub inbox: PathBuf,
+    pub inbox: Places,
     /// Where rejects are spooled.
     pub spool: PathBuf,
     /// What time it is.
@@ -79,8 +79,8 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let (path, name, is_archived) = find(pool, request).await?;
-    let source = SourceFile::open(&path)?;
+    let (file, name, is_archived) = find(pool, request).await?;
+    let source = request.inbox.open(&file, cancel).await?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let table = request.dataset.table_of(&request.customer)?;
@@ -88,7 +88,8 @@ pub async fn load(
         pool,
         request,
         table,
-        path,
+        path: file.path.clone(),
+        file,
         name,
         is_archived,
         stated: None,
@@ -114,10 +115,10 @@ pub async fn load(
 }
 
 /// The file that is to be loaded, the name it was delivered with, and whether it lies in the archive.
-async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(PathBuf, String, bool)> {
+async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(Located, String, bool)> {
     let Request { inbox, dataset, customer, run_date, now, .. } = request;
     if dataset.processed != Processed::Leave {
-        archive::catch_up(pool, inbox, Some((dataset, customer)))
+        archive::catch_up(pool, inbox.inbox(), Some((dataset, customer)))
             .await?
             .iter()
             .for_each(|problem| warn!("{}", fault::told(problem)));
@@ -130,11 +131,11 @@ async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(PathBuf, Stri
             path.display(),
             customer = customer.name
         );
-        return Ok((path, name, true));
+        return Ok((Located::in_folder(path), name, true));
     }
-    let path = inbox::find(inbox, dataset, customer, *run_date, *now)?;
-    let name = file_name(&path);
-    Ok((path, name, false))
+    let file = inbox::find(inbox, dataset, customer, *run_date, *now).await?;
+    let name = file_name(&file.path);
+    Ok((file, name, false))
 }
 
 pub(super) struct Loading<'a> {
@@ -142,6 +143,7 @@ pub(super) struct Loading<'a> {
     pub(super) request: &'a Request,
     pub(super) table: Table,
     pub(super) path: PathBuf,
+    file: Located,
     /// The name it was delivered with.
     pub(super) name: String,
     /// Whether it lies in the archive already.
@@ -260,8 +262,8 @@ impl Loading<'_> {
     }
 
     /// Reads the file again: the same bytes come to the same rows.
-    pub(super) fn read_again(&self, bytes: u64) -> anyhow::Result<FileReading> {
-        let source = SourceFile::open(&self.path)?;
+    pub(super) async fn read_again(&self, bytes: u64) -> anyhow::Result<FileReading> {
+        let source = self.request.inbox.open(&self.file, self.cancel).await?;
         if source.size() != bytes {
             return Err(fault::transient(format!("{} changed while it was read; run again", self.path.display())));
         }
@@ -290,7 +292,8 @@ impl Loading<'_> {
     async fn read_control(&self) -> anyhow::Result<Option<Stated>> {
         let request = self.request;
         let Some(control) = request.dataset.control.clone() else { return Ok(None) };
-        let (inbox, path, customer) = (request.inbox.clone(), self.path.clone(), Arc::clone(&request.customer));
+        let (inbox, path, customer) =
+            (request.inbox.inbox().to_owned(), self.path.clone(), Arc::clone(&request.customer));
         let (run_date, name) = (request.run_date, self.name.clone());
         let reading = tokio::task::spawn_blocking(move || {
             control.read(&Of { inbox: &inbox, path: &path, name: &name, customer: &customer, run_date })

@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 /// What a file came to.
 #[derive(Clone, Debug, Serialize)]
@@ -25,17 +24,16 @@ pub struct Parsed {
     pub ignored_columns: Vec<String>,
 }
 
-/// Parses `path`; valid rows go to `valid`, rejects to `rejects`, where given.
+/// Parses a file; valid rows go to `valid`, rejects to `rejects`, where given.
 ///
 /// # Errors
 /// A data fault for the file; what writing says.
 pub fn parse_file(
-    path: &Path,
+    source: SourceFile,
     dataset: &Dataset,
     valid: Option<Box<dyn Write>>,
     rejects: Option<Box<dyn Write>>,
 ) -> anyhow::Result<Parsed> {
-    let source = SourceFile::open(path)?;
     let mut sink = ParseSink {
         buffer: BytesMut::new(),
         columns: dataset.columns.len(),

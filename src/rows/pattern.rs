@@ -1,5 +1,6 @@
 //! The pattern of a dataset's files: `*` and `?`, the run date, and what tells customers apart.
 
+use super::source::address;
 use crate::config::{At, Customer, Problems, Source, suggest};
 use crate::fault;
 use chrono::NaiveDate;
@@ -85,7 +86,10 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
 /// Checks a dataset's file pattern, or a customer's own one, without looking at any folder.
 pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Customer], problems: &mut Problems) {
     let mut problem = |message: String| problems.push(source.problem(at, message));
-    if !is_within(pattern) {
+    let is_path = !pattern.contains("://");
+    if let Some(why) = address::why_not(pattern) {
+        problem(format!("{:?} {why}", address::shown(pattern)));
+    } else if is_path && !is_within(pattern) {
         problem(format!("{pattern:?} must be a path within the inbox: relative, without `..`"));
     }
     let mut dated = String::new();
@@ -116,13 +120,15 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
             }
         }
     }
-    if let Some(customer) =
-        customers.iter().find(|c| is_within(pattern) && sample(pattern, c).is_some_and(|path| !is_within(&path)))
-    {
-        problem(format!(
-            "{pattern:?} leaves the inbox for the customer {}: its fields must not hold `..`",
-            customer.name
-        ));
+    let leaves = |path: String| if is_path { !is_within(&path) } else { address::why_not(&path).is_some() };
+    let is_sound = if is_path { is_within(pattern) } else { address::why_not(pattern).is_none() };
+    if let Some(customer) = customers.iter().find(|c| is_sound && sample(pattern, c).is_some_and(leaves)) {
+        let (shown, name) = (address::shown(pattern), &customer.name);
+        problem(if is_path {
+            format!("{shown:?} leaves the inbox for the customer {name}: its fields must not hold `..`")
+        } else {
+            format!("{shown:?} is no address for the customer {name}: its fields hold `..`, `//` or a wildcard")
+        });
     }
 }
 

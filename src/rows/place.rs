@@ -174,7 +174,7 @@ impl Place {
         self.locked = None;
         self.tables = vec![staged::table(loading.load_id)?];
         twin::make(connection, &loading.table, &self.tables[0]).await?;
-        let again = loading.read_again(reading.identity.bytes)?;
+        let again = loading.read_again(reading.identity.bytes).await?;
         let copy = again.copy_into(connection, &self.tables[0], loading.cancel).await?;
         if copy.reading == *reading {
             return Ok(());

@@ -1,46 +1,38 @@
 //! Opens a delivered file and reads it once, hashing what goes by; a file that changes meanwhile is refused.
+//!
+//! A file lies in a folder, in a bucket (S3, Google, Azure) or on a web server. [`Places`] opens what is in no folder:
+//! its bytes are fetched ahead on the runtime, and read here block by block as from a disk.
 
-use super::complete::modified_at;
+pub mod address;
+mod fetch;
+mod local;
+pub mod objects;
+mod places;
+pub mod trouble;
+mod web;
+
 use crate::fault;
-use anyhow::Context;
 use chrono::{DateTime, Utc};
+use fetch::RemoteFile;
+pub use fetch::{Seen, ask};
+use local::LocalFile;
+pub use places::{Located, Places};
 use sha2::{Digest, Sha256};
-use std::fs::{File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use trouble::changed;
 
 /// An open file, its first bytes looked at, its hash growing as it is read.
 #[derive(Debug)]
 pub struct SourceFile {
-    path: PathBuf,
-    file: File,
-    opened: Fingerprint,
-    modified_at: DateTime<Utc>,
+    bytes: Bytes,
     hash: Sha256,
     read: u64,
 }
 
-/// What must be the same before and after reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified_s: i64,
-    modified_ns: i64,
-}
-
-impl Fingerprint {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified_s: metadata.mtime(),
-            modified_ns: metadata.mtime_nsec(),
-        }
-    }
+#[derive(Debug)]
+enum Bytes {
+    Local(LocalFile),
+    Remote(RemoteFile),
 }
 
 /// A file that was read to its end.
@@ -50,7 +42,8 @@ pub struct FileIdentity {
     pub bytes: u64,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// When its bytes were last changed, by its own account (mtime, in whole microseconds).
+    /// When its bytes were last changed, by its own account (mtime, Last-Modified; in whole microseconds). The
+    /// beginning of 1970 where a web server does not tell it.
     pub modified_at: DateTime<Utc>,
 }
 
@@ -60,29 +53,34 @@ impl SourceFile {
     /// # Errors
     /// A data fault when it is missing, empty or not a file; a configuration fault when it may not be read.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
-        // Looked at before it is opened: opening a pipe would wait until somebody writes to it.
-        let metadata = std::fs::metadata(path).with_context(|| format!("can't open {shown}"))?;
-        if metadata.is_dir() {
-            return Err(fault::data(format!("{shown} is a directory; a file was expected")));
-        }
-        if !metadata.is_file() {
-            return Err(fault::data(format!("{shown} is not a regular file (a pipe or a device?)")));
-        }
-        let file = File::open(path).with_context(|| format!("can't open {shown}"))?;
-        let metadata = file.metadata().with_context(|| format!("can't look at {shown}"))?;
-        if metadata.len() == 0 {
-            return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
-        }
-        let opened = Fingerprint::of(&metadata);
-        let modified_at = modified_at(&metadata);
-        Ok(Self { path: path.to_owned(), file, opened, modified_at, hash: Sha256::new(), read: 0 })
+        Self::of(Bytes::Local(LocalFile::open(path)?))
     }
 
-    /// The file's size when it was opened, in bytes.
+    /// Takes a file that lies in no folder.
+    fn remote(file: RemoteFile) -> anyhow::Result<Self> {
+        Self::of(Bytes::Remote(file))
+    }
+
+    fn of(bytes: Bytes) -> anyhow::Result<Self> {
+        let file = Self { bytes, hash: Sha256::new(), read: 0 };
+        if file.known_size() == Some(0) {
+            let shown = file.path().display();
+            return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
+        }
+        Ok(file)
+    }
+
+    /// The file's size when it was opened, in bytes; 0 where a web server does not tell it.
     #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.opened.size
+    pub fn size(&self) -> u64 {
+        self.known_size().unwrap_or_default()
+    }
+
+    fn known_size(&self) -> Option<u64> {
+        match &self.bytes {
+            Bytes::Local(file) => Some(file.size()),
+            Bytes::Remote(file) => file.size(),
+        }
     }
 
     /// Bytes read so far.
@@ -91,46 +89,38 @@ impl SourceFile {
         self.read
     }
 
-    /// Where the file lies.
+    /// Where the file lies: its path, or its address as it may be shown.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.bytes {
+            Bytes::Local(file) => &file.path,
+            Bytes::Remote(file) => file.shown(),
+        }
     }
 
     /// Reads into `block`; 0 at the end of the file.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// What the operating system says, or whoever keeps the file.
     pub fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
-        loop {
-            match self.file.read(block) {
-                Ok(count) => {
-                    self.hash.update(&block[..count]);
-                    self.read += count as u64;
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("can't read {}", self.path.display())),
-            }
-        }
+        let count = match &mut self.bytes {
+            Bytes::Local(file) => file.read(block)?,
+            Bytes::Remote(file) => file.read(block)?,
+        };
+        self.hash.update(&block[..count]);
+        self.read += count as u64;
+        Ok(count)
     }
 
     /// How the file is another one than was opened, of which `least` bytes at least should have been read; none where
     /// it is the same.
     #[must_use]
     pub fn change(&self, least: u64) -> Option<String> {
-        let of = |metadata: std::io::Result<Metadata>| metadata.ok().map(|m| Fingerprint::of(&m));
-        let (after, at_path) = (of(self.file.metadata()), of(std::fs::metadata(&self.path)));
-        let is_same = after == Some(self.opened) && at_path == after && (least..=self.opened.size).contains(&self.read);
-        (!is_same).then(|| {
-            format!(
-                "changed while it was read ({} bytes when opened, {} read, {} now); it may still be being \
-                 delivered: nothing was loaded, run again when it is complete",
-                self.opened.size,
-                self.read,
-                at_path.map_or_else(|| "gone".to_owned(), |f| f.size.to_string()),
-            )
-        })
+        let now = match &self.bytes {
+            Bytes::Local(file) => file.change(least, self.read)?,
+            Bytes::Remote(file) => file.change()?,
+        };
+        Some(changed(&format!("{} bytes when opened, {} read, {now} now", self.size(), self.read)))
     }
 
     /// Closes the file after its last byte was read, and makes sure that it is still the one that was opened.
@@ -138,11 +128,14 @@ impl SourceFile {
     /// # Errors
     /// A transient fault when it changed while it was read: somebody is still delivering it.
     pub fn finish(self) -> anyhow::Result<FileIdentity> {
-        if let Some(change) = self.change(self.opened.size) {
-            return Err(fault::transient(format!("{} {change}", self.path.display())));
+        if let Some(change) = self.change(self.size()) {
+            return Err(fault::transient(format!("{} {change}", self.path().display())));
         }
-        let sha256 = hex(&self.hash.finalize());
-        Ok(FileIdentity { bytes: self.read, sha256, modified_at: self.modified_at })
+        let modified_at = match &self.bytes {
+            Bytes::Local(file) => file.modified_at,
+            Bytes::Remote(file) => file.modified_at(),
+        };
+        Ok(FileIdentity { bytes: self.read, sha256: hex(&self.hash.finalize()), modified_at })
     }
 }
 

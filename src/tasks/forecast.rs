@@ -8,12 +8,13 @@ use crate::fault::{self, Fault};
 use crate::rows::dataset::Dataset;
 use crate::rows::inbox::Inbox;
 use crate::rows::ledger;
+use crate::rows::source::Places;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What would become of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,8 +55,8 @@ pub struct LoadForecast {
 pub struct Forecaster<'a> {
     pool: &'a PgPool,
     catalog: &'a Catalog,
-    root: &'a Path,
-    inbox: Inbox<'a>,
+    places: &'a Places,
+    inbox: Inbox,
     now: DateTime<Utc>,
     /// The run date that readers would see, by dataset and customer.
     published: HashMap<(String, String), Option<NaiveDate>>,
@@ -63,11 +64,9 @@ pub struct Forecaster<'a> {
 
 impl<'a> Forecaster<'a> {
     /// One that starts from what is in the inbox and in the ledger at `now`.
-    ///
-    /// # Errors
-    /// A configuration fault when the inbox can't be searched.
-    pub fn new(pool: &'a PgPool, catalog: &'a Catalog, root: &'a Path, now: DateTime<Utc>) -> anyhow::Result<Self> {
-        Ok(Self { pool, catalog, root, inbox: Inbox::open(root)?, now, published: HashMap::new() })
+    #[must_use]
+    pub fn new(pool: &'a PgPool, catalog: &'a Catalog, places: &'a Places, now: DateTime<Utc>) -> Self {
+        Self { pool, catalog, places, inbox: Inbox::of(places), now, published: HashMap::new() }
     }
 
     /// What the load of a customer's file for a run date would do; none for a task that is no load.
@@ -96,11 +95,12 @@ impl<'a> Forecaster<'a> {
             becomes: Becomes::Nothing,
             reason: None,
         };
-        match self.inbox.find(dataset, known, run_date, self.now) {
+        let find = || self.inbox.find(dataset, known, run_date, self.now);
+        match tokio::task::block_in_place(find) {
             Ok(file) => {
                 forecast.bytes = Some(file.bytes);
                 forecast.modified_at = Some(file.modified_at);
-                forecast.file = Some(self.root.join(file.path));
+                forecast.file = Some(self.places.whole(&file.path));
                 self.place(&mut forecast, dataset, run_date, publish).await?;
             }
             Err(error) if matches!(fault::judge(&error), Fault::Data | Fault::Transient) => {

@@ -142,7 +142,7 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },
         repeat: if context.run.force { Repeat::Always } else { Repeat::WhenChanged },
-        inbox: paths.inbox.clone(),
+        inbox: deps.places.clone(),
         now: deps.clock.now(),
         spool: paths.data.join("spool"),
         lock_timeout_s: deps.settings.file.database.lock_timeout_s,

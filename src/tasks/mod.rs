@@ -9,6 +9,7 @@ use crate::catalog::InForce;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::task::{KindSpec, TaskKind};
+use crate::rows::source::Places;
 use sqlx::PgPool;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct Deps {
     pub catalog: InForce,
     /// The program's settings.
     pub settings: Arc<Settings>,
+    /// Where files come from.
+    pub places: Places,
     /// What time it is.
     pub clock: Clock,
 }

@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("outbound", &["fault", "clock", "config"]),
     ("notify", &["fault", "clock", "config", "db", "outbound"]),
     ("engine", &["fault", "clock", "config", "db", "notify"]),
-    ("rows", &["fault", "clock", "sql", "config", "db"]),
+    ("rows", &["fault", "clock", "sql", "config", "db", "outbound"]),
     ("report", &["fault", "clock", "sql", "config", "db", "rows"]),
     ("http", &["fault", "clock", "config", "db", "engine"]),
     ("catalog", &["fault", "config", "engine", "rows", "report"]),

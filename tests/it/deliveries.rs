@@ -16,6 +16,7 @@ use bursar::deliveries::watch::Event;
 use bursar::deliveries::{Delivery, Lookout, Seen};
 use bursar::engine::runs::RunRequest;
 use bursar::engine::task::{TaskState, Trigger, Unwatched};
+use bursar::rows::source::Places;
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -74,7 +75,12 @@ impl Watched {
 
     /// What a daemon that has just started looks with.
     pub fn lookout(world: &World) -> Lookout {
-        Lookout::new(Arc::new(Self::catalog(world)), world.path("inbox"))
+        Lookout::new(Arc::new(Self::catalog(world)), &world.path("inbox"))
+    }
+
+    /// Looks where the settings of a test say.
+    pub fn look_in(&mut self, places: impl FnOnce(&World) -> Places) {
+        self.lookout = Lookout::new(Arc::new(Self::catalog(&self.world)), places(&self.world));
     }
 
     /// Another daemon takes over, with the configuration as it is now.

@@ -78,7 +78,7 @@ impl Installation {
     /// One look of a daemon that has just started; why something could not be done.
     async fn look(&self, now: &str) -> Vec<String> {
         let app = self.app(now).await;
-        let mut lookout = Lookout::new(app.catalog(), self.world.path("inbox"));
+        let mut lookout = Lookout::new(app.catalog(), &self.world.path("inbox"));
         let problems = look_and_act(app.engine(), &app.catalog(), &mut lookout, at(now)).await.expect("a look");
         app.close().await.expect("close");
         problems.iter().map(|error| format!("{error:#}")).collect()

@@ -17,6 +17,7 @@ mod values;
 use bursar::config::{Customer, Ident, Problems, Source};
 use bursar::rows::dataset::{Dataset, LooseDataset, compile_dataset};
 use bursar::rows::parse::{Parsed, parse_file};
+use bursar::rows::source::SourceFile;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -62,7 +63,8 @@ fn take_apart(folder: &Path, bytes: &[u8], dataset: &Dataset) -> anyhow::Result<
     let path = folder.join("laws.csv");
     std::fs::write(&path, bytes).expect("write a file");
     let (valid, rejects) = (Kept::default(), Kept::default());
-    let parsed = parse_file(&path, dataset, Some(Box::new(valid.clone())), Some(Box::new(rejects.clone())))?;
+    let parsed =
+        parse_file(SourceFile::open(&path)?, dataset, Some(Box::new(valid.clone())), Some(Box::new(rejects.clone())))?;
     let rejects = rejects.0.lock().expect("rejects").clone();
     let rejects = rejects
         .split(|b| *b == b'\n')

@@ -40,4 +40,5 @@ mod runs;
 mod schedule;
 mod schemas;
 mod serve;
+mod sources;
 mod tables;

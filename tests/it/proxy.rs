@@ -6,6 +6,7 @@ use crate::support::World;
 use sqlx::postgres::PgConnectOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
@@ -56,6 +57,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     upstream: Upstream,
     stalled: watch::Sender<Stalled>,
+    /// Each connection is cut when so many bytes went to the program.
+    most: Arc<AtomicU64>,
     /// Dropping them cuts both their ends.
     connections: Arc<Mutex<JoinSet<()>>>,
     door: Door,
@@ -73,13 +76,33 @@ enum Door {
 impl Proxy {
     /// A proxy to the test server that lets everything through.
     pub(crate) fn to(world: &World) -> Self {
+        Self::upstream(Upstream::of(&world.server_options()))
+    }
+
+    /// A proxy to any server that lets everything through.
+    pub(crate) fn to_address(address: SocketAddr) -> Self {
+        Self::upstream(Upstream::Tcp(address.to_string()))
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Cuts each connection from now on when so many bytes went through it to the program.
+    pub(crate) fn cut_after(&self, bytes: u64) {
+        self.most.store(bytes, Ordering::Relaxed);
+    }
+
+    fn upstream(upstream: Upstream) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let socket = bound(any).expect("a port");
         let address = socket.local_addr().expect("an address");
         let mut proxy = Self {
             address,
-            upstream: Upstream::of(&world.server_options()),
+            upstream,
             stalled: watch::Sender::new(Stalled::default()),
+            most: Arc::new(AtomicU64::new(u64::MAX)),
             connections: Arc::default(),
             door: Door::Shut(socket),
         };
@@ -133,9 +156,10 @@ impl Proxy {
                 let listener = socket.listen(1024).expect("listen");
                 let (upstream, stalled) = (self.upstream.clone(), self.stalled.subscribe());
                 let connections = Arc::clone(&self.connections);
+                let most = Arc::clone(&self.most);
                 Door::Open(tokio::spawn(async move {
                     while let Ok((program, _)) = listener.accept().await {
-                        let carried = carry(program, upstream.clone(), stalled.clone());
+                        let carried = carry(program, upstream.clone(), stalled.clone(), most.load(Ordering::Relaxed));
                         connections.lock().expect("the connections").spawn(carried);
                     }
                 }))
@@ -162,16 +186,16 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
 }
 
 /// One connection, until either end closes it.
-async fn carry(program: TcpStream, upstream: Upstream, stalled: watch::Receiver<Stalled>) {
+async fn carry(program: TcpStream, upstream: Upstream, stalled: watch::Receiver<Stalled>, most: u64) {
     match upstream {
         Upstream::Socket(path) => {
             if let Ok(server) = UnixStream::connect(path).await {
-                both_ways(program.into_split(), server.into_split(), stalled).await;
+                both_ways(program.into_split(), server.into_split(), stalled, most).await;
             }
         }
         Upstream::Tcp(address) => {
             if let Ok(server) = TcpStream::connect(address).await {
-                both_ways(program.into_split(), server.into_split(), stalled).await;
+                both_ways(program.into_split(), server.into_split(), stalled, most).await;
             }
         }
     }
@@ -181,9 +205,10 @@ async fn both_ways(
     (from_program, to_program): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     (from_server, to_server): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     stalled: watch::Receiver<Stalled>,
+    most: u64,
 ) {
-    let there = forward(from_program, to_server, Way::ToServer, stalled.clone());
-    let back = forward(from_server, to_program, Way::ToProgram, stalled);
+    let there = forward(from_program, to_server, Way::ToServer, stalled.clone(), u64::MAX);
+    let back = forward(from_server, to_program, Way::ToProgram, stalled, most);
     // What one end has closed the other has no use for: PostgreSQL's protocol knows no half-closed connection.
     tokio::select! { () = there => (), () = back => () }
 }
@@ -194,11 +219,16 @@ async fn forward(
     mut to: impl AsyncWrite + Unpin,
     way: Way,
     mut stalled: watch::Receiver<Stalled>,
+    mut most: u64,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if stalled.wait_for(|stalled| !stalled.is(way)).await.is_err() || to.write_all(&buffer[..count]).await.is_err()
-        {
+        let sent = count.min(usize::try_from(most).unwrap_or(usize::MAX));
+        if stalled.wait_for(|stalled| !stalled.is(way)).await.is_err() || to.write_all(&buffer[..sent]).await.is_err() {
+            return;
+        }
+        most -= sent as u64;
+        if most == 0 {
             return;
         }
     }

@@ -4,6 +4,7 @@ use super::{Watched, day};
 use crate::support::Folder;
 use bursar::rows::complete::{Complete, modified_at};
 use bursar::rows::inbox::{Found, Inbox, find};
+use bursar::rows::source::Places;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::fs::File;
 use std::path::Path;
@@ -67,10 +68,11 @@ async fn of_two_files_the_complete_one_is_found() {
     let one = watched.world.write(&name(1), "1");
     watched.world.write(&name(2), "2");
     let now = changed(&one);
-    let look = || Inbox::open(&root).unwrap().look(dataset, customer, date, now).unwrap();
+    let places = Places::from(&root);
+    let look = || Inbox::of(&places).look(dataset, customer, date, now).unwrap();
     assert!(matches!(look(), Found::Partial(_, _)));
     watched.world.write(&format!("{}.done", name(1)), "");
-    assert_eq!(find(&root, dataset, customer, date, now).unwrap(), one);
+    assert_eq!(find(&places, dataset, customer, date, now).await.unwrap().path, one);
     watched.world.write(&format!("{}.done", name(2)), "");
     assert!(matches!(look(), Found::Several(paths) if paths.len() == 2));
 }

@@ -5,6 +5,7 @@ use crate::support::Folder;
 use bursar::config::{Customer, Ident};
 use bursar::rows::dataset::Dataset;
 use bursar::rows::inbox::{Found, Inbox};
+use bursar::rows::source::Places;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -40,7 +41,7 @@ async fn a_look_for_a_thousand_customers_in_a_folder_of_a_thousand_files_takes_m
     {
         let dataset = with_pattern(dataset, pattern);
         let started = Instant::now();
-        let mut inbox = Inbox::open(&root).expect("an inbox");
+        let mut inbox = Inbox::of(&Places::from(&root));
         let found = customers.iter().map(|c| inbox.look(&dataset, c, day("2025-05-13"), now).expect("a look"));
         assert!(found.collect::<Vec<_>>().iter().all(|found| matches!(found, Found::One(_))), "{pattern}");
         let elapsed = started.elapsed();
@@ -83,7 +84,7 @@ proptest! {
         // A glob also finds `.` and `..`, which are no files.
         let expected: Vec<_> = glob::glob_with(&full, options).unwrap().map(|path| path.unwrap()).filter(|path| !path.to_string_lossy().ends_with("/.") && !path.ends_with("..")).collect();
         let dataset = with_pattern(&SHIPPED, &pattern);
-        let found = Inbox::open(&root).unwrap().look(&dataset, &customer("agency_a"), day("2025-05-13"), "2100-01-01T00:00:00Z".parse().unwrap());
+        let found = Inbox::of(&Places::from(&root)).look(&dataset, &customer("agency_a"), day("2025-05-13"), "2100-01-01T00:00:00Z".parse().unwrap());
         let found = match found.unwrap() {
             Found::One(file) => vec![root.join(file.path)],
             Found::Several(paths) => paths,

@@ -23,7 +23,7 @@ async fn of_daemons_that_look_at_once_one_tells() {
     let app = installation.app(OVERDUE).await;
     for (now, alerts) in [(OVERDUE, 4), ("2025-05-13T11:00:00Z", 8)] {
         let looks = (0..4).map(|_| async {
-            let mut lookout = Lookout::new(app.catalog(), installation.world.path("inbox"));
+            let mut lookout = Lookout::new(app.catalog(), &installation.world.path("inbox"));
             look_and_act(app.engine(), &app.catalog(), &mut lookout, at(now)).await.expect("a look")
         });
         let problems: Vec<_> = futures_util::future::join_all(looks).await.into_iter().flatten().collect();
@@ -58,7 +58,7 @@ async fn a_task_that_begins_to_wait_just_when_its_file_comes_is_woken_by_the_nex
     installation.deliver("A", 7);
     // A look that finds the file and nobody who waits for it.
     let (app, now) = (installation.app("2025-05-13T09:01:00Z").await, at("2025-05-13T09:01:00Z"));
-    let mut lookout = Lookout::new(app.catalog(), installation.world.path("inbox"));
+    let mut lookout = Lookout::new(app.catalog(), &installation.world.path("inbox"));
     let seen = lookout.look(&app.database().pool, now).await.expect("a look");
     let mut connection = app.database().pool.acquire().await.expect("a connection");
     assert_eq!(seen.enter(&mut connection, now).await.expect("enter it").len(), 1);
