@@ -191,6 +191,11 @@ fn check_account(dataset: &Dataset, bytes: &[u8], tally: &Tally, found: &Found) 
     }
     rebuilt.extend_from_slice(&bytes[at(end)..]);
     assert_eq!(rebuilt, bytes);
+    let encoding = Encoding::of(bytes, dataset.dialect.encoding);
+    if !matches!(encoding, Encoding::Utf16Little | Encoding::Utf16Big) {
+        let rows_end = without_last_lines(bytes, dataset.dialect.footer_lines);
+        assert!(end <= rows_end as u64, "the last lines are no rows");
+    }
     for bad in &found.bad {
         let span = &bytes[at(bad.span.0)..at(bad.span.0 + bad.span.1)];
         let is_long = bad.errors.iter().any(|(_, code, _)| *code == Code::RecordTooLong);
@@ -202,6 +207,18 @@ fn check_account(dataset: &Dataset, bytes: &[u8], tally: &Tally, found: &Found) 
     }
     let lines = |good: &Good| (good.span.0, good.line);
     assert!(found.good.windows(2).all(|pair| lines(&pair[0]) < lines(&pair[1])), "lines go up with places");
+}
+
+/// Where the last lines begin, found from the end.
+fn without_last_lines(bytes: &[u8], lines: u32) -> usize {
+    let mut end = bytes.len();
+    for _ in 0..lines {
+        let line = &bytes[..end];
+        let content =
+            line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\n")).or(line.strip_suffix(b"\r")).unwrap_or(line);
+        end = content.iter().rposition(|b| matches!(b, b'\n' | b'\r')).map_or(0, |at| at + 1);
+    }
+    end
 }
 
 /// What the csv crate makes of each good row alone is what was read, where it knows the dialect.

@@ -131,7 +131,7 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
     let place = place(&options);
     let file = &settings.file;
     let path = format!("bursar, {}, apalis, public", file.database.schema);
-    let connections = u32::try_from(file.engine.parallel_tasks * 2 + 4).unwrap_or(64);
+    let connections = u32::try_from(file.engine.parallel_tasks * 3 + 4).unwrap_or(64);
     let patience_s = file.database.connect_timeout_s;
     let options = options.application_name("bursar");
     let pool = PgPoolOptions::new()

@@ -10,6 +10,28 @@ pub struct Words {
 }
 
 impl Words {
+    /// The words of a column, where it has some of its own; told are the key and what is wrong with it.
+    pub(super) fn compile(
+        yes: Option<&[String]>,
+        no: Option<&[String]>,
+        mut problem: impl FnMut(&str, String),
+    ) -> Option<Self> {
+        for (key, words, other, others) in [("true", yes, "false", no), ("false", no, "true", yes)] {
+            if words.is_some_and(<[String]>::is_empty) {
+                problem(key, "lists no word".to_owned());
+            }
+            if words.is_some() && others.is_none() {
+                let why = "a column has words of its own for both or for none";
+                problem(key, format!("needs {other} beside it: {why}"));
+            }
+        }
+        let (yes, no) = (yes?, no?);
+        if let Some(word) = yes.iter().find(|word| no.contains(word)) {
+            problem("false", format!("{word:?} means true already"));
+        }
+        Some(Self { yes: yes.to_vec(), no: no.to_vec() })
+    }
+
     /// What a text means, if anything.
     #[must_use]
     pub fn parse(&self, text: &[u8]) -> Option<bool> {

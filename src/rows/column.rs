@@ -270,27 +270,8 @@ impl<'a> Compiler<'a> {
     }
 
     fn words(&mut self) -> Option<Words> {
-        let (yes, no) = match (&self.loose.words_for_true, &self.loose.words_for_false) {
-            (Some(yes), Some(no)) => (yes, no),
-            (None, None) => return None,
-            (None, Some(_)) => return self.no_words("true"),
-            (Some(_), None) => return self.no_words("false"),
-        };
-        for (key, words) in [("true", yes), ("false", no)] {
-            if words.is_empty() {
-                self.problem(key, "lists no word");
-            }
-        }
-        if let Some(word) = yes.iter().find(|word| no.contains(word)) {
-            self.problem("false", format!("{word:?} means true already"));
-        }
-        Some(Words { yes: yes.clone(), no: no.clone() })
-    }
-
-    fn no_words(&mut self, key: &str) -> Option<Words> {
-        let other = if key == "true" { "false" } else { "true" };
-        self.problem(other, format!("needs {key} beside it: a column has words of its own for both or for none"));
-        None
+        let (yes, no) = (self.loose.words_for_true.as_deref(), self.loose.words_for_false.as_deref());
+        Words::compile(yes, no, |key, message| self.problem(key, message))
     }
 
     fn numeric(&mut self, text: &str) -> Option<Kind> {

@@ -2,7 +2,7 @@
 
 use super::reader::{Row, Sink};
 use super::reject::Reject;
-use super::spool::{COPY_HEADER, COPY_TRAILER, RejectSpool, SpooledBatches};
+use super::spool::{COPY_HEADER, COPY_TRAILER, RejectSpool, Spooled};
 use bytes::{Bytes, BytesMut};
 use sqlx::PgConnection;
 use tokio::sync::mpsc::error::TrySendError;
@@ -57,7 +57,7 @@ impl CopySink {
     ///
     /// # Errors
     /// When a receiver is gone or the spool can't be written.
-    pub fn finish(mut self) -> anyhow::Result<SpooledBatches> {
+    pub fn finish(mut self) -> anyhow::Result<Spooled> {
         let rest = std::mem::take(&mut self.buffer);
         self.pass_on(rest.freeze())?;
         for sender in &self.senders {
@@ -105,7 +105,11 @@ impl Sink for CopySink {
     }
 }
 
-fn send(sender: &Sender<Batch>, batch: Batch) -> anyhow::Result<()> {
+/// Sends a batch, from a thread that may block.
+///
+/// # Errors
+/// That the receiver is gone.
+pub(super) fn send(sender: &Sender<Batch>, batch: Batch) -> anyhow::Result<()> {
     sender.blocking_send(batch).map_err(|_| gone())
 }
 

@@ -14,7 +14,7 @@ use super::reader::Reading;
 use super::source::SourceFile;
 use super::spool::{COLUMNS, RejectOrigin, RejectSpool, SpooledBatches};
 pub use super::streams::Progress;
-use super::streams::{Copy, FileReading};
+use super::streams::{Copy, FileReading, Rejects};
 use super::{inbox, measure, staged, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
@@ -197,7 +197,7 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         place.open(self, connection).await?;
         let before_rows_ms = self.stopwatch.elapsed_ms();
-        let Copy { reading, rejects, rows } = place
+        let Copy { reading, rows, rejects } = place
             .copy(self, connection, source)
             .await
             .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
@@ -207,9 +207,7 @@ impl Loading<'_> {
         let mut verdict = known::judge(self, connection, &reading, &measures).await?;
         let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, rows_before);
         reasons.append(&mut verdict.reasons);
-        if reasons.is_empty() {
-            place.complete(self, connection).await?;
-        } else {
+        if !reasons.is_empty() {
             place.hold(self, connection, &reading, reasons).await?;
         }
         let mut certificate = Certificate {
@@ -220,9 +218,10 @@ impl Loading<'_> {
             copied_rows: Some(rows),
             copied_rejects: None,
         };
-        certificate.copied_rejects = Some(match reading.tally.rejected {
-            0 => 0,
-            _ => copy_rejects(connection, rejects, self.cancel).await?,
+        certificate.copied_rejects = Some(match rejects {
+            Rejects::Copied(count) => count,
+            Rejects::Waiting(_) if reading.tally.rejected == 0 => 0,
+            Rejects::Waiting(rejects) => copy_rejects(connection, rejects, self.cancel).await?,
         });
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
@@ -275,17 +274,25 @@ impl Loading<'_> {
         if source.size() != bytes {
             return Err(fault::transient(format!("{} changed while it was read; run again", self.path.display())));
         }
-        self.read(source, 1)
+        self.read(source)
     }
 
-    /// Begins to read the file; its rows go over so many connections.
-    pub(super) fn read(&self, source: SourceFile, streams: usize) -> anyhow::Result<FileReading> {
-        let origin = RejectOrigin { load_id: self.load_id, file: self.name.clone(), table: self.table.to_string() };
+    /// Begins to read the file for one connection, over which its rejects follow its rows.
+    pub(super) fn read(&self, source: SourceFile) -> anyhow::Result<FileReading> {
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
         })?;
-        let spool = RejectSpool::new(origin, &self.request.spool);
-        Ok(FileReading::start(source, &self.request.dataset, spool, streams, Arc::clone(&self.progress)))
+        Ok(self.read_into(source, RejectSpool::new(self.origin(), &self.request.spool), 1))
+    }
+
+    /// Begins to read the file for so many connections.
+    pub(super) fn read_into(&self, source: SourceFile, rejects: RejectSpool, streams: usize) -> FileReading {
+        FileReading::start(source, &self.request.dataset, rejects, streams, Arc::clone(&self.progress))
+    }
+
+    /// What all rejects of this load have in common.
+    pub(super) fn origin(&self) -> RejectOrigin {
+        RejectOrigin { load_id: self.load_id, file: self.name.clone(), table: self.table.to_string() }
     }
 
     /// Reads the sidecar or the manifest, where the dataset's control totals stand there.

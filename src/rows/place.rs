@@ -6,16 +6,18 @@ use super::publish::swap::{Locked, swap, take};
 use super::publish::{Mode, Publication, Publish, Way, lock, merge, twin};
 use super::reader::Reading;
 use super::source::SourceFile;
+use super::spool::RejectSpool;
 use super::staged;
 use super::statement;
-use super::streams::Copy;
+use super::streams::{Beside, Copy, connections, reject_channel};
 use super::views::Consolidated;
 use crate::clock::Stopwatch;
 use crate::config::Table;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
-use sqlx::{PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
 
 /// A file of fewer bytes is copied into the emptied table itself: readers wait for some milliseconds, and a swap costs
 /// more than it saves.
@@ -32,6 +34,8 @@ pub(super) struct Place {
     pub(super) tables: Vec<Table>,
     view: Option<Consolidated>,
     locked: Option<Locked>,
+    /// Connections beside that of the load's transaction, for ways that need them.
+    beside: Vec<PoolConnection<Postgres>>,
 }
 
 impl Place {
@@ -50,6 +54,7 @@ impl Place {
             tables: vec![staged::table(loading.load_id)?],
             view: None,
             locked: None,
+            beside: Vec::new(),
         };
         let Mode::Replace(publish) = &request.dataset.mode else {
             place.publication.way =
@@ -86,11 +91,14 @@ impl Place {
             Way::Truncate => place.tables = vec![table.clone()],
             Way::Segments => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
-                let count = streams(request.dataset.streams, bytes, cores);
+                let wanted = streams(request.dataset.streams, bytes, cores);
+                place.beside = connections(loading.pool, wanted).await?;
+                let count = place.beside.len();
                 place.publication.streams = count;
                 place.tables = (1..=count).map(|n| staged::segment(loading.load_id, n)).collect::<Result<_, _>>()?;
             }
-            Way::Swap | Way::Merge | Way::Append => {}
+            Way::Swap => place.beside = connections(loading.pool, 1).await?,
+            Way::Merge | Way::Append => {}
         }
         Ok(place)
     }
@@ -99,8 +107,7 @@ impl Place {
     pub(super) async fn open(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         match self.publication.way {
             Some(Way::Truncate) => self.empty(loading, connection).await,
-            Some(Way::Segments) => Ok(()),
-            Some(Way::Swap) => twin::make(connection, &loading.table, &self.tables[0]).await,
+            Some(Way::Segments | Way::Swap) => Ok(()),
             Some(Way::Merge | Way::Append) | None => self.stage(loading, connection).await,
         }
     }
@@ -130,27 +137,24 @@ impl Place {
 
     /// Copies the file's good rows.
     pub(super) async fn copy(
-        &self,
+        &mut self,
         loading: &Loading<'_>,
         connection: &mut PgConnection,
         source: SourceFile,
     ) -> anyhow::Result<Copy> {
-        let reading = loading.read(source, self.tables.len())?;
-        match self.publication.way {
-            Some(Way::Segments) => {
-                let fence = &loading.request.fence;
-                reading.copy_into_segments(loading.pool, fence, &loading.table, &self.tables, loading.cancel).await
-            }
-            _ => reading.copy_into(connection, &self.tables[0], loading.cancel).await,
+        if self.beside.is_empty() {
+            let reading = loading.read(source)?;
+            return reading.copy_into(connection, &self.tables[0], loading.cancel).await;
         }
-    }
-
-    /// What can be done for the rows while readers still see the old ones.
-    pub(super) async fn complete(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        match self.publication.way {
-            Some(Way::Swap) => twin::complete(connection, &loading.table, &self.tables[0]).await,
-            _ => Ok(()),
-        }
+        let (sender, rejects) = reject_channel();
+        let reading = loading.read_into(source, RejectSpool::onto(loading.origin(), sender), self.tables.len());
+        let beside = Beside {
+            connections: std::mem::take(&mut self.beside),
+            fence: &loading.request.fence,
+            table: &loading.table,
+            segments: &self.tables,
+        };
+        reading.copy_beside(connection, rejects, beside, loading.cancel).await
     }
 
     /// Keeps the rows where an operator can publish them, and lets the table be as it was.
@@ -235,9 +239,9 @@ impl Place {
         Ok(())
     }
 
-    /// Drops segments that were committed before the load failed; what is missed here is swept later.
+    /// Drops what was committed before the load failed; what is missed here is swept later.
     pub(super) async fn clear(&self, pool: &PgPool) {
-        if self.publication.way != Some(Way::Segments) {
+        if !matches!(self.publication.way, Some(Way::Segments | Way::Swap)) {
             return;
         }
         let cleared = match pool.acquire().await {
@@ -245,7 +249,7 @@ impl Place {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = cleared {
-            tracing::debug!("segments of load are left to the sweep: {error:#}");
+            tracing::debug!("staged rows are left to the sweep: {error:#}");
         }
     }
 }

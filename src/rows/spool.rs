@@ -1,8 +1,10 @@
-//! Keeps rejects until the good rows are copied: in memory while they are few, then in a nameless file.
+//! Carries rejects into quarantine: beside the good rows where these go over connections of their own, else after them.
 //!
-//! They are written at once as binary COPY of `bursar.file_invalid_rows`, so that a million of them cost
-//! no more memory than a handful, and nothing is left behind when the program is killed.
+//! They are written at once as binary COPY of `bursar.file_invalid_rows`. Those that wait lie in memory while they are
+//! few, then in a nameless file: a million of them cost no more memory than a handful, and nothing is left behind when
+//! the program is killed.
 
+use super::copy::{Batch, send};
 use super::reject::Reject;
 use anyhow::Context;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,6 +12,7 @@ use postgres_types::{Json, ToSql, Type};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use tempfile::SpooledTempFile;
+use tokio::sync::mpsc::Sender;
 
 /// What a binary COPY begins with: signature, flags, length of the header's extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -39,7 +42,23 @@ pub struct RejectOrigin {
 pub struct RejectSpool {
     origin: RejectOrigin,
     buffer: BytesMut,
-    file: SpooledTempFile,
+    outlet: Outlet,
+}
+
+/// Where encoded rejects go.
+#[derive(Debug)]
+enum Outlet {
+    File(SpooledTempFile),
+    Connection(Sender<Batch>),
+}
+
+/// What became of the rejects once the file was read.
+#[derive(Debug)]
+pub enum Spooled {
+    /// They wait.
+    Waiting(SpooledBatches),
+    /// A connection was given them.
+    Sent,
 }
 
 impl RejectSpool {
@@ -48,7 +67,15 @@ impl RejectSpool {
     pub fn new(origin: RejectOrigin, folder: &Path) -> Self {
         let mut buffer = BytesMut::with_capacity(BATCH);
         buffer.put_slice(COPY_HEADER);
-        Self { origin, buffer, file: tempfile::spooled_tempfile_in(IN_MEMORY, folder) }
+        Self { origin, buffer, outlet: Outlet::File(tempfile::spooled_tempfile_in(IN_MEMORY, folder)) }
+    }
+
+    /// One that passes rejects on to a connection as they come.
+    #[must_use]
+    pub fn onto(origin: RejectOrigin, sender: Sender<Batch>) -> Self {
+        let mut buffer = BytesMut::with_capacity(BATCH);
+        buffer.put_slice(COPY_HEADER);
+        Self { origin, buffer, outlet: Outlet::Connection(sender) }
     }
 
     /// Adds a reject.
@@ -77,20 +104,33 @@ impl RejectSpool {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        self.file.write_all(&self.buffer).context("write a reject to the spool")?;
-        self.buffer.clear();
-        Ok(())
+        match &mut self.outlet {
+            Outlet::File(file) => {
+                file.write_all(&self.buffer).context("write a reject to the spool")?;
+                self.buffer.clear();
+                Ok(())
+            }
+            Outlet::Connection(sender) => {
+                let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BATCH + 4096));
+                send(sender, Batch::Bytes(full.freeze()))
+            }
+        }
     }
 
-    /// Ends the spool and gives its bytes back in batches, from the first.
+    /// Ends the spool; gives its bytes back in batches, from the first, where they wait.
     ///
     /// # Errors
-    /// When the spool can't be written or read.
-    pub fn finish(mut self) -> anyhow::Result<SpooledBatches> {
+    /// When the spool can't be written or read, or the connection is gone.
+    pub fn finish(mut self) -> anyhow::Result<Spooled> {
         self.buffer.put_slice(COPY_TRAILER);
         self.flush()?;
-        self.file.rewind().context("rewind the spool of rejects")?;
-        Ok(SpooledBatches { file: self.file })
+        match self.outlet {
+            Outlet::File(mut file) => {
+                file.rewind().context("rewind the spool of rejects")?;
+                Ok(Spooled::Waiting(SpooledBatches { file }))
+            }
+            Outlet::Connection(sender) => send(&sender, Batch::End).map(|()| Spooled::Sent),
+        }
     }
 }
 

@@ -3,21 +3,23 @@
 //! The server's process is the limit of a load, and a second one helps where there is a core for it. Whole rows go to
 //! whatever connection is ready for them, so the file itself is read once, from its beginning to its end.
 
-use super::copy::{Copied, CopySink, copy_in};
+use super::copy::{Batch, Copied, CopySink, copy_in};
 use super::dataset::Dataset;
 use super::publish::twin;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
-use super::spool::{RejectSpool, SpooledBatches};
+use super::spool::{COLUMNS, RejectSpool, Spooled, SpooledBatches};
 use super::table;
 use crate::config::Table;
 use crate::db::fence::Fence;
 use crate::fault;
 use anyhow::Context;
 use futures_util::future::join_all;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use std::sync::Arc;
-use tokio::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,31 +28,41 @@ pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Batches that may wait for a connection.
 const WAITING: usize = 4;
+/// How long a connection more is waited for.
+const MORE: Duration = Duration::from_millis(200);
 
 /// A file that is being read in a thread of its own.
 pub struct FileReading {
     dataset: Arc<Dataset>,
-    batches: Vec<Receiver<super::copy::Batch>>,
-    thread: JoinHandle<anyhow::Result<(Reading, SpooledBatches)>>,
+    batches: Vec<Receiver<Batch>>,
+    thread: JoinHandle<anyhow::Result<(Reading, Spooled)>>,
 }
 
-/// A file whose good rows the server took, and its rejects.
+/// A file whose good rows the server took.
 pub struct Copy {
     /// What the file came to.
     pub reading: Reading,
-    /// What is to be copied into quarantine.
-    pub rejects: SpooledBatches,
     /// Rows, by the server's count.
     pub rows: u64,
+    /// Its rejects.
+    pub rejects: Rejects,
+}
+
+/// Rejects on their way into quarantine.
+pub enum Rejects {
+    /// They are to be copied yet.
+    Waiting(SpooledBatches),
+    /// They are there; so many, by the server's count.
+    Copied(u64),
 }
 
 impl FileReading {
-    /// Begins to read.
+    /// Begins to read; good rows come out of so many streams.
     #[must_use]
     pub fn start(
         source: SourceFile,
         dataset: &Arc<Dataset>,
-        spool: RejectSpool,
+        rejects: RejectSpool,
         streams: usize,
         progress: Progress,
     ) -> Self {
@@ -58,14 +70,15 @@ impl FileReading {
         let shape = Arc::clone(dataset);
         let thread = tokio::task::spawn_blocking(move || {
             let size = source.size();
-            let mut sink = CopySink::new(senders, spool)?;
+            let mut sink = CopySink::new(senders, rejects)?;
             let reading = reader::read(source, &shape, &mut sink, &|read| progress(read, size))?;
             Ok::<_, anyhow::Error>((reading, sink.finish()?))
         });
         Self { dataset: Arc::clone(dataset), batches, thread }
     }
 
-    /// Copies all rows into `table` over this connection, whose transaction must have made or emptied it.
+    /// Copies all rows into `table` over this connection, whose transaction must have made or emptied it; the rejects
+    /// wait.
     ///
     /// # Errors
     /// What the file, the server or `cancel` says.
@@ -83,57 +96,100 @@ impl FileReading {
             // Without waiting for the reading thread: its disk may hang.
             return Err(cancelled());
         }
-        let read = self.thread.await.context("the reading thread broke off")?;
-        match copied {
-            Copied::All(rows) => read.map(|(reading, rejects)| Copy { reading, rejects, rows }),
-            _ => Err(read.err().unwrap_or_else(|| fault::bug("the rows ended without a reason"))),
+        let (reading, rejects) = self.thread.await.context("the reading thread broke off")??;
+        match (copied, rejects) {
+            (Copied::All(rows), Spooled::Waiting(rejects)) => {
+                Ok(Copy { reading, rows, rejects: Rejects::Waiting(rejects) })
+            }
+            _ => Err(fault::bug("the rows ended without a reason")),
         }
     }
 
-    /// Copies the rows into tables like `table`, each made, filled and committed over a connection of its own.
+    /// Copies the rows into tables like `table`, each made, filled and committed over a connection of its own, and the
+    /// rejects over this one.
     ///
     /// # Errors
     /// As [`Self::copy_into`]; some of the tables may be there then.
-    pub async fn copy_into_segments(
+    pub async fn copy_beside(
         self,
-        pool: &PgPool,
-        fence: &Fence,
-        table: &Table,
-        segments: &[Table],
+        connection: &mut PgConnection,
+        rejects: Receiver<Batch>,
+        beside: Beside<'_>,
         cancel: &CancellationToken,
     ) -> anyhow::Result<Copy> {
-        let statement = |segment: &Table| table::copy_statement(&segment.quoted(), &self.dataset.columns);
-        let streams: Vec<_> = segments
-            .iter()
-            .zip(self.batches)
-            .map(|(segment, batches)| {
-                let stream = Stream {
-                    pool: pool.clone(),
-                    fence: fence.clone(),
-                    table: table.clone(),
-                    segment: segment.clone(),
-                    statement: statement(segment),
-                };
-                tokio::spawn(stream.copy(batches, cancel.clone()))
-            })
-            .collect();
-        let copied = join_all(streams).await;
+        let streams = beside.start(&self.dataset, self.batches, cancel);
+        let statement = format!("copy bursar.file_invalid_rows ({COLUMNS}) from stdin (format binary)");
+        let (quarantined, copied) = tokio::join!(copy_in(connection, &statement, rejects, cancel), join_all(streams));
         if cancel.is_cancelled() {
             return Err(cancelled());
         }
         // What a stream says comes first: the thread that reads only notices that nobody takes its rows any more.
         let copied = copied.into_iter().map(|copied| copied.context("a stream broke off")?);
         let copied = copied.collect::<anyhow::Result<Vec<Option<u64>>>>()?;
-        let (reading, rejects) = self.thread.await.context("the reading thread broke off")??;
-        let rows = copied.into_iter().sum::<Option<u64>>();
-        let rows = rows.ok_or_else(|| fault::bug("the rows ended without a reason"))?;
-        Ok(Copy { reading, rejects, rows })
+        let quarantined = quarantined.context("copy the rejects into quarantine")?;
+        let (reading, _) = self.thread.await.context("the reading thread broke off")??;
+        match (copied.into_iter().sum(), quarantined) {
+            (Some(rows), Copied::All(count)) => Ok(Copy { reading, rows, rejects: Rejects::Copied(count) }),
+            _ => Err(fault::bug("the rows ended without a reason")),
+        }
     }
 }
 
-/// One of several connections.
+/// A channel for rejects that go over a connection while the file is read.
+#[must_use]
+pub fn reject_channel() -> (Sender<Batch>, Receiver<Batch>) {
+    mpsc::channel(WAITING)
+}
+
+/// Connections beside that of the load's transaction, as many as there are to be had and at least one.
+///
+/// # Errors
+/// When there is none.
+pub async fn connections(pool: &PgPool, wanted: usize) -> anyhow::Result<Vec<PoolConnection<Postgres>>> {
+    let mut connections = vec![pool.acquire().await.context("take a connection for the rows")?];
+    while connections.len() < wanted {
+        // Other loads may have them: this one does with fewer.
+        match tokio::time::timeout(MORE, pool.acquire()).await {
+            Ok(Ok(connection)) => connections.push(connection),
+            _ => break,
+        }
+    }
+    Ok(connections)
+}
+
+/// Where rows go beside the load's transaction.
+pub struct Beside<'a> {
+    /// One for each segment.
+    pub connections: Vec<PoolConnection<Postgres>>,
+    /// The attempt: whoever takes it over can end these transactions too.
+    pub fence: &'a Fence,
+    /// The customer's table.
+    pub table: &'a Table,
+    /// Made like it, each with a part of the rows.
+    pub segments: &'a [Table],
+}
+
+impl Beside<'_> {
+    fn start(
+        self,
+        dataset: &Dataset,
+        batches: Vec<Receiver<Batch>>,
+        cancel: &CancellationToken,
+    ) -> Vec<JoinHandle<anyhow::Result<Option<u64>>>> {
+        let each = self.connections.into_iter().zip(self.segments).zip(batches);
+        let start = |((connection, segment), batches): ((_, &Table), _)| {
+            let statement = table::copy_statement(&segment.quoted(), &dataset.columns);
+            let (fence, table, segment) = (self.fence.clone(), self.table.clone(), segment.clone());
+            let stream = Stream { connection, fence, table, segment, statement };
+            tokio::spawn(stream.copy(batches, cancel.clone()))
+        };
+        each.map(start).collect()
+    }
+}
+
+/// One connection beside that of the load's transaction.
 struct Stream {
-    pool: PgPool,
+    connection: PoolConnection<Postgres>,
     fence: Fence,
     table: Table,
     segment: Table,
@@ -142,14 +198,9 @@ struct Stream {
 
 impl Stream {
     /// How many rows the server took; none where the rows broke off.
-    async fn copy(
-        self,
-        batches: Receiver<super::copy::Batch>,
-        cancel: CancellationToken,
-    ) -> anyhow::Result<Option<u64>> {
-        let context = || format!("copy rows into a segment of {}", self.table);
-        let mut connection = self.pool.acquire().await.with_context(context)?;
-        let mut transaction = connection.begin().await.with_context(context)?;
+    async fn copy(mut self, batches: Receiver<Batch>, cancel: CancellationToken) -> anyhow::Result<Option<u64>> {
+        let context = || format!("copy rows of {}", self.table);
+        let mut transaction = self.connection.begin().await.with_context(context)?;
         self.fence.hold(&mut transaction).await?;
         twin::make(&mut transaction, &self.table, &self.segment).await?;
         let copied = copy_in(&mut transaction, &self.statement, batches, &cancel).await.with_context(context)?;

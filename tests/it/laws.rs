@@ -4,6 +4,7 @@ mod blocks;
 mod bytes;
 mod cells;
 mod dialects;
+mod documented;
 mod encodings;
 mod forms;
 mod moments;

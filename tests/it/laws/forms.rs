@@ -7,14 +7,12 @@ use bursar::rows::dataset::Dataset;
 
 /// A dataset of these columns, each of them `name type` and perhaps more keys behind a `;`.
 fn of(dialect: &str, columns: &[&str]) -> Dataset {
-    let columns: String = columns
-        .iter()
-        .map(|column| {
-            let (shape, more) = column.split_once(';').unwrap_or((column, ""));
-            let (name, kind) = shape.split_once(' ').expect("a name and a type");
-            format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n{more}\n")
-        })
-        .collect();
+    let column = |column: &&str| {
+        let (shape, more) = column.split_once(';').unwrap_or((column, ""));
+        let (name, kind) = shape.split_once(' ').expect("a name and a type");
+        format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n{more}\n")
+    };
+    let columns = columns.iter().map(column).collect::<Vec<_>>().concat();
     dataset(&format!("[dialect]\n{dialect}\n{columns}"))
 }
 

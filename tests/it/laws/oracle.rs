@@ -4,6 +4,7 @@
 mod any;
 
 use super::{dataset, take_apart};
+use crate::offline::project;
 use crate::support::Folder;
 use proptest::prelude::*;
 
@@ -46,6 +47,18 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         1 => (1015usize..1035).prop_map(|n| vec![b'z'; n]),
         1 => proptest::collection::vec(any::<u8>(), 0..6),
     ]
+}
+
+#[test]
+fn every_file_of_the_fuzz_targets_corpus_keeps_the_laws() {
+    let files = std::fs::read_dir(project("fuzz/corpus/rows")).expect("the corpus");
+    let files: Vec<Vec<u8>> =
+        files.map(|file| std::fs::read(file.expect("a file").path()).expect("its bytes")).collect();
+    assert!(files.len() > 20, "the corpus is there");
+    for file in files {
+        let (pick, bytes) = file.split_first_chunk().expect("two bytes that pick a dialect");
+        any::check(u16::from_be_bytes(*pick), bytes);
+    }
 }
 
 fn quoted(field: &str, doubled: bool, escapes: bool) -> String {
