@@ -99,7 +99,7 @@ pub async fn load(
         cancel,
     };
     let backend = Backend::of(&mut transaction).await?;
-    let running = loading.run(&mut transaction, source, finish);
+    let running = Box::pin(loading.run(&mut transaction, source, finish));
     let loaded = match backend.until_cancelled(pool, cancel, running).await {
         Err(_) if cancel.is_cancelled() => {
             drop(transaction);

@@ -14,7 +14,7 @@ use std::path::Path;
 const FILE: &str = "inbox/ratings/Customer Rating Agency A Inc.csv";
 const ARCHIVED: &str = "inbox/archive/2025/05/Customer Rating Agency A Inc.csv";
 
-/// A world whose dataset archives its files, in which agency_a has delivered one.
+/// A world whose dataset archives its files, in which `agency_a` has delivered one.
 async fn world() -> World {
     let world = World::new().await;
     archive(&world, "archive/%Y/%m/{file}");

@@ -28,7 +28,7 @@ pub fn declare(world: &World, dialect: &str, control: &str) {
     world.edit("datasets/customer_rating.toml", |text| text.replace("[gate]", &tables));
 }
 
-/// Loads the file of agency_a.
+/// Loads the file of `agency_a`.
 pub fn load(world: &World) -> Ran {
     run(world, DAY, "agency_a", &[])
 }

@@ -35,7 +35,7 @@ pub async fn loads(world: &World, condition: &str) -> i64 {
     world.scalar(&format!("select count(*) from bursar.loads where {condition}")).await
 }
 
-/// A world in which agency_a has delivered a good file.
+/// A world in which `agency_a` has delivered a good file.
 pub async fn delivered() -> World {
     let world = World::new().await;
     world.deliver("A", ratings(&["1,10,20,high-value", "2,11,21,low-value"]));

@@ -108,8 +108,8 @@ async fn totals_may_stand_on_several_trailer_lines() {
 async fn a_trailer_is_read_whatever_block_it_lies_on_and_however_long_it_is() {
     for rows_before in [30_000, 52_400] {
         let world = declared(TRAILER, "from = \"trailer\"\npattern = '^TRL (?<rows>\\d+)'").await;
-        let mut text = crate::support::ratings(&[]);
-        (0..rows_before).for_each(|n| text.push_str(&format!("{n},1,2,x\n")));
+        let lines: Vec<String> = (0..rows_before).map(|n| format!("{n},1,2,x")).collect();
+        let text = crate::support::ratings(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         world.deliver("A", format!("{text}TRL {rows_before} {}\n", "x".repeat(300_000)));
         load(&world).code(0);
     }

@@ -101,7 +101,9 @@ async fn of_customers_that_load_the_same_bytes_at_one_moment_only_one_passes() {
     let world = World::new().await;
     let bytes = ratings(&ROWS);
     let customers = [("A", "agency_a"), ("B", "agency_b"), ("C", "agency_c")];
-    customers.iter().for_each(|(code, _)| drop(world.deliver(code, &bytes)));
+    for (code, _) in customers {
+        world.deliver(code, &bytes);
+    }
     world.bursar(&["migrate"]).code(0);
     // All of them stand before the ledger's answer when the first may ask.
     let mut holder = world.connect().await;
