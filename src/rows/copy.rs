@@ -9,7 +9,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
-const BATCH: usize = 256 * 1024;
+/// Small enough to be taken from memory that was used before.
+const BATCH: usize = 64 * 1024;
 
 /// What travels to the server.
 #[derive(Debug)]

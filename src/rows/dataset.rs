@@ -3,7 +3,7 @@
 use super::archive::Processed;
 use super::column::{Column, LooseColumn, compile_column};
 use super::complete::{Complete, LooseComplete};
-use super::control::{Control, LooseControl, Surroundings};
+use super::control::{Control, LooseControl, Origin, Surroundings};
 use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
 use super::header::folded;
@@ -11,6 +11,7 @@ use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
+use super::source::address::Kind;
 use super::unique::{self, compile_unique};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
@@ -201,6 +202,7 @@ pub fn compile_dataset(
     let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
     let pattern_of = |customer: &Customer| -> String { customer.files.get(&loose.name).unwrap_or(&loose.file).clone() };
     loose.processed.check(source, customers, pattern_of, problems);
+    check_addresses(source, &loose, customers, problems);
     let around = Surroundings {
         dialect: &loose.dialect,
         measures: &loose.measures,
@@ -248,6 +250,21 @@ pub fn compile_dataset(
 
 fn ident(source: &Source, key: &str, name: &str, problems: &mut Problems) -> Option<Ident> {
     Ident::parse(name).map_err(|error| problems.push(source.problem(&At::key(key), error.to_string()))).ok()
+}
+
+/// What stands beside a file, and where it is moved, is known of files in the inbox alone.
+fn check_addresses(source: &Source, loose: &LooseDataset, customers: &[Customer], problems: &mut Problems) {
+    let patterns = customers.iter().filter_map(|customer| customer.files.get(&loose.name)).chain([&loose.file]);
+    let Some(address) = patterns.into_iter().find(|pattern| Kind::of(pattern).is_some()) else { return };
+    if loose.processed != Processed::Leave {
+        let message = format!("is for files in the inbox, and {address} is not: let whoever keeps it move what is old");
+        problems.push(source.problem(&At::key("processed"), message));
+    }
+    if loose.control.as_ref().is_some_and(|control| control.from != Origin::Trailer) {
+        let message =
+            format!("is for files in the inbox, and {address} is not: only from = \"trailer\" is read from there");
+        problems.push(source.problem(&At::key("control").then("from"), message));
+    }
 }
 
 fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems: &mut Problems) {

@@ -9,7 +9,7 @@ use super::publish::twin;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, QUARANTINE, RejectSpool, Spooled, SpooledBatches};
-use super::table;
+use super::{statement, table};
 use crate::config::Table;
 use crate::db::fence::Fence;
 use crate::fault;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// Batches that may wait for a connection.
-const WAITING: usize = 4;
+const WAITING: usize = 16;
 /// How long a connection more is waited for.
 const MORE: Duration = Duration::from_millis(200);
 
@@ -239,6 +239,8 @@ impl Stream {
         let context = || format!("copy rows of {}", self.table);
         let mut transaction = self.connection.begin().await.with_context(context)?;
         self.fence.hold(&mut transaction).await?;
+        // The load's own commit, which comes later, brings the log to the disk up to itself, and this one with it.
+        statement::run(&mut transaction, "set local synchronous_commit = off").await.with_context(context)?;
         twin::make(&mut transaction, &self.table, &self.segment).await?;
         let copied = copy_in(&mut transaction, &self.statement, batches, &cancel).await.with_context(context)?;
         let Copied::All(rows) = copied else { return Ok(None) };

@@ -1,7 +1,8 @@
 //! Takes a table from its readers for a moment, without making a queue of them behind one that reads for long.
 //!
 //! A lock that is waited for keeps every later reader waiting too. So it is waited for only briefly, again and again,
-//! with pauses in which readers pass.
+//! with pauses in which readers pass. Before that autovacuum is sent away, which no reader notices: it lets go only of
+//! those who have waited for a second (deadlock_timeout).
 
 use crate::clock::Stopwatch;
 use crate::config::Table;
@@ -33,7 +34,7 @@ pub async fn exclusively(
     patience_s: u64,
 ) -> anyhow::Result<i64> {
     let stopwatch = Stopwatch::start();
-    let mut pause = PAUSE;
+    let mut pause = None;
     let batch = format!(
         "savepoint {savepoint}; set local lock_timeout = '{TRY_MS}ms'; {statements}; \
          set local lock_timeout = '{patience_s}s'"
@@ -51,8 +52,23 @@ pub async fn exclusively(
         if stopwatch.elapsed().as_secs() >= patience_s {
             return Err(in_use(connection, table, patience_s).await);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        match pause {
+            None => keep_vacuum_out(connection, table, patience_s).await?,
+            Some(pause) => tokio::time::sleep(pause).await,
+        }
+        pause = Some(pause.map_or(PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)));
+    }
+}
+
+/// Until the transaction ends. Readers and this lock don't mind each other.
+async fn keep_vacuum_out(connection: &mut PgConnection, table: &Table, patience_s: u64) -> anyhow::Result<()> {
+    let lock = format!(
+        "set local lock_timeout = '{patience_s}s'; lock table {} in share update exclusive mode",
+        table.quoted()
+    );
+    match statement::run(connection, lock).await {
+        Err(error) if is_in_use(&error) => Err(in_use(connection, table, patience_s).await),
+        locked => locked.with_context(|| format!("keep vacuum away from {table}")),
     }
 }
 
