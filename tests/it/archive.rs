@@ -42,7 +42,7 @@ async fn moved(world: &World) -> (Option<String>, Value) {
 async fn look(world: &World) -> Vec<String> {
     let now = at("2025-05-13T12:00:00Z");
     let app = Box::pin(App::build(world.settings(), Clock::starting_at(now))).await.expect("build the program");
-    let mut lookout = Lookout::new(app.catalog(), world.path("inbox"));
+    let mut lookout = Lookout::new(app.catalog(), &world.path("inbox"));
     let problems = look_and_act(app.engine(), &app.catalog(), &mut lookout, now).await.expect("a look");
     app.close().await.expect("close");
     problems.iter().map(|error| format!("{error:#}")).collect()
@@ -253,4 +253,17 @@ async fn an_archive_that_leaves_the_inbox_or_would_be_loaded_again_is_refused() 
     let world = World::new().await;
     archive(&world, "ratings/old {file}");
     world.bursar(&["check"]).code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_beside_a_file_is_only_for_files_in_the_inbox() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        let file = text.lines().find(|line| line.starts_with("file = ")).expect("a pattern").to_owned();
+        text.replace(&file, "file = \"s3://bucket/{customer.code}.csv\"\nprocessed = { archive = \"old/{file}\" }")
+            + "\n[control]\nfrom = \"sidecar\"\nfile = \"{file}.sha256\"\n"
+    });
+    let ran = world.bursar(&["check"]).code(78);
+    assert!(ran.messages().contains("processed is for files in the inbox, and s3://bucket"), "{}", ran.messages());
+    assert!(ran.messages().contains("control.from is for files in the inbox"), "{}", ran.messages());
 }

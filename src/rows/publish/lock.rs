@@ -2,7 +2,7 @@
 //!
 //! A lock that is waited for keeps every later reader waiting too. So it is waited for only briefly, again and again,
 //! with pauses in which readers pass. Before that autovacuum is sent away, which no reader notices: it lets go only of
-//! those who have waited for a second (deadlock_timeout).
+//! those who have waited for a second (`deadlock_timeout`).
 
 use crate::clock::Stopwatch;
 use crate::config::Table;
