@@ -264,6 +264,6 @@ async fn what_lies_beside_a_file_is_only_for_files_in_the_inbox() {
             + "\n[control]\nfrom = \"sidecar\"\nfile = \"{file}.sha256\"\n"
     });
     let ran = world.bursar(&["check"]).code(78);
-    assert!(ran.messages().contains("processed is for files in the inbox, and s3://bucket"), "{}", ran.messages());
-    assert!(ran.messages().contains("control.from is for files in the inbox"), "{}", ran.messages());
+    assert!(ran.messages().contains("processed: is for files in the inbox, and s3://bucket"), "{}", ran.messages());
+    assert!(ran.messages().contains("control.from: is for files in the inbox"), "{}", ran.messages());
 }
