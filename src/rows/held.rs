@@ -6,7 +6,7 @@ use super::publish::segments;
 use super::publish::swap::{Locked, swap, take};
 use super::publish::{Merged, Mode, Way, merge, twin};
 use super::views::Consolidated;
-use super::{ledger, staged, statement, table};
+use super::{ledger, measure, staged, statement, table};
 use crate::config::{Customer, Table};
 use crate::fault;
 use anyhow::Context;
@@ -31,10 +31,9 @@ pub struct HeldLoad {
     /// How many good rows it has.
     pub loaded: i64,
     state: String,
+    table_name: String,
     /// How its rows were to be published; none where they were only to be measured.
     way: Option<String>,
-    /// The load of the same customer and run date that came after it.
-    after_it: Option<i64>,
 }
 
 /// What an operator says about it.
@@ -72,11 +71,8 @@ impl Verdict {
 /// A data fault where there is none, or it is not held (any more).
 pub async fn get(connection: &mut PgConnection, id: i64) -> anyhow::Result<HeldLoad> {
     let found: Option<HeldLoad> = sqlx::query_as(
-        "select id, run_id, dataset, customer, run_date, loaded, state, way,
-                (select max(b.id)
-                   from bursar.loads as b
-                  where b.dataset = a.dataset and b.customer = a.customer and b.run_date = a.run_date and b.id > a.id) as after_it
-           from bursar.loads as a
+        "select id, run_id, dataset, customer, run_date, table_name, loaded, state, way
+           from bursar.loads
           where id = $1
             for update",
     )
@@ -117,8 +113,15 @@ pub async fn accept(
     decision: Decision<'_>,
 ) -> anyhow::Result<Way> {
     let table = target.dataset.table_of(&target.customer)?;
+    if table.to_string() != load.table_name {
+        return Err(fault::data(format!(
+            "load {} was meant for {}, and the dataset's table is {table} now; load the file of {} again",
+            load.id, load.table_name, load.run_date
+        )));
+    }
     lock_loads(connection, &table, target.lock_timeout_s).await?;
-    if let Some(after) = load.after_it {
+    staged::hold(connection, load.id).await?;
+    if let Some(after) = after_it(connection, load).await? {
         return Err(fault::data(format!(
             "load {after} of the same run date came after load {}: decide about that one, or discard this one",
             load.id
@@ -126,23 +129,42 @@ pub async fn accept(
     }
     table::check_columns(connection, &table, &target.dataset).await?;
     let published = ledger::published_date(connection, &load.dataset, &load.customer, &table).await?;
-    let replaces = matches!(target.dataset.mode, Mode::Replace(_));
-    if let Some(date) = published.filter(|date| replaces && *date > load.run_date && older == Older::Measure) {
+    let appends = matches!(target.dataset.mode, Mode::Append { .. });
+    if let Some(date) = published.filter(|date| !appends && *date > load.run_date && older == Older::Measure) {
         return Err(fault::data(format!(
             "{table} holds the rows of {date}, and load {} is for {}, which is older; --publish puts it in their place",
             load.id, load.run_date
         )));
     }
     let rows = staged::of(connection, load.id).await?;
-    if rows.is_empty() {
+    let mut kept = 0;
+    for staged in &rows {
+        kept += measure::count(connection, staged).await?;
+    }
+    if kept != load.loaded || rows.is_empty() {
         return Err(fault::data(format!(
-            "the rows of load {} are not kept; load the file of {} again",
-            load.id, load.run_date
+            "of the {} rows of load {} {kept} are kept; load the file of {} again",
+            load.loaded, load.id, load.run_date
         )));
     }
     let put = put(connection, load, target, &table, &rows).await?;
     enter(connection, load, decision, Some(&put)).await?;
     Ok(put.way)
+}
+
+/// The load of the same customer and run date that came after it, and is no redrive of one before it.
+async fn after_it(connection: &mut PgConnection, load: &HeldLoad) -> anyhow::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "select max(id) from bursar.loads
+          where dataset = $1 and customer = $2 and run_date = $3 and id > $4 and redrive_of is null",
+    )
+    .bind(&load.dataset)
+    .bind(&load.customer)
+    .bind(load.run_date)
+    .bind(load.id)
+    .fetch_one(connection)
+    .await
+    .context("look for a load after it")
 }
 
 /// Lets a held load go: its rows are dropped, its counts and rejects stay.
@@ -182,20 +204,38 @@ async fn put(
     let (dataset, patience_s) = (&target.dataset, target.lock_timeout_s);
     match &dataset.mode {
         Mode::Merge { key } => {
-            let merged = merge::merge(connection, table, &rows[0], &dataset.columns, key).await?;
+            let mut all = Merged { inserted: 0, updated: 0, unchanged: 0 };
+            for staged in rows {
+                let merged = merge::merge(connection, table, staged, &dataset.columns, key).await?;
+                all.inserted += merged.inserted;
+                all.updated += merged.updated;
+                all.unchanged += merged.unchanged;
+            }
             staged::drop(connection, rows).await?;
-            return Ok(Put { way: Way::Merge, locked: None, merged: Some(merged) });
+            return Ok(Put { way: Way::Merge, locked: None, merged: Some(all) });
         }
         Mode::Append { run_date } => {
-            let of_date = (run_date, load.run_date);
-            merge::append(connection, table, &rows[0], &dataset.columns, of_date).await?;
+            let (of_date, [staged]) = ((run_date, load.run_date), rows) else {
+                return Err(fault::data(format!(
+                    "the rows of load {} were held before its dataset appended; load the file again",
+                    load.id
+                )));
+            };
+            let count = load.loaded.unsigned_abs();
+            merge::append(connection, table, staged, &dataset.columns, of_date, count).await?;
             staged::drop(connection, rows).await?;
             return Ok(Put { way: Way::Append, locked: None, merged: None });
         }
         Mode::Replace(_) => {}
     }
     let behind = segments::behind(connection, table).await?;
-    if load.way.as_deref() == Some("segments") && segments::obstacle(connection, table).await?.is_none() {
+    if load.way.as_deref() == Some("segments")
+        && segments::obstacle(connection, table).await?.is_none()
+        && are_alike(connection, table, rows).await?
+    {
+        for segment in rows {
+            twin::complete(connection, table, segment).await?;
+        }
         let locked = take(connection, table, &[table.quoted()], patience_s).await?;
         let batch = segments::swap(table, &behind, rows).join("; ");
         statement::run(connection, batch).await.with_context(|| format!("put the rows behind {table}"))?;
@@ -204,32 +244,52 @@ async fn put(
     // Rows that were only to be measured lie in a table of the columns alone.
     if let ([staged], true) = (rows, matches!(load.way.as_deref(), Some("swap" | "truncate"))) {
         let view = Consolidated::find(connection, dataset, &target.customers).await?;
-        if twin::obstacle(connection, table, view.as_ref().map(Consolidated::name)).await?.is_none() {
+        if twin::obstacle(connection, table, view.as_ref().map(Consolidated::name)).await?.is_none()
+            && are_alike(connection, table, rows).await?
+        {
             twin::complete(connection, table, staged).await?;
             let locked = swap(connection, table, staged, view.as_ref(), patience_s).await?;
             return Ok(Put { way: Way::Swap, locked: Some(locked), merged: None });
         }
     }
     let locked = take(connection, table, &[table.quoted()], patience_s).await?;
-    refill(connection, target, table, rows, &behind).await?;
+    let count = refill(connection, target, table, rows, &behind).await?;
+    if count != load.loaded.unsigned_abs() {
+        let expected = load.loaded;
+        return Err(fault::config(format!(
+            "{table} took {count} rows of {expected}: a trigger or a rule on it changes what is loaded; nothing was changed"
+        )));
+    }
     Ok(Put { way: Way::Truncate, locked: Some(locked), merged: None })
 }
 
-/// Replaces the rows in the table itself.
+/// Whether these tables still have the columns, defaults and checks of the table they were made like.
+async fn are_alike(connection: &mut PgConnection, table: &Table, rows: &[Table]) -> anyhow::Result<bool> {
+    for staged in rows {
+        if !twin::is_alike(connection, table, staged).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Replaces the rows in the table itself; returns how many it took.
 async fn refill(
     connection: &mut PgConnection,
     target: &Target,
     table: &Table,
     rows: &[Table],
     behind: &[String],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let columns: Vec<String> = target.dataset.columns.iter().map(|c| c.name.quoted()).collect();
     let (columns, quoted) = (columns.join(", "), table.quoted());
     let mut batch = vec![format!("truncate {quoted}")];
     batch.extend((!behind.is_empty()).then(|| format!("drop table {}", behind.join(", "))));
     batch.extend(rows.iter().map(|r| format!("insert into {quoted} ({columns}) select {columns} from {}", r.quoted())));
-    statement::run(connection, batch.join("; ")).await.with_context(|| format!("put the rows into {table}"))?;
-    staged::drop(connection, rows).await
+    let count = statement::count(connection, batch.join("; ")).await;
+    let count = count.with_context(|| format!("put the rows into {table}"))?;
+    staged::drop(connection, rows).await?;
+    Ok(count)
 }
 
 async fn enter(

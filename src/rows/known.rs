@@ -20,7 +20,6 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 /// Whether a file is loaded again of which nothing has changed since it was loaded.
@@ -97,7 +96,8 @@ impl Candidate<'_> {
         let Ok(certificate) = serde_json::from_value::<Certificate>(latest.certificate.0.clone()) else {
             return Ok(None);
         };
-        let identity = hash(&self.loading.path, self.loading.cancel).await?;
+        let (loading, cancel) = (self.loading, self.loading.cancel);
+        let identity = hash(loading.request.inbox.open(&loading.file, cancel).await?, cancel).await?;
         if identity.sha256 != latest.file_sha256 || !self.table_is_as_loaded(connection, &latest).await? {
             return Ok(None);
         }
@@ -182,17 +182,16 @@ impl Candidate<'_> {
 }
 
 /// Reads a file for its hash alone.
-async fn hash(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
-    let (path, token) = (path.to_owned(), cancel.clone());
-    let hashing = tokio::task::spawn_blocking(move || hash_now(&path, &token));
+async fn hash(source: SourceFile, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
+    let token = cancel.clone();
+    let hashing = tokio::task::spawn_blocking(move || hash_now(source, &token));
     tokio::select! {
         hashed = hashing => hashed.context("the thread that hashes the file broke off")?,
         () = cancel.cancelled() => Err(fault::transient("the load was cancelled; nothing was changed")),
     }
 }
 
-fn hash_now(path: &Path, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
-    let mut source = SourceFile::open(path)?;
+fn hash_now(mut source: SourceFile, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
     let mut block = vec![0; BLOCK];
     while source.read(&mut block)? > 0 {
         if cancel.is_cancelled() {

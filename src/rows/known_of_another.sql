@@ -13,7 +13,8 @@ select l.id, l.customer, l.run_date
                  where n.dataset = l.dataset
                    and n.customer = l.customer
                    and n.run_date = l.run_date
-                   and n.id > l.id)))
+                   and n.id > l.id
+                   and n.redrive_of is null)))
    and not exists (
        select
          from bursar.loads as own

@@ -107,7 +107,14 @@ pub async fn load(
             connection.close_on_drop();
             return Err(cancelled(&loading.table));
         }
-        loaded => loaded?,
+        Err(error) => {
+            // The transaction may have read what is to be dropped.
+            if transaction.rollback().await.is_ok() {
+                staged::clear(pool, loading.load_id).await;
+            }
+            return Err(error);
+        }
+        Ok(loaded) => loaded,
     };
     transaction.commit().await.context("commit the load")?;
     archive::settle_or_tell(pool, request, loaded.load_id).await;
@@ -143,7 +150,7 @@ pub(super) struct Loading<'a> {
     pub(super) request: &'a Request,
     pub(super) table: Table,
     pub(super) path: PathBuf,
-    file: Located,
+    pub(super) file: Located,
     /// The name it was delivered with.
     pub(super) name: String,
     /// Whether it lies in the archive already.
@@ -180,11 +187,7 @@ impl Loading<'_> {
             finish.finish(connection, &unchanged).await?;
             return Ok(unchanged);
         }
-        let loaded = self.through(connection, source, &mut place, rows_before, finish).await;
-        if loaded.is_err() {
-            place.clear(self.pool).await;
-        }
-        loaded
+        self.through(connection, source, &mut place, rows_before, finish).await
     }
 
     async fn through(

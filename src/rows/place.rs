@@ -17,7 +17,7 @@ use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, Postgres};
 
 /// A file of fewer bytes is copied into the emptied table itself: readers wait for some milliseconds, and a swap costs
 /// more than it saves.
@@ -34,6 +34,8 @@ pub(super) struct Place {
     pub(super) tables: Vec<Table>,
     view: Option<Consolidated>,
     locked: Option<Locked>,
+    /// How many rows were copied.
+    rows: u64,
     /// Connections beside that of the load's transaction, for ways that need them.
     beside: Vec<PoolConnection<Postgres>>,
 }
@@ -54,21 +56,26 @@ impl Place {
             tables: vec![staged::table(loading.load_id)?],
             view: None,
             locked: None,
+            rows: 0,
             beside: Vec::new(),
         };
-        let Mode::Replace(publish) = &request.dataset.mode else {
-            place.publication.way =
-                Some(if matches!(request.dataset.mode, Mode::Merge { .. }) { Way::Merge } else { Way::Append });
-            return Ok(place);
-        };
         let newer = published.filter(|date| *date > request.run_date && request.older == Older::Measure);
-        if let Some(date) = newer {
+        // Rows of another run date are not rewound by appending this one's.
+        if let Some(date) = newer.filter(|_| !matches!(request.dataset.mode, Mode::Append { .. })) {
             place.state = State::Measured;
             place.reasons = vec![format!(
                 "the table holds the rows of {date}, which is newer; --publish puts this date in their place"
             )];
             return Ok(place);
         }
+        let publish = match &request.dataset.mode {
+            Mode::Replace(publish) => publish,
+            other => {
+                let is_merge = matches!(other, Mode::Merge { .. });
+                place.publication.way = Some(if is_merge { Way::Merge } else { Way::Append });
+                return Ok(place);
+            }
+        };
         let obstacle = match publish {
             Publish::Truncate => None,
             Publish::Auto if bytes < SMALL => None,
@@ -142,6 +149,17 @@ impl Place {
         connection: &mut PgConnection,
         source: SourceFile,
     ) -> anyhow::Result<Copy> {
+        let copy = self.copy_rows(loading, connection, source).await?;
+        self.rows = copy.rows;
+        Ok(copy)
+    }
+
+    async fn copy_rows(
+        &mut self,
+        loading: &Loading<'_>,
+        connection: &mut PgConnection,
+        source: SourceFile,
+    ) -> anyhow::Result<Copy> {
         if self.beside.is_empty() {
             let reading = loading.read(source)?;
             return reading.copy_into(connection, &self.tables[0], loading.cancel).await;
@@ -182,6 +200,23 @@ impl Place {
         Err(fault::transient("the file changed while it was read; run again when it is complete"))
     }
 
+    /// Makes sure that nothing was hung on the table, or changed of it, while the rows were copied.
+    async fn look_again(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let (request, table) = (loading.request, &loading.table);
+        let had_view = self.view.is_some();
+        self.view = Consolidated::find(connection, &request.dataset, &request.customers).await?;
+        let view = self.view.as_ref().map(Consolidated::name);
+        let obstacle = twin::obstacle(connection, table, view).await?;
+        if obstacle.is_none()
+            && had_view == self.view.is_some()
+            && twin::is_alike(connection, table, &self.tables[0]).await?
+        {
+            return Ok(());
+        }
+        let what = obstacle.unwrap_or_else(|| "its columns, defaults, checks or its view are others".to_owned());
+        Err(fault::transient(format!("{table} was changed while its rows were copied ({what}); run again")))
+    }
+
     /// Puts the rows in front of readers.
     pub(super) async fn publish(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         if self.state == State::Held {
@@ -191,11 +226,16 @@ impl Place {
         let patience_s = request.lock_timeout_s;
         match (self.publication.way, &dataset.mode) {
             (Some(Way::Swap), _) => {
+                self.look_again(loading, connection).await?;
+                twin::complete(connection, table, &self.tables[0]).await?;
                 let view = self.view.as_ref();
                 self.locked = Some(swap(connection, table, &self.tables[0], view, patience_s).await?);
                 Ok(())
             }
             (Some(Way::Segments), _) => {
+                for segment in &self.tables {
+                    twin::complete(connection, table, segment).await?;
+                }
                 let behind = segments::behind(connection, table).await?;
                 self.locked = Some(take(connection, table, &[table.quoted()], patience_s).await?);
                 let batch = segments::swap(table, &behind, &self.tables).join("; ");
@@ -209,7 +249,7 @@ impl Place {
             }
             (Some(Way::Append), Mode::Append { run_date }) => {
                 let of_date = (run_date, request.run_date);
-                merge::append(connection, table, &self.tables[0], &dataset.columns, of_date).await?;
+                merge::append(connection, table, &self.tables[0], &dataset.columns, of_date, self.rows).await?;
                 staged::drop(connection, &self.tables).await
             }
             (None, _) => staged::drop(connection, &self.tables).await,
@@ -237,19 +277,5 @@ impl Place {
         .await
         .context("enter how long readers had to wait")?;
         Ok(())
-    }
-
-    /// Drops what was committed before the load failed; what is missed here is swept later.
-    pub(super) async fn clear(&self, pool: &PgPool) {
-        if !matches!(self.publication.way, Some(Way::Segments | Way::Swap)) {
-            return;
-        }
-        let cleared = match pool.acquire().await {
-            Ok(mut connection) => staged::drop(&mut connection, &self.tables).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = cleared {
-            tracing::debug!("staged rows are left to the sweep: {error:#}");
-        }
     }
 }

@@ -79,6 +79,21 @@ pub async fn drop(connection: &mut PgConnection, tables: &[Table]) -> anyhow::Re
     statement::run(connection, statement).await.context("drop staged rows")
 }
 
+/// Drops what a load that failed had committed beside its transaction, which is over; what is missed here is swept later.
+pub async fn clear(pool: &PgPool, load_id: i64) {
+    let cleared = async {
+        let mut transaction = pool.begin().await?;
+        statement::run(&mut transaction, "set local lock_timeout = '1s'").await?;
+        let tables = of(&mut transaction, load_id).await?;
+        drop(&mut transaction, &tables).await?;
+        transaction.commit().await?;
+        anyhow::Ok(())
+    };
+    if let Err(error) = cleared.await {
+        tracing::debug!("staged rows of load {load_id} are left to the sweep: {error:#}");
+    }
+}
+
 /// Drops what programs that died have left; returns how many tables that were.
 ///
 /// # Errors

@@ -9,5 +9,5 @@ select staged.load_id, staged.name
         where l.id = staged.load_id and l.state = 'held'
           and not exists (
               select from bursar.loads as b
-               where b.dataset = l.dataset and b.customer = l.customer and b.run_date = l.run_date and b.id > l.id))
+               where b.dataset = l.dataset and b.customer = l.customer and b.run_date = l.run_date and b.id > l.id and b.redrive_of is null))
  order by staged.load_id, staged.name

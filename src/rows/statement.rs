@@ -9,3 +9,12 @@ use sqlx::{AssertSqlSafe, PgConnection};
 pub(super) async fn run(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<()> {
     sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(connection).await.map(drop)
 }
+
+/// The same; returns how many rows were affected.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn count(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<u64> {
+    let done = sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(connection).await?;
+    Ok(done.rows_affected())
+}

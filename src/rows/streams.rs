@@ -244,7 +244,6 @@ impl Stream {
         twin::make(&mut transaction, &self.table, &self.segment).await?;
         let copied = copy_in(&mut transaction, &self.statement, batches, &cancel).await.with_context(context)?;
         let Copied::All(rows) = copied else { return Ok(None) };
-        twin::complete(&mut transaction, &self.table, &self.segment).await?;
         transaction.commit().await.with_context(context)?;
         Ok(Some(rows))
     }

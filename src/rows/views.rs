@@ -107,6 +107,8 @@ fn union(dataset: &Dataset, customers: &[Arc<Customer>], tables: &[Table]) -> St
 /// The view over all customers' tables of a dataset, as it stands in the database.
 pub struct Consolidated {
     view: View,
+    /// What an administrator has set for it, such as `security_invoker=true`.
+    options: Option<String>,
     dataset: Arc<Dataset>,
     customers: Vec<Arc<Customer>>,
 }
@@ -126,7 +128,14 @@ impl Consolidated {
         let found = find(connection, std::iter::once(&view.name)).await?;
         let is_there = view.is_made(found.get(&view.name)).unwrap_or(false);
         let (dataset, customers) = (Arc::clone(dataset), customers.to_vec());
-        Ok(is_there.then_some(Self { view, dataset, customers }))
+        let options: Option<String> =
+            sqlx::query_scalar("select array_to_string(reloptions, ', ') from pg_class where oid = to_regclass($1)")
+                .bind(view.name.quoted())
+                .fetch_optional(connection)
+                .await
+                .context("look at the consolidated view")?
+                .flatten();
+        Ok(is_there.then_some(Self { view, options, dataset, customers }))
     }
 
     /// Its name.
@@ -140,7 +149,8 @@ impl Consolidated {
     pub fn with(&self, table: &Table, twin: &Table) -> String {
         let tables: Vec<Table> = self.view.over.iter().map(|t| if t == table { twin } else { t }.clone()).collect();
         let select = union(&self.dataset, &self.customers, &tables);
-        format!("create or replace view {} as {select}", self.view.name.quoted())
+        let options = self.options.as_ref().map(|options| format!(" with ({options})")).unwrap_or_default();
+        format!("create or replace view {}{options} as {select}", self.view.name.quoted())
     }
 }
 

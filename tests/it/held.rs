@@ -129,3 +129,45 @@ async fn loads_are_listed_and_shown() {
     world.bursar(&["loads", "accept", "2", "--reason", " "]).code(64);
     assert!(world.bursar(&["loads", "list"]).code(0).stdout.contains("max_rejects"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_load_is_in_nobodys_way_and_is_dressed_when_it_is_published() {
+    for publish in ["swap", "truncate"] {
+        let world = World::new().await;
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replace("\n[gate]", &format!("\npublish = \"{publish}\"\n[gate]\nmax_rejects = 1"))
+        });
+        world.deliver("A", ratings(&["1,2,3,low-value"]));
+        world.run_job("2025-05-13", &["--customer", "agency_a"]).code(0);
+        world.sql("alter table customer_rating_agency_a add primary key (customer_number); create index by_status on customer_rating_agency_a (customer_status)").await;
+        world.deliver("A", ratings(&["4,5,6,low-value", "x,1,1,low-value", "y,1,1,low-value"]));
+        world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+        world.deliver("A", ratings(&["5,5,5,low-value"]));
+        world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
+        world.sql("grant select on customer_rating_agency_a to pg_monitor").await;
+        decide(&world, "accept", &["--publish"]).code(0);
+        assert_eq!(world.rows("agency_a").await, ["(4,5,6,low-value)"], "{publish}");
+        let indexes = world.column("select indexrelid::regclass::text from pg_index where indrelid = 'customer_rating_agency_a'::regclass order by 1").await;
+        assert_eq!(indexes, ["by_status", "customer_rating_agency_a_pkey"], "{publish}");
+        assert!(
+            world
+                .scalar::<bool>("select has_table_privilege('pg_monitor', 'customer_rating_agency_a', 'select')")
+                .await,
+            "{publish}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_changed_since_takes_the_rows_of_a_held_load_as_it_is_now() {
+    let world = held("publish = \"swap\"").await;
+    world.sql("alter table customer_rating_agency_a add constraint positive check (customer_number > 0)").await;
+    decide(&world, "accept", &[]).code(0);
+    assert_eq!(world.rows("agency_a").await, ACCEPTED);
+    assert_eq!(
+        world
+            .column("select conname::text from pg_constraint where conrelid = 'customer_rating_agency_a'::regclass")
+            .await,
+        ["positive"]
+    );
+}

@@ -166,6 +166,17 @@ async fn a_load_from_a_bucket_is_a_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_object_again_is_known_by_its_bytes() {
+    let s3 = S3::start().await;
+    s3.put("A.csv", ratings(&["1,10,20,high-value"]));
+    let world = world_reading("s3://bucket/{customer.code}.csv").await;
+    run_a(&world, &s3.variables()).code(0);
+    let again = run_a(&world, &s3.variables()).code(0);
+    assert!(again.messages().contains("took in the same bytes"), "{}", again.messages());
+    assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_packed_file_in_a_bucket_is_unpacked_and_parsed() {
     use std::io::Write;
     let s3 = S3::start().await;

@@ -1,6 +1,6 @@
 //! Publishes into a table whose other rows stay: upsert by key, or the rows of a run date beside those of others.
 
-use super::Merged;
+use super::{Merged, segments};
 use crate::config::{Ident, Table};
 use crate::fault;
 use crate::rows::column::Column;
@@ -20,6 +20,7 @@ pub async fn merge(
     columns: &[Column],
     key: &[usize],
 ) -> anyhow::Result<Merged> {
+    refuse_segments(connection, table).await?;
     let names: Vec<String> = columns.iter().map(|c| c.name.quoted()).collect();
     let key_names: Vec<&str> = key.iter().map(|i| names[*i].as_str()).collect();
     let others: Vec<&String> = names.iter().enumerate().filter(|(i, _)| !key.contains(i)).map(|(_, n)| n).collect();
@@ -47,9 +48,48 @@ pub async fn merge(
         names = names.join(", "),
     );
     let counted: Result<(i64, i64, i64), sqlx::Error> =
-        sqlx::query_as(AssertSqlSafe(statement)).fetch_one(connection).await;
+        sqlx::query_as(AssertSqlSafe(statement)).fetch_one(&mut *connection).await;
     let (inserted, updated, rows) = counted.map_err(|error| refused(table, &key_names, error))?;
-    Ok(Merged { inserted, updated, unchanged: rows - inserted - updated })
+    let unchanged = rows - inserted - updated;
+    if unchanged > 0 {
+        check_keys(connection, table, staged, &key_names).await?;
+    }
+    Ok(Merged { inserted, updated, unchanged })
+}
+
+/// What is neither new nor changed must be there: a trigger or a rule may have kept it out.
+async fn check_keys(connection: &mut PgConnection, table: &Table, staged: &Table, key: &[&str]) -> anyhow::Result<()> {
+    let same: Vec<String> = key.iter().map(|name| format!("t.{name} = s.{name}")).collect();
+    let query = format!(
+        "select count(*) from {} as s where not exists (select from {} as t where {})",
+        staged.quoted(),
+        table.quoted(),
+        same.join(" and ")
+    );
+    let lost: i64 =
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.context("look for the keys")?;
+    check_count(table, lost.unsigned_abs(), 0, "rows of the file not in it")
+}
+
+fn check_count(table: &Table, found: u64, expected: u64, what: &str) -> anyhow::Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(fault::config(format!(
+        "{table} has {found} {what} where {expected} were expected: a trigger or a rule on it changes what is loaded; \
+         nothing was changed"
+    )))
+}
+
+/// No index sees the keys of rows that lie in segments.
+async fn refuse_segments(connection: &mut PgConnection, table: &Table) -> anyhow::Result<()> {
+    if segments::behind(connection, table).await?.is_empty() {
+        return Ok(());
+    }
+    Err(fault::config(format!(
+        "the rows of {table} lie in segments, of an earlier publish = \"segments\", where merge does not find their keys: \
+         load it once with mode = \"replace\" and publish = \"truncate\" first"
+    )))
 }
 
 /// SQLSTATE 42P10: nothing says that the key is unique. 21000: it is not, within the file.
@@ -78,6 +118,7 @@ pub async fn append(
     staged: &Table,
     columns: &[Column],
     (column, run_date): (&Ident, NaiveDate),
+    rows: u64,
 ) -> anyhow::Result<()> {
     let names: Vec<String> = columns.iter().map(|c| c.name.quoted()).collect();
     let (names, quoted, column) = (names.join(", "), table.quoted(), column.quoted());
@@ -90,5 +131,7 @@ pub async fn append(
     // A date prints as digits and hyphens.
     let insert =
         format!("insert into {quoted} ({names}, {column}) select {names}, date '{run_date}' from {}", staged.quoted());
-    statement::run(connection, insert).await.with_context(|| format!("add the rows of {run_date} to {table}"))
+    let added = statement::count(connection, insert).await;
+    let added = added.with_context(|| format!("add the rows of {run_date} to {table}"))?;
+    check_count(table, added, rows, "new rows")
 }

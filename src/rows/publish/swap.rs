@@ -28,19 +28,24 @@ pub async fn swap(
     view: Option<&Consolidated>,
     patience_s: u64,
 ) -> anyhow::Result<Locked> {
-    let mut locks: Vec<String> = view.iter().map(|view| view.name().quoted()).collect();
     // A reader of a table above this one may already know which tables are below it.
-    locks.extend(parents(connection, table).await?);
+    let mut locks = parents(connection, table).await?;
     locks.push(table.quoted());
     let statements = twin::swap(connection, table, twin).await?;
-    let locked = take(connection, table, &locks, patience_s).await?;
-    // The view would not let the table go; as it keeps the twin by its number, a new name does not matter to it.
-    let view = view.map(|view| view.with(table, twin));
-    let batch: Vec<String> = view.into_iter().chain(statements).collect();
-    statement::run(connection, batch.join(";\n"))
+    // The view would not let the table go; as it keeps the twin by its number, a new name does not matter to it. It is
+    // taken by being made anew: a lock on a view would take every table below it.
+    let taking = view.map(|view| view.with(table, twin)).into_iter().chain([lock_of(&locks)]);
+    let taking: Vec<String> = taking.collect();
+    let waited_ms = lock::exclusively(connection, table, "before_publish", &taking.join("; "), patience_s).await?;
+    let locked = Locked { waited_ms, since: Stopwatch::start() };
+    statement::run(connection, statements.join(";\n"))
         .await
         .with_context(|| format!("put the new rows in the place of {table}"))?;
     Ok(locked)
+}
+
+fn lock_of(tables: &[String]) -> String {
+    format!("lock table {} in access exclusive mode", tables.join(", "))
 }
 
 /// Takes tables (in this order) from their readers.
@@ -53,8 +58,7 @@ pub async fn take(
     locks: &[String],
     patience_s: u64,
 ) -> anyhow::Result<Locked> {
-    let statement = format!("lock table {} in access exclusive mode", locks.join(", "));
-    let waited_ms = lock::exclusively(connection, table, "before_publish", &statement, patience_s).await?;
+    let waited_ms = lock::exclusively(connection, table, "before_publish", &lock_of(locks), patience_s).await?;
     Ok(Locked { waited_ms, since: Stopwatch::start() })
 }
 

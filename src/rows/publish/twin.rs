@@ -27,6 +27,19 @@ pub async fn obstacle(
     Ok(first.map(|first| if more == 0 { first } else { format!("{first}, and {more} more") }))
 }
 
+/// Whether the twin still has the table's columns, defaults and checks: somebody may have changed the table since.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_alike(connection: &mut PgConnection, table: &Table, twin: &Table) -> anyhow::Result<bool> {
+    sqlx::query_scalar(include_str!("twin_is_alike.sql"))
+        .bind(table.quoted())
+        .bind(twin.quoted())
+        .fetch_one(connection)
+        .await
+        .with_context(|| format!("compare {table} with its new rows"))
+}
+
 /// Makes the twin, without rows, indexes and grants.
 ///
 /// # Errors
@@ -50,6 +63,7 @@ pub async fn complete(connection: &mut PgConnection, table: &Table, twin: &Table
         .bind(table.quoted())
         .bind(twin.to_string())
         .bind(twin.schema.as_str())
+        .bind(twin.name.as_str())
         .fetch_all(&mut *connection)
         .await
         .with_context(|| format!("describe what {table} has beside its rows"))?;

@@ -1,15 +1,16 @@
--- Statements that give the table $2 what $1 has, once its rows are there: indexes, constraints, owner, grants.
+-- Statements that give the table $2 what $1 has, once its rows are there: indexes, constraints, owner, grants. Its
+-- indexes are called after it ($4, and the number of the index they stand for): other tables beside it have the same.
 with old as (
     select c.oid, c.relreplident, c.relowner, c.relname, n.nspname
       from pg_class as c
       join pg_namespace as n on n.oid = c.relnamespace
      where c.oid = $1::regclass),
 indexes as (
-    select i.*, x.relname, k.oid as constraint_oid, k.conname,
+    select i.*, format('%s_%s', $4, i.indexrelid) as relname, k.oid as constraint_oid, k.conname,
            -- What comes behind `create index NAME on TABLE using`.
            substr(pg_get_indexdef(i.indexrelid),
                   length(format('CREATE %sINDEX %I ON %I.%I USING ', case when i.indisunique then 'UNIQUE ' end,
-                                x.relname, old.nspname, old.relname)) + 1) as form
+                                x.relname::text, old.nspname, old.relname)) + 1) as form
       from old
       join pg_index as i on i.indrelid = old.oid
       join pg_class as x on x.oid = i.indexrelid
@@ -19,7 +20,7 @@ select statement
         select 1 as place, relname::text as name,
                case when constraint_oid is null
                     then format('create %sindex %I on %s using %s', case when indisunique then 'unique ' end, relname, $2, form)
-                    else format('alter table %s add constraint %I %s', $2, conname, pg_get_constraintdef(constraint_oid))
+                    else format('alter table %s add constraint %I %s', $2, relname, pg_get_constraintdef(constraint_oid))
                end as statement
           from indexes
          union all
@@ -39,9 +40,11 @@ select statement
           from old
           join pg_constraint as k on k.conrelid = old.oid and k.contype = 'f' and k.conparentid = 0
          union all
-        select 6, k.conname, format('comment on constraint %I on %s is %L', k.conname, $2, obj_description(k.oid, 'pg_constraint'))
+        select 6, k.conname,
+               format('comment on constraint %I on %s is %L', coalesce(i.relname, k.conname), $2, obj_description(k.oid, 'pg_constraint'))
           from old
           join pg_constraint as k on k.conrelid = old.oid and k.contype in ('p', 'u', 'x', 'f')
+          left join indexes as i on i.constraint_oid = k.oid
          where obj_description(k.oid, 'pg_constraint') is not null
          union all
         select 7, '', format('comment on table %s is %L', $2, obj_description(oid, 'pg_class'))

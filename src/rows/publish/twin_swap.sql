@@ -20,7 +20,12 @@ select statement
          union all
         select 4, 0, format('alter table %I.%I rename to %I', $3, split_part($2, '.', 2), $4)
          union all
-        select 5, row_number() over (order by b.pubname),
+        select 5, i.indexrelid::bigint, format('alter index %I.%I rename to %I', $3, split_part($2, '.', 2) || '_' || i.indexrelid, x.relname)
+          from old
+          join pg_index as i on i.indrelid = old.oid
+          join pg_class as x on x.oid = i.indexrelid
+         union all
+        select 6, row_number() over (order by b.pubname),
                format('alter publication %I add table %I.%I', b.pubname, $3, $4)
           from old
           join pg_publication_rel as p on p.prrelid = old.oid

@@ -49,3 +49,42 @@ async fn appended_rows_tell_their_run_date_and_a_date_loaded_again_is_there_once
     );
     assert_eq!(staged(&world).await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_is_not_merged_over_newer_rows() {
+    let world = world_with("mode = \"merge\"\nkey = [\"customer_number\"]").await;
+    load(&world, "2025-05-14", &["1,2,3,low-value"]);
+    let older = load(&world, "2025-05-13", &["1,9,9,low-value"]);
+    assert_eq!(older["state"], "measured");
+    assert_eq!((world.rows("agency_a").await, staged(&world).await), (vec!["(1,2,3,low-value)".to_owned()], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_lie_in_segments_are_not_doubled_by_a_merge() {
+    let world = world_with("publish = \"segments\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.sql("create unique index on customer_rating_agency_a (customer_number)").await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("publish = \"segments\"", "mode = \"merge\"\nkey = [\"customer_number\"]")
+    });
+    world.deliver("A", ratings(&["1,2,4,low-value"]));
+    let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78);
+    assert!(ran.messages().contains("lie in segments"), "{}", ran.messages());
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_keeps_rows_out_is_found_out() {
+    const TRIGGER: &str = "create function no() returns trigger language plpgsql as 'begin return null; end';
+        create trigger no before insert on customer_rating_agency_a for each row execute function no()";
+    for keys in ["mode = \"merge\"\nkey = [\"customer_number\"]", "mode = \"append\"\nrun_date_column = \"run_date\""] {
+        let world = world_with(keys).await;
+        world.edit("datasets/customer_rating.toml", |text| text.replace("consolidated = ", "# consolidated = "));
+        world.bursar(&["migrate"]).code(0);
+        world.sql(TRIGGER).await;
+        world.deliver("A", ratings(&["1,2,3,low-value"]));
+        let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78);
+        assert!(ran.messages().contains("a trigger or a rule"), "{}", ran.messages());
+        assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads").await, 0);
+    }
+}

@@ -79,3 +79,21 @@ async fn a_file_that_breaks_off_leaves_no_segment_behind() {
     assert!(ran.messages().contains("small"), "{}", ran.messages());
     assert_eq!((world.rows("agency_a").await, staged(&world).await), (vec!["(1,2,3,low-value)".to_owned()], 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_segment_has_the_tables_indexes_day_after_day() {
+    let world = world_with("publish = \"segments\"\nstreams = 2").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world.sql("create index by_status on customer_rating_agency_a (customer_status); create index on customer_rating_agency_a (customer_number)").await;
+    world.deliver("A", large());
+    for day in ["2025-05-14", "2025-05-15"] {
+        world.run_job(day, &["--customer", "agency_a"]).code(0);
+        let indexes: i64 =
+            world.scalar("select count(*) from pg_index as i join pg_inherits as h on h.inhrelid = i.indrelid").await;
+        assert_eq!(indexes, 4, "two of each of two segments");
+    }
+    let plan =
+        world.column("explain (costs off) select * from customer_rating_agency_a where customer_number = 4711").await;
+    let scans = plan.iter().filter(|line| line.contains("Index Scan") || line.contains("Bitmap Index"));
+    assert!(scans.count() >= 2, "{plan:#?}");
+}

@@ -1,7 +1,7 @@
 //! A twin takes the table's place, and nobody can tell it from the table.
 
-use super::{NEXT, ROWS, load, world_with};
-use crate::support::{World, ratings};
+use super::{NEXT, ROWS, load, staged, world_with};
+use crate::support::{Ran, World, ratings};
 use sqlx::{Connection, PgConnection};
 
 /// Everything a table can have beside its rows that a twin must have too.
@@ -208,4 +208,60 @@ async fn a_snapshot_from_before_a_publication_finds_rows_after_it() {
             .expect("read");
         assert_eq!(rows, 3, "{publish}: neither would be a backup without the table's rows");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_is_not_let_through_ends_and_leaves_nothing() {
+    for publish in ["swap", "segments"] {
+        let world = world_with(&format!("publish = \"{publish}\"")).await;
+        load(&world, "2025-05-13", &ROWS);
+        let mut reader = world.connect().await;
+        let mut reading = reader.begin().await.expect("begin");
+        sqlx::query("select from customer_rating_agency_a").execute(&mut *reading).await.expect("read");
+        world.deliver("A", ratings(&NEXT));
+        let mut command =
+            world.command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
+        let ran = Ran::of(command.env("BURSAR__DATABASE__LOCK_TIMEOUT_S", "1").output().expect("start")).code(75);
+        assert!(ran.messages().contains("was in use by"), "{publish}: {}", ran.messages());
+        reading.commit().await.expect("commit");
+        assert_eq!(world.rows("agency_a").await.len(), 2, "{publish}: yesterday's rows");
+        assert_eq!(staged(&world).await, i64::from(publish == "segments"), "{publish}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swaps_side_by_side_wait_for_a_reader_of_the_view_and_not_for_each_other() {
+    let world = world_with("publish = \"swap\"").await;
+    world.deliver_all();
+    world.run_job("2025-05-13", &[]).code(0);
+    let mut reader = world.connect().await;
+    let mut reading = reader.begin().await.expect("begin");
+    sqlx::query("select from customer_rating").execute(&mut *reading).await.expect("read");
+    for (n, code) in ["A", "B", "C", "D"].into_iter().enumerate() {
+        world.deliver(code, ratings(&[&format!("{n},5,6,low-value")]));
+    }
+    let mut running = world.command(&["run-job", "customer-ratings", "--date", "2025-05-14"]).spawn().expect("start");
+    crate::running::until("all four wait for the reader", async || {
+        world
+            .scalar::<bool>("select count(distinct split_part(mode, 'x', 1) || relation::text) >= 4 from pg_locks where mode = 'ShareUpdateExclusiveLock' and granted")
+            .await
+    })
+    .await;
+    reading.commit().await.expect("commit");
+    let ended = tokio::task::spawn_blocking(move || running.wait()).await.expect("wait").expect("wait");
+    assert!(ended.success());
+    let rows = world.column("select customer || customer_number from customer_rating order by 1").await;
+    assert_eq!(rows, ["agency_a0", "agency_b1", "agency_c2", "agency_d3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_set_for_the_consolidated_view_outlives_a_swap() {
+    let world = world_with("publish = \"swap\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    world.sql("alter view customer_rating set (security_barrier = true)").await;
+    assert_eq!(load(&world, "2025-05-14", &NEXT)["publication"]["way"], "swap");
+    let options: String = world
+        .scalar("select array_to_string(reloptions, ',') from pg_class where oid = 'customer_rating'::regclass")
+        .await;
+    assert_eq!(options, "security_barrier=true");
 }
