@@ -1,6 +1,6 @@
 //! `bursar loads`: the load ledger, and what an operator decides about a load that is held.
 
-use super::{Context, runs, show, usage};
+use super::{Context, rejects, runs, show, usage};
 use crate::app;
 use crate::config::{Settings, suggest};
 use crate::rows::held::{Decision, HeldLoad, Verdict};
@@ -188,7 +188,7 @@ async fn decided(
         return Err(usage("--reason must say why".to_owned()));
     }
     let catalog = app::compile(settings)?;
-    let by = account();
+    let by = rejects::operator();
     let decision = Decision { verdict, reason: arguments.reason.trim(), by: &by };
     let database = runs::open(settings).await?;
     let lock_timeout_s = settings.file.database.lock_timeout_s;
@@ -215,10 +215,4 @@ fn told(load: &HeldLoad, way: Option<Way>) -> String {
             format!("load {id} of {dataset} of {customer} for {run_date} is discarded; its counts and rejects stay")
         }
     }
-}
-
-/// Who says so, as the system knows them.
-fn account() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name)
 }

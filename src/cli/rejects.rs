@@ -115,7 +115,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Database> {
 }
 
 /// Who does something: the account and the machine.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let account = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     let account = account.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
     format!("{account}@{}", nix::unistd::gethostname().unwrap_or_default().to_string_lossy())

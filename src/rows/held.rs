@@ -4,7 +4,7 @@ use super::dataset::Dataset;
 use super::load::Older;
 use super::publish::segments;
 use super::publish::swap::{Locked, swap, take};
-use super::publish::{Merged, Mode, Way, merge, twin};
+use super::publish::{Merged, Mode, Way, lock, merge, twin};
 use super::views::Consolidated;
 use super::{ledger, measure, staged, statement, table};
 use crate::config::{Customer, Table};
@@ -119,7 +119,7 @@ pub async fn accept(
             load.id, load.table_name, load.run_date
         )));
     }
-    lock_loads(connection, &table, target.lock_timeout_s).await?;
+    lock::against_loads(connection, &table, target.lock_timeout_s).await?;
     staged::hold(connection, load.id).await?;
     if let Some(after) = after_it(connection, load).await? {
         return Err(fault::data(format!(
@@ -175,16 +175,6 @@ pub async fn discard(connection: &mut PgConnection, load: &HeldLoad, decision: D
     let rows = staged::of(connection, load.id).await?;
     staged::drop(connection, &rows).await?;
     enter(connection, load, decision, None).await
-}
-
-async fn lock_loads(connection: &mut PgConnection, table: &Table, seconds: u64) -> anyhow::Result<()> {
-    sqlx::query("select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text")
-        .bind(format!("{seconds}s"))
-        .bind(format!("bursar load {table}"))
-        .execute(connection)
-        .await
-        .with_context(|| format!("{table} is being loaded by somebody else; waited {seconds} s"))?;
-    Ok(())
 }
 
 /// How the rows got into the table.

@@ -8,7 +8,7 @@ use super::known::{self, Candidate, Repeat, Verdict};
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
 use super::place::Place;
-use super::publish::lock::is_in_use;
+use super::publish::lock;
 use super::reader::Reading;
 use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectOrigin, RejectSpool};
@@ -171,7 +171,7 @@ impl Loading<'_> {
         finish: &dyn Finish<Loaded>,
     ) -> anyhow::Result<Loaded> {
         self.request.fence.hold(connection).await?;
-        self.lock(connection).await?;
+        lock::against_loads(connection, &self.table, self.request.lock_timeout_s).await?;
         self.load_id = ledger::next_id(connection).await?;
         staged::hold(connection, self.load_id).await?;
         table::check_columns(connection, &self.table, &self.request.dataset).await?;
@@ -235,33 +235,6 @@ impl Loading<'_> {
         finish.finish(connection, &loaded).await?;
         place.let_go(self, connection).await?;
         Ok(loaded)
-    }
-
-    /// One load of a table at a time, whoever asks for it; readers are not kept out by this lock.
-    async fn lock(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let seconds = self.request.lock_timeout_s;
-        sqlx::query(
-            "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text",
-        )
-        .bind(format!("{seconds}s"))
-        .bind(format!("bursar load {}", self.table))
-        .execute(connection)
-        .await
-        .map_err(|error| self.waited(error))?;
-        Ok(())
-    }
-
-    /// What it means that a lock was not to be had in time.
-    fn waited(&self, error: sqlx::Error) -> anyhow::Error {
-        if is_in_use(&error) {
-            let seconds = self.request.lock_timeout_s;
-            return fault::transient(format!(
-                "{} was being loaded by somebody else for {seconds} s (database.lock_timeout_s); nothing was changed, \
-                 try again",
-                self.table
-            ));
-        }
-        anyhow::Error::new(error).context(format!("lock {}", self.table))
     }
 
     /// Reads the file again: the same bytes come to the same rows.

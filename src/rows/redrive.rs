@@ -10,7 +10,7 @@ use super::dataset::Dataset;
 use super::header::folded;
 use super::ledger;
 use super::publish::Mode;
-use super::publish::lock::is_in_use;
+use super::publish::lock;
 use super::quarantine::export::ID_COLUMN;
 use super::quarantine::{Filter, Met, one_load};
 use super::source::SourceFile;
@@ -173,7 +173,7 @@ struct Redriving<'a> {
 
 impl Redriving<'_> {
     async fn run(&self, connection: &mut PgConnection, source: SourceFile) -> anyhow::Result<Redriven> {
-        self.lock(connection).await?;
+        lock::against_loads(connection, &self.table, self.request.lock_timeout_s).await?;
         let current = self.current(connection).await?;
         table::check_columns(connection, &self.table, &self.dataset).await?;
         rows::stage(connection, &self.table, &self.dataset.columns).await?;
@@ -199,28 +199,6 @@ impl Redriving<'_> {
         }
         redriven.open = rows::count_open(connection, self.met.id).await?;
         Ok(redriven)
-    }
-
-    /// The same lock as a load's: one at a time changes the table.
-    async fn lock(&self, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let seconds = self.request.lock_timeout_s;
-        sqlx::query(
-            "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text",
-        )
-        .bind(format!("{seconds}s"))
-        .bind(format!("bursar load {}", self.table))
-        .execute(connection)
-        .await
-        .map_err(|error| {
-            if is_in_use(&error) {
-                let table = &self.table;
-                return fault::transient(format!(
-                    "{table} was being loaded for {seconds} s (database.lock_timeout_s); nothing was changed, try again"
-                ));
-            }
-            anyhow::Error::new(error).context(format!("lock {}", self.table))
-        })?;
-        Ok(())
     }
 
     /// The load that counts, which must be the one of the rejects or a redrive of it.

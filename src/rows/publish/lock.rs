@@ -72,9 +72,30 @@ async fn keep_vacuum_out(connection: &mut PgConnection, table: &Table, patience_
     }
 }
 
+/// Lets nobody else change the rows of a table until the transaction ends: one load, redrive or decision at a time.
+/// Readers are not kept out. Locks that are asked for later in the transaction are waited for as long.
+///
+/// # Errors
+/// A transient fault when it was not to be had within `patience_s`.
+pub async fn against_loads(connection: &mut PgConnection, table: &Table, patience_s: u64) -> anyhow::Result<()> {
+    let locked = sqlx::query(
+        "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text",
+    )
+    .bind(format!("{patience_s}s"))
+    .bind(format!("bursar load {table}"))
+    .execute(connection)
+    .await;
+    match locked {
+        Err(error) if is_in_use(&error) => Err(fault::transient(format!(
+            "{table} was being loaded by somebody else for {patience_s} s (database.lock_timeout_s); nothing was changed, \
+             try again"
+        ))),
+        locked => locked.map(drop).with_context(|| format!("lock {table}")),
+    }
+}
+
 /// SQLSTATE 55P03: a lock was not to be had in time.
-#[must_use]
-pub fn is_in_use(error: &sqlx::Error) -> bool {
+fn is_in_use(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
