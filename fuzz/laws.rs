@@ -72,7 +72,7 @@ fn compile(pick: u16) -> Dataset {
     let source = Source::of("laws.toml", format!("{head}{}{COLUMNS}", dialect_of(pick)));
     let schema = Ident::parse("public").expect("a name");
     let loose = source.typed::<LooseDataset>(&mut problems);
-    let dataset = loose.and_then(|loose| compile_dataset(&source, loose, &schema, &[], &mut problems));
+    let dataset = loose.and_then(|loose| compile_dataset(&source, loose, &schema, &[], &[], &mut problems));
     dataset.unwrap_or_else(|| panic!("{:#?}", problems.sorted()))
 }
 

@@ -38,7 +38,7 @@ pub struct App {
 /// One configuration fault that names every problem.
 pub fn compile(settings: &Settings) -> anyhow::Result<Catalog> {
     let schema = Ident::parse(&settings.file.database.schema)?;
-    let (catalog, problems) = Catalog::compile(&settings.config_dir, &schema, &systems::kind_specs());
+    let (catalog, problems) = Catalog::compile(&settings.config_dir, &schema, &systems::parts());
     problems.into_result()?;
     Ok(catalog)
 }

@@ -3,9 +3,11 @@
 //! Each room compiles its own files; here they are found, put together, and what only shows between them is
 //! checked. Nothing is asked of a database.
 
+mod check;
+
 use crate::config::{
     At, Calendar, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, WALL_TIME,
-    compile_customers, no_calendar, schema_of, suggest,
+    compile_customers, schema_of, suggest,
 };
 use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
 use crate::engine::task::KindSpec;
@@ -14,7 +16,8 @@ use crate::report::compile::{LooseReport, Report, compile_report};
 use crate::report::names::Known;
 use crate::rows::column::TYPES;
 use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
-use crate::rows::pattern::{check_pattern, names_customer, sample};
+use crate::rows::publish::target::Target;
+use check::{check_calendars, check_customer_files, check_deliveries, check_of_house, check_outputs, check_relations};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -24,6 +27,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// What tasks can be fanned out over.
 const FOR_EACH: [&str; 1] = ["customer"];
+
+/// What systems bring that configuration can name.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The kinds of tasks.
+    pub kinds: Vec<KindSpec>,
+    /// Tables of their own that datasets' rows can go into.
+    pub targets: Vec<&'static Target>,
+}
 
 /// The compiled configuration.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +78,7 @@ impl InForce {
 impl Catalog {
     /// Compiles the files of a configuration folder. The catalog is complete only without problems.
     #[must_use]
-    pub fn compile(dir: &Path, schema: &Ident, kinds: &[KindSpec]) -> (Self, Problems) {
+    pub fn compile(dir: &Path, schema: &Ident, parts: &Parts) -> (Self, Problems) {
         let mut problems = Problems::default();
         if !dir.is_dir() {
             let message = "there is no such folder; name it with --config or BURSAR_CONFIG_DIR".to_owned();
@@ -76,19 +88,21 @@ impl Catalog {
         let (source, known) = customers(dir, &mut problems);
         let is_known = known.is_some();
         let (customers, calendars) = known.unwrap_or_default();
-        let datasets = datasets(dir, schema, &customers, &mut problems);
+        let datasets = datasets(dir, schema, &customers, &parts.targets, &mut problems);
         check_relations(&datasets, &customers, &mut problems);
         check_deliveries(&source, &datasets, &customers, &mut problems);
         if is_known {
             check_calendars(&datasets, &calendars, &mut problems);
         }
+        check_of_house(&source, &datasets, &customers, &mut problems);
         let datasets: Vec<Dataset> = datasets.into_iter().map(|(_, dataset)| dataset).collect();
         let reports = reports(dir, &datasets, &mut problems);
         check_outputs(&reports, &mut problems);
         let words = Vocabulary {
-            kinds: kinds.to_vec(),
+            kinds: parts.kinds.clone(),
             subjects: HashMap::from([("dataset", stems(dir, "datasets")), ("report", stems(dir, "reports"))]),
             for_each: FOR_EACH.to_vec(),
+            is_fanned_out: datasets.iter().map(|d| (d.name.to_string(), d.is_per_customer())).collect(),
         };
         let jobs = jobs(dir, &words, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
@@ -126,6 +140,28 @@ impl Catalog {
         self.customers.get(name).ok_or_else(|| unknown("customer", name, self.customers.keys()))
     }
 
+    /// Everyone who delivers a dataset's files.
+    #[must_use]
+    pub fn deliverers(&self, dataset: &Dataset) -> Vec<Arc<Customer>> {
+        let customers: Vec<Arc<Customer>> = self.customers.values().cloned().collect();
+        dataset.deliverers(&customers)
+    }
+
+    /// Who delivers a dataset's file, by name.
+    ///
+    /// # Errors
+    /// A configuration fault for a customer that is not there, or does not deliver it.
+    pub fn deliverer(&self, dataset: &Dataset, name: &str) -> anyhow::Result<Arc<Customer>> {
+        if dataset.is_per_customer() {
+            return self.customer(name).cloned();
+        }
+        let house = Customer::house();
+        if name == house.name.as_str() {
+            return Ok(Arc::new(house));
+        }
+        Err(fault::config(format!("the dataset {} is no customer's, so that {name} delivers none of it", dataset.name)))
+    }
+
     /// A report by its name.
     ///
     /// # Errors
@@ -155,8 +191,8 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) 
 /// The JSON Schema of each kind of file, by the name of the file it is kept in. Editors are also told the words
 /// that the program compiles by rules of its own.
 #[must_use]
-pub fn schemas(kinds: &[KindSpec]) -> Vec<(&'static str, Schema)> {
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+pub fn schemas(parts: &Parts) -> Vec<(&'static str, Schema)> {
+    let kinds: Vec<&str> = parts.kinds.iter().map(|kind| kind.name).collect();
     let (plain, with_arguments): (Vec<&str>, Vec<&str>) = TYPES.iter().partition(|name| !name.contains('('));
     let pattern =
         with_arguments.iter().map(|name| name.split('(').next().unwrap_or_default()).collect::<Vec<_>>().join("|");
@@ -260,11 +296,17 @@ fn compiled<L: DeserializeOwned + JsonSchema, T>(
     compiled.filter(|_| problems.len() == before).map(|compiled| (source, compiled))
 }
 
-fn datasets(dir: &Path, schema: &Ident, customers: &[Customer], problems: &mut Problems) -> Vec<(Source, Dataset)> {
+fn datasets(
+    dir: &Path,
+    schema: &Ident,
+    customers: &[Customer],
+    targets: &[&'static Target],
+    problems: &mut Problems,
+) -> Vec<(Source, Dataset)> {
     let paths = some_files(dir, "datasets", "dataset", problems);
     let mut compile = |path: PathBuf| {
         compiled(&path, problems, |source, loose: Option<LooseDataset>, problems| {
-            compile_dataset(source, loose?, schema, customers, problems)
+            compile_dataset(source, loose?, schema, customers, targets, problems)
         })
     };
     paths.into_iter().filter_map(&mut compile).collect()
@@ -297,99 +339,4 @@ fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<(Source,
         })
     };
     paths.into_iter().filter_map(&mut compile).collect()
-}
-
-/// No two reports may write the same file.
-fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
-    for (i, (source, report)) in reports.iter().enumerate() {
-        if let Some((_, other)) = reports[..i].iter().find(|(_, other)| other.file == report.file) {
-            problems
-                .push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
-        }
-    }
-}
-
-/// A customer's own file patterns must be for datasets that exist, and be patterns.
-fn check_customer_files(source: &Source, customers: &[Customer], datasets: &[String], problems: &mut Problems) {
-    for customer in customers {
-        for (dataset, pattern) in &customer.files {
-            let at = At::key("customer").index(customer.position).then("file").then(dataset);
-            if !datasets.contains(dataset) {
-                problems.push(source.problem(&at, no_dataset(dataset, datasets)));
-            }
-            check_pattern(source, &at, pattern, &[customer], problems);
-        }
-        for dataset in customer.arrive_by.keys().filter(|name| !datasets.contains(name)) {
-            let at = At::key("customer").index(customer.position).then("arrive_by").then(dataset);
-            problems.push(source.problem(&at, no_dataset(dataset, datasets)));
-        }
-    }
-}
-
-fn no_dataset(name: &str, known: &[String]) -> String {
-    format!("there is no dataset {name:?}{}", suggest(name, known.iter().map(String::as_str)))
-}
-
-/// A dataset's calendar must be there.
-fn check_calendars(datasets: &[(Source, Dataset)], calendars: &[Calendar], problems: &mut Problems) {
-    let known: Vec<&str> = calendars.iter().map(|calendar| calendar.name.as_str()).collect();
-    for (source, dataset) in datasets {
-        if let Some(name) = dataset.calendar.as_ref().filter(|name| !known.contains(&name.as_str())) {
-            problems.push(source.problem(&At::key("calendar"), no_calendar(name, &known)));
-        }
-    }
-}
-
-/// No two customers may read the same file: the rows of one would be taken for those of the other.
-fn check_deliveries(source: &Source, datasets: &[(Source, Dataset)], customers: &[Customer], problems: &mut Problems) {
-    for (of_dataset, dataset) in datasets {
-        let has_own = |customer: &&Customer| customer.files.contains_key(dataset.name.as_str());
-        let others = customers.iter().filter(|customer| !has_own(customer)).count();
-        let is_shared = others > 1 && !names_customer(&dataset.file);
-        if is_shared {
-            let message = format!("all {others} customers would read the same file; write {{customer}} in it");
-            problems.push(of_dataset.problem(&At::key("file"), message));
-        }
-        let mut delivering: Vec<&Customer> = customers.iter().filter(|c| has_own(c) || !is_shared).collect();
-        delivering.sort_by_key(|customer| customer.position);
-        let mut taken: HashMap<String, &Ident> = HashMap::new();
-        for customer in delivering {
-            let own = customer.files.get(dataset.name.as_str());
-            if let Some(why) = own.and_then(|pattern| dataset.why_not(pattern, customer)) {
-                let at = At::key("customer").index(customer.position).then("file").then(dataset.name.as_str());
-                problems.push(source.problem(&at, why));
-            }
-            let Some(file) = sample(dataset.pattern_of(customer), customer) else { continue };
-            let other = *taken.entry(file).or_insert(&customer.name);
-            if *other != customer.name {
-                let at = At::key("customer").index(customer.position);
-                let name = &customer.name;
-                let message = format!("{name} and {other} would read the same file of the dataset {}", dataset.name);
-                problems.push(source.problem(&at, message));
-            }
-        }
-    }
-}
-
-/// No two things may be the same relation.
-fn check_relations(datasets: &[(Source, Dataset)], customers: &[Customer], problems: &mut Problems) {
-    let mut taken: HashMap<String, String> = HashMap::new();
-    for (source, dataset) in datasets {
-        let tables = customers.iter().filter_map(|c| Some(("table", dataset.table_of(c).ok()?.name.to_string())));
-        let view = dataset.consolidated.iter().map(|name| ("consolidated", name.to_string()));
-        let mut clashes: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
-        for (key, name) in tables.chain(view) {
-            match taken.get(&name) {
-                Some(owner) => clashes.entry((key, owner.clone())).or_default().push(name),
-                None => {
-                    taken.insert(name, format!("{key} of the dataset {}", dataset.name));
-                }
-            }
-        }
-        for ((key, owner), names) in clashes {
-            let more = if names.len() > 1 { format!(" (and {} more)", names.len() - 1) } else { String::new() };
-            let message = format!("the relation {}{more} is already the {owner}", names[0]);
-            problems.push(source.problem(&At::key(key), message));
-        }
-    }
 }

@@ -33,8 +33,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     }
     let places = settings.as_ref().map(Places::new);
     let file = settings.map(|settings| settings.file).unwrap_or_default();
-    let (catalog, others) =
-        Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::kind_specs());
+    let (catalog, others) = Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::parts());
     problems.extend(others);
     if let Some(places) = places {
         problems.extend(of_sources(&places, &catalog));
@@ -67,7 +66,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
 fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
     let mut found = BTreeMap::new();
     for dataset in catalog.datasets.values() {
-        let own = catalog.customers.values().map(|customer| dataset.pattern_of(customer));
+        let deliverers = catalog.deliverers(dataset);
+        let own = deliverers.iter().map(|customer| dataset.pattern_of(customer));
         for pattern in own.chain([dataset.file.as_str()]) {
             if let Some((variable, why)) = places.problem(pattern) {
                 let shown = shown(pattern);

@@ -9,9 +9,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let stop = signals::stop_token()?;
     let settings = context.settings()?;
     let catalog = signals::unless_stopped(&stop, Box::pin(App::migrate(&settings))).await?;
-    let tables = catalog.customers.len() * catalog.datasets.len();
+    let own = catalog.datasets.values().filter(|dataset| dataset.into.is_none());
+    let tables: usize = own.map(|dataset| catalog.deliverers(dataset).len()).sum();
     show::line(&format!(
-        "the database is up to date: schema bursar, {tables} tables of customers, the views over them"
+        "the database is up to date: schema bursar, {tables} tables of datasets, the views over them"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

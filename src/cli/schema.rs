@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
     let dir = &arguments.dir.clone().unwrap_or_else(|| context.config.join("schema"));
     let unwritable = |error: std::io::Error| fault::config(format!("can't write to {}: {error}", dir.display()));
     std::fs::create_dir_all(dir).map_err(unwritable)?;
-    for (name, schema) in catalog::schemas(&systems::kind_specs()) {
+    for (name, schema) in catalog::schemas(&systems::parts()) {
         let text = serde_json::to_string_pretty(&schema)? + "\n";
         std::fs::write(dir.join(name), text).map_err(unwritable)?;
         show::line(&dir.join(name).display())?;

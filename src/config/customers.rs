@@ -60,6 +60,19 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// Stands for whoever delivers what is no customer's: files of the house itself.
+    #[must_use]
+    pub fn house() -> Self {
+        Self {
+            name: Ident::house(),
+            files: BTreeMap::new(),
+            calendar: None,
+            arrive_by: BTreeMap::new(),
+            fields: BTreeMap::new(),
+            position: usize::MAX,
+        }
+    }
+
     /// The value that `{customer}`, `{customer.name}` or `{customer.FIELD}` stands for in a pattern.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {

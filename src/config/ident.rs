@@ -41,6 +41,12 @@ impl Ident {
         }
     }
 
+    /// The name that stands for nobody in particular; see `Customer::house`.
+    #[must_use]
+    pub fn house() -> Self {
+        Self("house".to_owned())
+    }
+
     /// The bare name, for messages and bound parameters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -83,8 +83,8 @@ pub fn expectations(catalog: &Catalog, job: &Job, due_day: NaiveDate) -> Vec<Exp
     datasets.sort_unstable();
     datasets.dedup();
     let datasets = datasets.into_iter().filter_map(|name| catalog.datasets.get(name));
-    let all = datasets.flat_map(|dataset| catalog.customers.values().map(move |customer| (dataset, customer)));
-    all.filter_map(|(dataset, customer)| day.expectation(dataset, customer)).collect()
+    let all = datasets.flat_map(|dataset| catalog.deliverers(dataset).into_iter().map(move |who| (dataset, who)));
+    all.filter_map(|(dataset, customer)| day.expectation(dataset, &customer)).collect()
 }
 
 struct Day<'a> {

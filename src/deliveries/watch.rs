@@ -208,9 +208,9 @@ fn scan(
     let (mut sights, mut problems) = (Vec::with_capacity(watched.len()), BTreeMap::new());
     for delivery in watched {
         // What the configuration does not know any more stays as it is.
-        let known = catalog.datasets.get(&delivery.dataset).zip(catalog.customers.get(&delivery.customer));
-        let Some((dataset, customer)) = known else { continue };
-        match inbox.look(dataset, customer, delivery.run_date, now) {
+        let Some(dataset) = catalog.datasets.get(&delivery.dataset) else { continue };
+        let Ok(customer) = catalog.deliverer(dataset, &delivery.customer) else { continue };
+        match inbox.look(dataset, &customer, delivery.run_date, now) {
             Ok(found) => sights.push((delivery, Sight::of(found))),
             Err(error) => drop(problems.entry(format!("{error:#}")).or_insert(error)),
         }

@@ -109,6 +109,8 @@ pub struct Vocabulary {
     pub subjects: HashMap<&'static str, Vec<String>>,
     /// What tasks can be fanned out over.
     pub for_each: Vec<&'static str>,
+    /// Of subjects that are known: whether tasks that work on them are fanned out.
+    pub is_fanned_out: HashMap<String, bool>,
 }
 
 /// Compiles a job; everything wrong with it is a problem.
@@ -259,13 +261,16 @@ fn subject(
         let hint = suggest(name, known.iter().map(String::as_str));
         problems.push(source.problem(&at(kind.subject), format!("there is no {} {name:?}{hint}", kind.subject)));
     }
-    if kind.needs_item && loose.for_each.is_none() {
-        problems.push(
-            source.problem(
-                &At::key("task").index(i),
-                format!("a task of kind {} needs for_each = \"customer\"", kind.name),
-            ),
-        );
+    if kind.needs_item
+        && let Some(is_fanned_out) = words.is_fanned_out.get(name).copied()
+        && is_fanned_out != loose.for_each.is_some()
+    {
+        let (at, message) = if is_fanned_out {
+            (At::key("task").index(i), format!("a task of kind {} needs for_each = \"customer\"", kind.name))
+        } else {
+            (at("for_each"), format!("the {} {name} is one for all, and no customer's", kind.subject))
+        };
+        problems.push(source.problem(&at, message));
     }
     Some(name.clone())
 }

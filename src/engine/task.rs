@@ -20,7 +20,7 @@ pub struct KindSpec {
     pub name: &'static str,
     /// The key that names what it works on: `dataset` or `report`.
     pub subject: &'static str,
-    /// Whether it can only run for one item (customer) at a time.
+    /// Whether it runs for one item (customer) at a time, where its subject is one of several.
     pub needs_item: bool,
 }
 

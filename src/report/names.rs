@@ -216,7 +216,7 @@ mod tests {
         let mut problems = Problems::default();
         let source = Source::of(format!("{name}.toml"), text);
         let loose: LooseDataset = source.typed(&mut problems).unwrap();
-        compile_dataset(&source, loose, &Ident::parse("public").unwrap(), &[], &mut problems).unwrap()
+        compile_dataset(&source, loose, &Ident::parse("public").unwrap(), &[], &[], &mut problems).unwrap()
     }
 
     /// The datasets read, and the messages.

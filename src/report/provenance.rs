@@ -4,6 +4,7 @@ use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The sidecar `….csv.json`.
@@ -112,7 +113,7 @@ pub struct Missing {
 pub async fn inputs(
     connection: &mut PgConnection,
     datasets: &[String],
-    customers: &[String],
+    expected: &[(String, String)],
     run_date: NaiveDate,
 ) -> anyhow::Result<(Vec<Input>, Vec<Missing>)> {
     let inputs: Vec<Input> = sqlx::query_as(
@@ -126,11 +127,9 @@ pub async fn inputs(
     .fetch_all(connection)
     .await
     .context("list the loads the report is made from")?;
-    let mut missing = Vec::new();
-    for dataset in datasets {
-        let has = |customer: &str| inputs.iter().any(|i| i.dataset == *dataset && i.customer == customer);
-        let without = customers.iter().filter(|c| !has(c));
-        missing.extend(without.map(|c| Missing { dataset: dataset.clone(), customer: c.clone() }));
-    }
+    let has: HashSet<(&str, &str)> = inputs.iter().map(|i| (i.dataset.as_str(), i.customer.as_str())).collect();
+    let without = expected.iter().filter(|(dataset, customer)| !has.contains(&(dataset.as_str(), customer.as_str())));
+    let missing = without.map(|(dataset, customer)| Missing { dataset: dataset.clone(), customer: customer.clone() });
+    let missing = missing.collect();
     Ok((inputs, missing))
 }

@@ -38,8 +38,8 @@ pub struct Request<'a> {
     pub run: RunOrigin,
     /// The attempt that writes it.
     pub fence: &'a Fence,
-    /// Everyone who should have a load.
-    pub customers: &'a [String],
+    /// Datasets and customers that should have a load.
+    pub expected: &'a [(String, String)],
     /// Datasets and customers of whom none is expected that day.
     pub not_expected: &'a [(String, String)],
     /// Whether it is written although some have none.
@@ -101,7 +101,7 @@ pub async fn write_report(
         .context("begin the report's transaction")?;
     request.fence.hold(&mut transaction).await?;
     let (inputs, mut missing) =
-        provenance::inputs(&mut transaction, &report.datasets, request.customers, request.run_date).await?;
+        provenance::inputs(&mut transaction, &report.datasets, request.expected, request.run_date).await?;
     missing.retain(|m| !request.not_expected.iter().any(|(dataset, who)| *dataset == m.dataset && *who == m.customer));
     if !missing.is_empty() && request.partial == Partial::Wait {
         return Ok(Written::Waiting { run_date: request.run_date, missing });

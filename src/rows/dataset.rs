@@ -10,6 +10,7 @@ use super::header::folded;
 use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
+use super::publish::target::Target;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
 use super::source::address::Kind;
 use super::unique::{self, compile_unique};
@@ -18,6 +19,7 @@ use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// `config/datasets/NAME.toml`: a kind of file that customers deliver.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,8 +46,11 @@ pub struct LooseDataset {
     /// What becomes of a file once it is loaded: `"leave"`, or `{ archive = "archive/%Y/%m/{file}" }`.
     #[serde(default)]
     pub processed: Processed,
-    /// The table of each customer, made from the columns; holds `{customer}`.
-    pub table: String,
+    /// The table, made from the columns. With `{customer}` in it each customer has one of its own, and delivers a file
+    /// of its own; without it there is one, and one file.
+    pub table: Option<String>,
+    /// In place of `table`: a system's own tables, which the rows are merged into.
+    pub into: Option<String>,
     /// A view over all customers' tables, each row telling its customer.
     pub consolidated: Option<String>,
     /// What a load does to the rows of its customer's table.
@@ -111,8 +116,10 @@ pub struct Dataset {
     pub complete: Complete,
     /// What becomes of a file once it is loaded.
     pub processed: Processed,
-    /// The table's name, with `{customer}` in it.
+    /// The table's name, perhaps with `{customer}` in it.
     pub table: String,
+    /// A system's tables that its rows go into, in place of one of its own.
+    pub into: Option<&'static Target>,
     /// The schema its tables lie in.
     pub schema: Ident,
     /// The view over all customers' tables.
@@ -145,10 +152,25 @@ impl Dataset {
     /// # Errors
     /// A configuration fault; [`compile_dataset`] has refused such a name for every known customer.
     pub fn table_of(&self, customer: &Customer) -> anyhow::Result<Table> {
+        if let Some(target) = self.into {
+            return target.table();
+        }
         let name = Ident::parse(&self.table.replace("{customer}", customer.name.as_str())).map_err(|error| {
             crate::fault::config(format!("the table of {} for {}: {error}", self.name, customer.name))
         })?;
         Ok(Table { schema: self.schema.clone(), name })
+    }
+
+    /// Whether each customer delivers a file of its own.
+    #[must_use]
+    pub fn is_per_customer(&self) -> bool {
+        self.table.contains(CUSTOMER)
+    }
+
+    /// Who of these customers deliver its files: all of them, or the house alone.
+    #[must_use]
+    pub fn deliverers(&self, customers: &[Arc<Customer>]) -> Vec<Arc<Customer>> {
+        if self.is_per_customer() { customers.to_vec() } else { vec![Arc::new(Customer::house())] }
     }
 
     /// Where the file of a customer arrives: relative to the inbox, or an address.
@@ -171,6 +193,9 @@ impl Dataset {
     }
 }
 
+/// What stands for the customer's name in a table's.
+const CUSTOMER: &str = "{customer}";
+
 /// The view `load_measures_NAME` must have a name of at most 63 bytes.
 const LONGEST_NAME: usize = 63 - "load_measures_".len();
 
@@ -180,8 +205,12 @@ pub fn compile_dataset(
     loose: LooseDataset,
     schema: &Ident,
     customers: &[Customer],
+    targets: &[&'static Target],
     problems: &mut Problems,
 ) -> Option<Dataset> {
+    let house = [Customer::house()];
+    let is_per_customer = loose.table.as_ref().is_some_and(|table| table.contains(CUSTOMER));
+    let customers = if is_per_customer { customers } else { &house };
     let before = problems.len();
     let name = ident(source, "name", &loose.name, problems);
     if name.is_some() {
@@ -210,9 +239,10 @@ pub fn compile_dataset(
         customers: &delivering,
     };
     let control = loose.control.as_ref().map(|control| Control::compile(source, control, &around, problems));
-    check_tables(source, &loose.table, customers, problems);
+    check_tables(source, loose.table.as_deref(), customers, problems);
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose, problems);
+    let into = compile_into(source, &loose, &columns, targets, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
     let target = LooseTarget {
@@ -232,7 +262,8 @@ pub fn compile_dataset(
         calendar: loose.calendar,
         complete,
         processed: loose.processed,
-        table: loose.table,
+        table: loose.table.unwrap_or_default(),
+        into,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),
         mode: mode?,
@@ -267,12 +298,10 @@ fn check_addresses(source: &Source, loose: &LooseDataset, customers: &[Customer]
     }
 }
 
-fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems: &mut Problems) {
+fn check_tables(source: &Source, pattern: Option<&str>, customers: &[Customer], problems: &mut Problems) {
     let at = At::key("table");
-    if !pattern.contains("{customer}") {
-        return problems.push(source.problem(&at, "must hold {customer}: each customer has a table of its own"));
-    }
-    let table = |name: &str| Ident::parse(&pattern.replace("{customer}", name));
+    let Some(pattern) = pattern else { return };
+    let table = |name: &str| Ident::parse(&pattern.replace(CUSTOMER, name));
     if let Err(IdentError::Character(_, wrong)) = table("c") {
         let error = IdentError::Character(pattern.to_owned(), wrong);
         return problems.push(source.problem(&at, error.to_string()));
@@ -287,7 +316,39 @@ fn check_tables(source: &Source, pattern: &str, customers: &[Customer], problems
     }
 }
 
+/// A dataset's rows go into a table of its own or into a system's.
+fn compile_into(
+    source: &Source,
+    loose: &LooseDataset,
+    columns: &[Column],
+    targets: &[&'static Target],
+    problems: &mut Problems,
+) -> Option<&'static Target> {
+    let Some(name) = &loose.into else {
+        if loose.table.is_none() {
+            let message = "a dataset needs the key table, or into for a system's tables";
+            problems.push(source.problem(&At::file(), message));
+        }
+        return None;
+    };
+    if loose.table.is_some() {
+        problems.push(source.problem(&At::key("table"), "the rows go into a system's tables (into)"));
+    }
+    if loose.mode != LooseMode::Merge {
+        problems.push(source.problem(&At::key("into"), "is only for mode = \"merge\""));
+    }
+    let target = Target::find(source, name, targets, problems)?;
+    if columns.len() == loose.column.len() {
+        target.check(source, columns, &loose.key, problems);
+    }
+    Some(target)
+}
+
 fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Problems) {
+    if loose.consolidated.is_some() && !loose.table.as_ref().is_some_and(|table| table.contains(CUSTOMER)) {
+        let message = "is over the tables of customers: the table's name must hold {customer}";
+        problems.push(source.problem(&At::key("consolidated"), message));
+    }
     let taken = loose.column.iter().position(|column| column.name == "customer");
     if let (Some(i), Some(view)) = (taken, &loose.consolidated) {
         let message = format!("the view {view} has a column customer of its own; call this one something else");

@@ -2,9 +2,10 @@
 
 use super::dataset::Dataset;
 use super::load::Older;
+use super::publish::merge::{self, Merging};
 use super::publish::segments;
 use super::publish::swap::{Locked, swap, take};
-use super::publish::{Merged, Mode, Way, lock, merge, twin};
+use super::publish::{Merged, Mode, Way, lock, twin};
 use super::views::Consolidated;
 use super::{ledger, measure, staged, statement, table};
 use crate::config::{Customer, Table};
@@ -193,10 +194,11 @@ async fn put(
 ) -> anyhow::Result<Put> {
     let (dataset, patience_s) = (&target.dataset, target.lock_timeout_s);
     match &dataset.mode {
-        Mode::Merge { key } => {
+        Mode::Merge { .. } => {
             let mut all = Merged { inserted: 0, updated: 0, unchanged: 0 };
             for staged in rows {
-                let merged = merge::merge(connection, table, staged, &dataset.columns, key).await?;
+                let merging = Merging { dataset, table, staged, load_id: load.id, run_date: load.run_date };
+                let merged = merge::merge(connection, merging).await?;
                 all.inserted += merged.inserted;
                 all.updated += merged.updated;
                 all.unchanged += merged.unchanged;

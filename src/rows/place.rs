@@ -1,9 +1,11 @@
 //! Where a load's rows go on their way to readers, and how they get in front of them.
 
+use super::column::Column;
 use super::load::{Loading, Older, State};
+use super::publish::merge::{self, Merging};
 use super::publish::segments::{self, streams};
 use super::publish::swap::{Locked, swap, take};
-use super::publish::{Mode, Publication, Publish, Way, lock, merge, twin};
+use super::publish::{Mode, Publication, Publish, Way, lock, twin};
 use super::reader::Reading;
 use super::source::SourceFile;
 use super::spool::RejectSpool;
@@ -134,12 +136,12 @@ impl Place {
 
     /// A staged table of the dataset's columns alone.
     async fn stage(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let columns: Vec<String> = loading.request.dataset.columns.iter().map(|c| c.name.quoted()).collect();
-        let (staged, columns) = (self.tables[0].quoted(), columns.join(", "));
-        let table = loading.table.quoted();
-        statement::run(connection, format!("create table {staged} as select {columns} from {table} with no data"))
+        let column = |c: &Column| format!("{} {}", c.name.quoted(), c.kind.sql_type());
+        let columns: Vec<String> = loading.request.dataset.columns.iter().map(column).collect();
+        let staged = self.tables[0].quoted();
+        statement::run(connection, format!("create table {staged} ({})", columns.join(", ")))
             .await
-            .with_context(|| format!("make a table for the rows of {table}"))
+            .with_context(|| format!("make a table for the rows of {}", loading.table))
     }
 
     /// Copies the file's good rows.
@@ -242,9 +244,10 @@ impl Place {
                 let put = statement::run(connection, batch).await;
                 put.with_context(|| format!("put the new segments behind {table}"))
             }
-            (Some(Way::Merge), Mode::Merge { key }) => {
-                let merged = merge::merge(connection, table, &self.tables[0], &dataset.columns, key).await?;
-                self.publication.merged = Some(merged);
+            (Some(Way::Merge), _) => {
+                let (load_id, run_date, staged) = (loading.load_id, request.run_date, &self.tables[0]);
+                let merging = Merging { dataset, table, staged, load_id, run_date };
+                self.publication.merged = Some(merge::merge(connection, merging).await?);
                 staged::drop(connection, &self.tables).await
             }
             (Some(Way::Append), Mode::Append { run_date }) => {

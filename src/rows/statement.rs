@@ -1,6 +1,6 @@
 //! The one door for statements of the loader that are built from checked names: they take no parameters.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
 /// Runs one statement, or several in their order, in one message.
 ///
@@ -17,4 +17,16 @@ pub(super) async fn run(connection: &mut PgConnection, statements: impl Into<Str
 pub(super) async fn count(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<u64> {
     let done = sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(connection).await?;
     Ok(done.rows_affected())
+}
+
+/// The same; returns the three numbers that the last of them gives.
+///
+/// # Errors
+/// What the server says; none but the last may give rows.
+pub(super) async fn counts(
+    connection: &mut PgConnection,
+    statements: impl Into<String>,
+) -> sqlx::Result<(i64, i64, i64)> {
+    let row = sqlx::raw_sql(AssertSqlSafe(statements.into())).fetch_one(connection).await?;
+    FromRow::from_row(&row)
 }

@@ -45,9 +45,11 @@ pub async fn prepare(
     Ok(left)
 }
 
+/// A system's own tables are made with its migrations.
 fn tables_of<'a>(datasets: &[&'a Dataset], customers: &[Arc<Customer>]) -> anyhow::Result<Vec<(Table, &'a Dataset)>> {
-    let all = datasets.iter().flat_map(|dataset| customers.iter().map(|customer| (*dataset, customer)));
-    all.map(|(dataset, customer)| Ok((dataset.table_of(customer)?, dataset))).collect()
+    let own = datasets.iter().filter(|dataset| dataset.into.is_none());
+    let all = own.flat_map(|dataset| dataset.deliverers(customers).into_iter().map(|customer| (*dataset, customer)));
+    all.map(|(dataset, customer)| Ok((dataset.table_of(&customer)?, dataset))).collect()
 }
 
 /// What PostgreSQL's catalog says of a name: a table, a view, or something else that took it.
@@ -155,6 +157,9 @@ fn columns_of(dataset: &Dataset) -> Vec<(&Ident, String, bool)> {
 /// # Errors
 /// A configuration fault that names every difference, and the SQL that mends it.
 pub async fn check_columns(connection: &mut PgConnection, table: &Table, dataset: &Dataset) -> anyhow::Result<()> {
+    if dataset.into.is_some() {
+        return Ok(());
+    }
     let found = find(connection, std::iter::once(table)).await?;
     match Drift::of(table, found.get(table), dataset) {
         None => Ok(()),

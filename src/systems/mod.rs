@@ -3,8 +3,11 @@
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
 pub mod customer_ratings;
+pub mod receivables;
 
+use crate::catalog::Parts;
 use crate::engine::task::{KindSpec, TaskKind};
+use crate::rows::publish::target::Target;
 use crate::tasks::{self, Deps};
 use std::sync::Arc;
 
@@ -14,17 +17,22 @@ pub struct System {
     pub name: &'static str,
     /// The kinds of tasks that only it has.
     pub kinds: &'static [KindSpec],
-    /// Builds them.
+    /// Tables of its own that datasets' rows can go into.
+    pub targets: &'static [&'static Target],
+    /// Builds the kinds.
     pub build: fn(&Deps) -> Vec<Arc<dyn TaskKind>>,
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM];
+pub const ALL: &[System] = &[customer_ratings::SYSTEM, receivables::SYSTEM];
 
-/// The kinds of tasks there are.
+/// What configuration can name of what systems bring.
 #[must_use]
-pub fn kind_specs() -> Vec<KindSpec> {
-    tasks::SHARED.into_iter().chain(ALL.iter().flat_map(|s| s.kinds.iter().copied())).collect()
+pub fn parts() -> Parts {
+    Parts {
+        kinds: tasks::SHARED.into_iter().chain(ALL.iter().flat_map(|s| s.kinds.iter().copied())).collect(),
+        targets: ALL.iter().flat_map(|s| s.targets.iter().copied()).collect(),
+    }
 }
 
 /// Builds every kind of task.

@@ -24,10 +24,11 @@ pub async fn decide(
     let mut transaction = pool.begin().await.context("decide about the load")?;
     let load = held::get(&mut transaction, id).await?;
     let way = if decision.verdict == Verdict::Accepted {
+        let dataset = Arc::clone(catalog.dataset(&load.dataset)?);
         let target = Target {
-            dataset: Arc::clone(catalog.dataset(&load.dataset)?),
-            customer: Arc::clone(catalog.customer(&load.customer)?),
-            customers: catalog.customers.values().cloned().collect(),
+            customer: catalog.deliverer(&dataset, &load.customer)?,
+            customers: catalog.deliverers(&dataset),
+            dataset,
             lock_timeout_s,
         };
         Some(held::accept(&mut transaction, &load, &target, older, decision).await?)

@@ -83,7 +83,8 @@ impl<'a> Forecaster<'a> {
         if task.kind != load::SPEC.name {
             return Ok(None);
         }
-        let (dataset, known) = (self.catalog.dataset(&task.subject)?, self.catalog.customer(customer)?);
+        let dataset = self.catalog.dataset(&task.subject)?;
+        let known = &self.catalog.deliverer(dataset, customer)?;
         let mut forecast = LoadForecast {
             task: task.name.clone(),
             customer: customer.to_owned(),
@@ -121,7 +122,7 @@ impl<'a> Forecaster<'a> {
     ) -> anyhow::Result<()> {
         let key = (forecast.dataset.clone(), forecast.customer.clone());
         if !self.published.contains_key(&key) {
-            let table = dataset.table_of(self.catalog.customer(&forecast.customer)?)?;
+            let table = dataset.table_of(&*self.catalog.deliverer(dataset, &forecast.customer)?)?;
             let mut connection = self.pool.acquire().await.context("look into the load ledger")?;
             let date = ledger::published_date(&mut connection, &forecast.dataset, &forecast.customer, &table).await?;
             self.published.insert(key.clone(), date);

@@ -1,11 +1,12 @@
 //! `kind = "load"`: a customer's file of a dataset into that customer's table.
 
 use super::Deps;
+use crate::config::Customer;
 use crate::db::fence::{Finish, Finishing};
 use crate::deliveries;
 use crate::deliveries::act::{self, Standing};
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::notify::alert::{Kind, Subject};
 use crate::notify::wording::File;
 use crate::rows::known::Repeat;
@@ -130,14 +131,14 @@ impl Record<'_> {
 }
 
 fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
-    let customer = context.item.as_deref().ok_or_else(|| fault::bug("a load without a customer"))?;
     let (paths, catalog) = (&deps.settings.file.paths, deps.catalog.get());
     let dataset = Arc::clone(catalog.dataset(&context.task.subject)?);
-    let is_consolidated = dataset.consolidated.is_some();
+    let house = Customer::house();
+    let customer = catalog.deliverer(&dataset, context.item.as_deref().unwrap_or(house.name.as_str()))?;
     Ok(Request {
-        customers: if is_consolidated { catalog.customers.values().cloned().collect() } else { Vec::new() },
+        customers: if dataset.consolidated.is_some() { catalog.deliverers(&dataset) } else { Vec::new() },
         dataset,
-        customer: Arc::clone(catalog.customer(customer)?),
+        customer,
         fence: context.fence.clone(),
         run_date: context.run.run_date,
         older: if context.run.publish { Older::Publish } else { Older::Measure },

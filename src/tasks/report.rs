@@ -1,6 +1,7 @@
 //! `kind = "report"`: a report over the load ledger, as a CSV with its provenance.
 
 use super::Deps;
+use crate::config::Customer;
 use crate::db::fence::{Fence, Finish, Finishing};
 use crate::deliveries::store;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
@@ -8,6 +9,7 @@ use crate::report::provenance::{Missing, RunOrigin};
 use crate::report::write::{Partial, Request, Written, write_report};
 use anyhow::Context;
 use sqlx::PgConnection;
+use std::sync::Arc;
 use tracing::{info, warn};
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "report", subject: "report", needs_item: false };
@@ -26,15 +28,19 @@ impl TaskKind for ReportTask {
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let catalog = deps.catalog.get();
-    let customers: Vec<String> = catalog.customers.keys().cloned().collect();
     let report = catalog.report(&context.task.subject)?;
+    let mut expected = Vec::new();
+    for dataset in report.datasets.iter().filter_map(|name| catalog.datasets.get(name)) {
+        let of = |who: Arc<Customer>| (dataset.name.to_string(), who.name.to_string());
+        expected.extend(catalog.deliverers(dataset).into_iter().map(of));
+    }
     let not_expected = store::not_expected(&deps.pool, &report.datasets, context.run.run_date).await?;
     let request = Request {
         report,
         run_date: context.run.run_date,
         run: RunOrigin { id: context.run.id, job: context.run.job.clone() },
         fence: &context.fence,
-        customers: &customers,
+        expected: &expected,
         not_expected: &not_expected,
         partial: if context.task.after_any_outcome { Partial::Write } else { Partial::Wait },
         output: &deps.settings.file.paths.output,

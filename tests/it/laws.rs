@@ -32,7 +32,7 @@ fn dataset(text: &str) -> Dataset {
     let customers: [Customer; 0] = [];
     let dataset = source
         .typed::<LooseDataset>(&mut problems)
-        .and_then(|loose| compile_dataset(&source, loose, &schema, &customers, &mut problems));
+        .and_then(|loose| compile_dataset(&source, loose, &schema, &customers, &[], &mut problems));
     dataset.unwrap_or_else(|| panic!("{:#?}", problems.sorted()))
 }
 

@@ -98,7 +98,7 @@ fn dataset() -> anyhow::Result<Dataset> {
     let source = Source::of("customer_rating.toml", DATASET.to_owned());
     let schema = Ident::parse("public")?;
     let loose = source.typed::<LooseDataset>(&mut problems);
-    let dataset = loose.and_then(|loose| compile_dataset(&source, loose, &schema, &[], &mut problems));
+    let dataset = loose.and_then(|loose| compile_dataset(&source, loose, &schema, &[], &[], &mut problems));
     dataset.ok_or_else(|| fault::bug("the bench's dataset has problems"))
 }
 

@@ -59,8 +59,10 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
         lock_timeout_s: settings.file.database.lock_timeout_s,
     };
     let database = signals::unless_stopped(&stop, Box::pin(super::open(settings))).await?;
-    let known =
-        |met: &Met| Ok((Arc::clone(catalog.dataset(&met.dataset)?), Arc::clone(catalog.customer(&met.customer)?)));
+    let known = |met: &Met| {
+        let dataset = catalog.dataset(&met.dataset)?;
+        Ok((Arc::clone(dataset), catalog.deliverer(dataset, &met.customer)?))
+    };
     let redriven = redrive(&database.pool, &request, known, &stop).await;
     database.close().await?;
     let redriven = redriven?;

@@ -1,19 +1,63 @@
 //! Publishes into a table whose other rows stay: upsert by key, or the rows of a run date beside those of others.
 
-use super::{Merged, segments};
+use super::target::Target;
+use super::{Merged, Mode, segments};
 use crate::config::{Ident, Table};
 use crate::fault;
 use crate::rows::column::Column;
+use crate::rows::dataset::Dataset;
 use crate::rows::statement;
 use anyhow::Context;
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+/// Rows that are to be merged.
+#[derive(Clone, Copy, Debug)]
+pub struct Merging<'a> {
+    /// What they are.
+    pub dataset: &'a Dataset,
+    /// Where they go.
+    pub table: &'a Table,
+    /// Where they lie.
+    pub staged: &'a Table,
+    /// The load they are of.
+    pub load_id: i64,
+    /// The day they are for.
+    pub run_date: NaiveDate,
+}
+
 /// Inserts the staged rows, and updates those of the same key that differ.
 ///
 /// # Errors
-/// A configuration fault when the table has no unique index on the key; what the server says otherwise.
-pub async fn merge(
+/// A configuration fault when the table has no unique index on the key, or the dataset does not merge; what the server
+/// says otherwise.
+pub async fn merge(connection: &mut PgConnection, merging: Merging<'_>) -> anyhow::Result<Merged> {
+    let Merging { dataset, table, staged, .. } = merging;
+    match (&dataset.mode, dataset.into) {
+        (Mode::Merge { .. }, Some(target)) => into_target(connection, merging, target).await,
+        (Mode::Merge { key }, None) => by_key(connection, table, staged, &dataset.columns, key).await,
+        _ => Err(fault::config(format!("the dataset {} does not merge", dataset.name))),
+    }
+}
+
+/// A system's own statements know where the rows belong.
+async fn into_target(
+    connection: &mut PgConnection,
+    merging: Merging<'_>,
+    target: &'static Target,
+) -> anyhow::Result<Merged> {
+    let statements = target
+        .merge
+        .replace("{staged}", &merging.staged.quoted())
+        .replace("{load_id}", &merging.load_id.to_string())
+        .replace("{run_date}", &merging.run_date.to_string());
+    let (inserted, updated, unchanged) = statement::counts(connection, statements)
+        .await
+        .with_context(|| format!("merge rows into the tables of {}", target.name))?;
+    Ok(Merged { inserted, updated, unchanged })
+}
+
+async fn by_key(
     connection: &mut PgConnection,
     table: &Table,
     staged: &Table,

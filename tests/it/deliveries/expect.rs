@@ -19,7 +19,7 @@ static SHIPPED: LazyLock<Catalog> = LazyLock::new(|| {
     let calendar = "\n[[calendar]]\nname = \"weekdays\"\nclosed_weekdays = [\"sat\", \"sun\"]\n";
     folder.write("config/customers.toml", customers + calendar);
     let schema = Ident::parse("public").unwrap();
-    let (catalog, problems) = Catalog::compile(&folder.path("config"), &schema, &bursar::systems::kind_specs());
+    let (catalog, problems) = Catalog::compile(&folder.path("config"), &schema, &bursar::systems::parts());
     problems.into_result().expect("no problem");
     catalog
 });

@@ -54,8 +54,7 @@ async fn a_look_for_a_thousand_customers_in_a_folder_of_a_thousand_files_takes_m
 static SHIPPED: LazyLock<Arc<Dataset>> = LazyLock::new(|| {
     let folder = crate::offline::Offline::configured();
     let schema = Ident::parse("public").unwrap();
-    let (catalog, _) =
-        bursar::catalog::Catalog::compile(&folder.path("config"), &schema, &bursar::systems::kind_specs());
+    let (catalog, _) = bursar::catalog::Catalog::compile(&folder.path("config"), &schema, &bursar::systems::parts());
     Arc::clone(catalog.dataset("customer_rating").expect("the dataset"))
 });
 

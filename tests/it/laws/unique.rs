@@ -115,7 +115,7 @@ fn every_wrong_key_is_told_with_its_place() {
     let (mut problems, source) = (Problems::default(), Source::of("laws.toml", text));
     let loose = source.typed::<LooseDataset>(&mut problems).expect("the shape is right");
     let schema = Ident::parse("public").expect("a name");
-    assert!(compile_dataset(&source, loose, &schema, &[], &mut problems).is_none());
+    assert!(compile_dataset(&source, loose, &schema, &[], &[], &mut problems).is_none());
     let told: Vec<String> = problems.sorted().iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
     for expected in [
         "unique[0]: names no column: every row would be the same",
