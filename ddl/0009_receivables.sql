@@ -61,7 +61,7 @@ create table receivables.invoices (
     bill_total numeric(18, 2) not null constraint invoices_bill_total_check check (bill_total >= 0),
     applied numeric(18, 2) not null constraint invoices_applied_check check (applied >= 0),
     status text not null constraint invoices_status_check check (status in ('Closed', 'Pending')),
-    currency text not null constraint invoices_currency_check check (currency ~ '^[A-Z]{3}$'),
+    currency text not null constraint invoices_currency_check check (length(currency) = 3),
     customer_terms text,
     terms_days integer,
     outstanding numeric(18, 2) not null generated always as (greatest(bill_total - applied, 0)) stored,
@@ -87,7 +87,7 @@ comment on column receivables.invoices.known_since is 'The run date since which 
 comment on column receivables.invoices.load_id is 'The load (bursar.loads) that made or changed it last.';
 comment on column receivables.invoices.missing_since is 'The run date of the first file that did not hold it any more; null while the latest file does.';
 create index invoices_customer_id_idx on receivables.invoices (customer_id, invoice_date);
-create index invoices_invoice_date_idx on receivables.invoices (invoice_date, invoice_number);
+create index invoices_invoice_date_idx on receivables.invoices (invoice_date);
 create index invoices_due_date_idx on receivables.invoices (due_date, invoice_number) where applied < bill_total;
 create index invoices_missing_idx on receivables.invoices (missing_since, invoice_number) where missing_since is not null;
 

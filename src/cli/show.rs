@@ -46,6 +46,13 @@ pub(super) fn run(summary: &RunSummary) -> anyhow::Result<()> {
     if !loads.is_empty() {
         line(&loads)?;
     }
+    for (task, merged) in summary.tasks.iter().map(|t| (t, &t.outcome["publication"])) {
+        if let (Some(inserted), Some(updated), Some(unchanged)) =
+            (merged["inserted"].as_i64(), merged["updated"].as_i64(), merged["unchanged"].as_i64())
+        {
+            line(&format!("{}: {inserted} inserted, {updated} updated, {unchanged} unchanged", task.label()))?;
+        }
+    }
     for path in written(summary) {
         line(&format!("report: {path}"))?;
     }

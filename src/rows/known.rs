@@ -9,7 +9,7 @@ use super::ledger;
 use super::load::{Loaded, Loading, Older, State};
 use super::loaded::Stages;
 use super::measure;
-use super::publish::{Mode, Publication};
+use super::publish::{Merged, Mode, Publication};
 use super::reader::Reading;
 use super::source::{FileIdentity, SourceFile};
 use crate::config::{Ident, Source};
@@ -161,6 +161,9 @@ impl Candidate<'_> {
              loads them again)",
             latest.id
         );
+        // What a merge would find: each row as it is.
+        let is_merged = matches!(request.dataset.mode, Mode::Merge { .. }) && self.target == State::Published;
+        let merged = is_merged.then_some(Merged { inserted: 0, updated: 0, unchanged: latest.loaded });
         Loaded {
             load_id: latest.id,
             dataset: request.dataset.name.to_string(),
@@ -168,7 +171,7 @@ impl Candidate<'_> {
             table: table.to_string(),
             state: State::Unchanged,
             reasons: vec![reason],
-            publication: Publication::default(),
+            publication: Publication { merged, ..Publication::default() },
             warnings: latest.warnings.0,
             control: latest.control.map(|control| control.0),
             file: path.clone(),

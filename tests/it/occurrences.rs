@@ -24,6 +24,7 @@ fn job(name: &str, keys: &str) -> Arc<Job> {
         kinds: vec![KIND],
         subjects: HashMap::from([("dataset", vec!["any".to_owned()])]),
         for_each: vec![],
+        is_fanned_out: HashMap::new(),
     };
     let mut problems = Problems::default();
     let loose: LooseJob = source.typed(&mut problems).unwrap_or_else(|| panic!("{problems:?}"));

@@ -1,92 +1,116 @@
 -- Merges the rows of one invoice file, which lie in {staged} in the order of the file, into customers and invoices.
 -- Whoever runs it holds the lock against other loads of these tables.
 
-create temporary table bursar_named on commit drop as
-select
-    customer_name as name,
-    receivables.name_key(customer_name) as name_key,
-    min(ctid) as place
-from {staged}
-group by customer_name;
+set local work_mem = '64MB';
+set local maintenance_work_mem = '256MB';
 
--- A customer that is new gets the spelling that stands first in the file; one that is known keeps its id and its name.
-insert into receivables.customers (name, name_key, load_id)
-select distinct on (name_key) regexp_replace(btrim(name), '\s+', ' ', 'g'), name_key, {load_id}
-  from bursar_named
- where not exists (select from receivables.customers as known where known.name_key = bursar_named.name_key)
- order by name_key, place;
+analyze {staged} (invoice_number);
+
+-- What the rows say of customers: few lines beside the invoices themselves.
+create temporary table bursar_said on commit drop as
+select
+    customer_name,
+    contact_name,
+    contact_email,
+    contact_phone,
+    customer_number,
+    parent_customer,
+    min(ctid) as place,
+    max(invoice_date) as last_seen_invoice_date
+from {staged}
+group by customer_name, contact_name, contact_email, contact_phone, customer_number, parent_customer;
+
+create temporary table bursar_named on commit drop as
+select customer_name as name, receivables.name_key(customer_name) as name_key, min(place) as place
+  from bursar_said
+ group by customer_name;
+
+-- What the file says of each customer: the spelling that stands first, the first contact that is not blank, the numbers
+-- of the first row that has any.
+create temporary table bursar_customers on commit drop as
+with spelling as (
+    select distinct on (name_key) name_key, regexp_replace(btrim(name), '\s+', ' ', 'g') as name, place
+      from bursar_named
+     order by name_key, place
+), contact as (
+    select distinct on (name_key) name_key, contact_name, contact_email, contact_phone, true as is_there
+      from bursar_said as said
+      join bursar_named as named on named.name = said.customer_name
+     where coalesce(contact_name, contact_email, contact_phone) is not null
+     order by name_key, said.place
+), numbers as (
+    select distinct on (name_key) name_key, customer_number, parent_customer, true as are_there
+      from bursar_said as said
+      join bursar_named as named on named.name = said.customer_name
+     where coalesce(customer_number, parent_customer) is not null
+     order by name_key, said.place
+)
+select
+    name_key,
+    name,
+    place,
+    contact_name,
+    contact_email,
+    contact_phone,
+    coalesce(is_there, false) as has_contact,
+    customer_number,
+    parent_customer,
+    coalesce(are_there, false) as has_numbers
+from spelling
+left join contact using (name_key)
+left join numbers using (name_key);
+
+-- One that is known keeps its id and its name; of what the file does not say it keeps what it has.
+update receivables.customers as known
+   set contact_name = case when has_contact then said.contact_name else known.contact_name end,
+       contact_email = case when has_contact then said.contact_email else known.contact_email end,
+       contact_phone = case when has_contact then said.contact_phone else known.contact_phone end,
+       customer_number = case when has_numbers then said.customer_number else known.customer_number end,
+       parent_number = case when has_numbers then said.parent_customer else known.parent_number end,
+       load_id = {load_id}
+  from bursar_customers as said
+ where said.name_key = known.name_key
+   and (has_contact and (known.contact_name, known.contact_email, known.contact_phone)
+        is distinct from (said.contact_name, said.contact_email, said.contact_phone)
+        or has_numbers and (known.customer_number, known.parent_number)
+        is distinct from (said.customer_number, said.parent_customer));
+
+insert into receivables.customers
+    (name, name_key, contact_name, contact_email, contact_phone, customer_number, parent_number, load_id)
+select name, name_key, contact_name, contact_email, contact_phone, customer_number, parent_customer, {load_id}
+  from bursar_customers as said
+ where not exists (select from receivables.customers as known where known.name_key = said.name_key)
+ order by place;
 
 -- All spellings of the file, with their customer.
 create temporary table bursar_known on commit drop as
 select named.name, known.id
   from bursar_named as named
   join receivables.customers as known using (name_key);
-create unique index on bursar_known (name);
 analyze bursar_known;
-
--- Every contact of every customer, with the place of its first row.
-create temporary table bursar_contacts on commit drop as
-select
-    known.id as customer_id,
-    coalesce(contact_name, '') as contact_name,
-    coalesce(contact_email, '') as contact_email,
-    coalesce(contact_phone, '') as contact_phone,
-    min(staged.ctid) as place,
-    max(invoice_date) as last_seen_invoice_date
-from {staged} as staged
-join bursar_known as known on known.name = customer_name
-where coalesce(nullif(contact_name, ''), nullif(contact_email, ''), nullif(contact_phone, '')) is not null
-group by 1, 2, 3, 4;
 
 insert into receivables.contacts as known
     (customer_id, contact_name, contact_email, contact_phone, last_seen_invoice_date, load_id)
-select customer_id, contact_name, contact_email, contact_phone, last_seen_invoice_date, {load_id}
-  from bursar_contacts
+select
+    known.id,
+    coalesce(contact_name, ''),
+    coalesce(contact_email, ''),
+    coalesce(contact_phone, ''),
+    max(last_seen_invoice_date),
+    {load_id}
+from bursar_said
+join bursar_known as known on known.name = customer_name
+where coalesce(contact_name, contact_email, contact_phone) is not null
+group by 1, 2, 3, 4
     on conflict on constraint contacts_pkey do update
    set last_seen_invoice_date = excluded.last_seen_invoice_date, load_id = excluded.load_id
  where known.last_seen_invoice_date <> excluded.last_seen_invoice_date;
 
--- Of a customer's contacts the first of the file counts; numbers are those of its first row that has them. A file
--- without them says nothing of them.
-with first_contact as (
-    select distinct on (customer_id)
-        customer_id as id,
-        nullif(contact_name, '') as contact_name,
-        nullif(contact_email, '') as contact_email,
-        nullif(contact_phone, '') as contact_phone
-    from bursar_contacts
-    order by customer_id, place
-), numbers as (
-    select distinct on (known.id) known.id, staged.customer_number, staged.parent_customer
-      from {staged} as staged
-      join bursar_known as known on known.name = staged.customer_name
-     where staged.customer_number is not null or staged.parent_customer is not null
-     order by known.id, staged.ctid
-), said as (
-    select
-        known.id,
-        case when first_contact.id is null then known.contact_name else first_contact.contact_name end as contact_name,
-        case when first_contact.id is null then known.contact_email else first_contact.contact_email end as contact_email,
-        case when first_contact.id is null then known.contact_phone else first_contact.contact_phone end as contact_phone,
-        case when numbers.id is null then known.customer_number else numbers.customer_number end as customer_number,
-        case when numbers.id is null then known.parent_number else numbers.parent_customer end as parent_number
-    from receivables.customers as known
-    left join first_contact using (id)
-    left join numbers using (id)
-    where first_contact.id is not null or numbers.id is not null
-)
-update receivables.customers as known
-   set contact_name = said.contact_name,
-       contact_email = said.contact_email,
-       contact_phone = said.contact_phone,
-       customer_number = said.customer_number,
-       parent_number = said.parent_number,
-       load_id = {load_id}
-  from said
- where said.id = known.id
-   and (known.contact_name, known.contact_email, known.contact_phone, known.customer_number, known.parent_number)
-       is distinct from
-       (said.contact_name, said.contact_email, said.contact_phone, said.customer_number, said.parent_number);
+create temporary table bursar_terms on commit drop as
+select customer_terms, case when customer_terms ~* '^net [0-9]{1,4}$' then substr(customer_terms, 5)::integer end as days
+  from (select distinct customer_terms from {staged}) as terms
+ where customer_terms is not null;
+analyze bursar_terms;
 
 -- The rows as invoices. A due date that the file leaves blank follows from the terms.
 create temporary view bursar_invoices as
@@ -104,9 +128,7 @@ select
     terms.days as terms_days
 from {staged} as staged
 join bursar_known as known on known.name = staged.customer_name
-cross join lateral (
-    select case when customer_terms ~* '^net [0-9]{1,4}$' then substr(customer_terms, 5)::integer end as days
-) as terms;
+left join bursar_terms as terms using (customer_terms);
 
 -- Invoices that say something else now, as they were.
 create temporary table bursar_changed on commit drop as
@@ -154,6 +176,19 @@ update receivables.invoices as was
 create temporary table bursar_counted on commit drop as
 select count(*) as known from receivables.invoices;
 
+-- The first file of all: what makes sure of single rows is made once all are there.
+do $$
+begin
+    if not exists (select from receivables.invoices) then
+        alter table receivables.invoices
+            drop constraint invoices_number_key,
+            drop constraint invoices_customer_fkey;
+        drop index receivables.invoices_customer_id_idx;
+        drop index receivables.invoices_invoice_date_idx;
+        drop index receivables.invoices_due_date_idx;
+    end if;
+end $$;
+
 insert into receivables.invoices
     (invoice_number, customer_id, invoice_date, due_date, customer_po_number, bill_total, applied, status, currency,
      customer_terms, terms_days, known_since, load_id)
@@ -165,6 +200,19 @@ where not exists (select from receivables.invoices as was where was.invoice_numb
 
 drop view bursar_invoices;
 
+do $$
+begin
+    if to_regclass('receivables.invoices_customer_id_idx') is null then
+        alter table receivables.invoices add constraint invoices_number_key unique (invoice_number);
+        alter table receivables.invoices
+            add constraint invoices_customer_fkey foreign key (customer_id) references receivables.customers;
+        create index invoices_customer_id_idx on receivables.invoices (customer_id, invoice_date);
+        create index invoices_invoice_date_idx on receivables.invoices (invoice_date);
+        create index invoices_due_date_idx on receivables.invoices (due_date, invoice_number) where applied < bill_total;
+        analyze receivables.invoices;
+    end if;
+end $$;
+
 delete from receivables.open_by_due_date;
 insert into receivables.open_by_due_date (due_date, currency, invoices, outstanding)
 select due_date, currency, count(*), sum(outstanding)
@@ -174,8 +222,12 @@ select due_date, currency, count(*), sum(outstanding)
 
 delete from receivables.billed_by_month;
 insert into receivables.billed_by_month (month, currency, invoices, bill_total)
-select date_trunc('month', invoice_date)::date, currency, count(*), sum(bill_total)
-  from receivables.invoices
+select date_trunc('month', invoice_date)::date, currency, sum(invoices), sum(bill_total)
+  from (
+      select invoice_date, currency, count(*) as invoices, sum(bill_total) as bill_total
+        from receivables.invoices
+       group by invoice_date, currency
+  ) as by_day
  group by 1, 2;
 
 select

@@ -1,0 +1,13 @@
+-- $1 the customer, $2 limit; those below it, whatever the depth
+with recursive below as (
+    select id, customer_number from receivables.customers where id = $1
+    union
+    select child.id, child.customer_number
+      from below
+      join receivables.customers as child on child.parent_number = below.customer_number
+)
+select id, name as customer_name, customer_number
+  from receivables.customers
+ where id in (select id from below) and id <> $1
+ order by name_key collate "C"
+ limit $2

@@ -1,0 +1,5 @@
+-- $1 the month's first day
+select currency, bill_total as sum_bill_total, invoices as count_invoices
+  from receivables.billed_by_month
+ where month = $1
+ order by currency collate "C"

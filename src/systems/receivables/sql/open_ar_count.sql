@@ -1,0 +1,7 @@
+-- $1 currency or null
+select count(*)
+  from (
+      select distinct customer_id, currency
+        from receivables.invoices
+       where applied < bill_total and status = 'Pending' and ($1::text is null or currency = $1)
+  ) as sums
