@@ -5,6 +5,7 @@
 pub mod customer_ratings;
 
 use crate::engine::task::{KindSpec, TaskKind};
+use crate::http::Routes;
 use crate::tasks::{self, Deps};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub struct System {
     pub kinds: &'static [KindSpec],
     /// Builds them.
     pub build: fn(&Deps) -> Vec<Arc<dyn TaskKind>>,
+    /// What it answers over HTTP.
+    pub routes: fn(&Deps) -> Option<Routes>,
 }
 
 /// Every system.
@@ -25,6 +28,12 @@ pub const ALL: &[System] = &[customer_ratings::SYSTEM];
 #[must_use]
 pub fn kind_specs() -> Vec<KindSpec> {
     tasks::SHARED.into_iter().chain(ALL.iter().flat_map(|s| s.kinds.iter().copied())).collect()
+}
+
+/// What all systems answer over HTTP.
+#[must_use]
+pub fn routes(deps: &Deps) -> Vec<Routes> {
+    ALL.iter().filter_map(|system| (system.routes)(deps)).collect()
 }
 
 /// Builds every kind of task.
