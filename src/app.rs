@@ -30,6 +30,7 @@ pub struct App {
     engine: Engine,
     clock: Clock,
     places: Places,
+    deps: Deps,
 }
 
 /// Compiles the configuration folder.
@@ -57,6 +58,7 @@ impl App {
         let places = Places::new(&settings);
         let deps = Deps {
             pool: database.pool.clone(),
+            reader: database.reader.clone(),
             catalog: catalog.clone(),
             settings: Arc::clone(&settings),
             places: places.clone(),
@@ -65,7 +67,7 @@ impl App {
         let limit = settings.file.engine.max_parallel_tasks;
         let (pool, queue) = (database.pool.clone(), database.queue.clone());
         let engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
-        let app = Self { settings, catalog, database, engine, clock, places };
+        let app = Self { settings, catalog, database, engine, clock, places, deps };
         match prepared {
             Ok(left) => {
                 for error in &left {

@@ -8,8 +8,9 @@ use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::worker::Worker;
-use crate::http;
+use crate::http::{self, Answering};
 use crate::notify::Channels;
+use crate::systems;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +38,11 @@ impl App {
         let listener = http::listen(self.settings.file.http.bind).await?;
         let (heartbeat, beats) = Heartbeat::start().await?;
         let address = listener.local_addr().context("look at the listening address")?;
-        let router = http::router(self.database.pool.clone(), heartbeat.pulse());
+        let router = http::router(Answering {
+            pool: self.database.pool.clone(),
+            pulse: heartbeat.pulse(),
+            routes: systems::routes(&self.deps),
+        });
         let answering = tokio::spawn(http::answer(listener, router, orders.stop.clone()));
         self.report_left_over().await?;
         let parallel = self.settings.file.engine.parallel_tasks;

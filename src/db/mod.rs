@@ -28,6 +28,9 @@ pub struct Database {
     /// Connections for the queue. They don't wait for the disk: what the queue says is a hint, and the truth is kept
     /// through [`Self::pool`].
     pub queue: PgPool,
+    /// Connections for answers over HTTP: few, so that loads are not starved; they can't write, and a statement ends
+    /// after ten seconds.
+    pub reader: PgPool,
     embedded: Option<Embedded>,
     lock_timeout_s: u64,
 }
@@ -46,12 +49,13 @@ impl Database {
             (embedded.connect_options(), Some(embedded))
         };
         let pool = connect(settings, options.clone()).await?;
-        let queue = queue_pool(settings, options);
+        let queue = queue_pool(settings, options.clone());
+        let reader = reader_pool(settings, options);
         check_encoding(&pool).await?;
         if embedded.is_some() {
             set_search_path(&pool, &settings.file.database.schema).await?;
         }
-        Ok(Self { pool, queue, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
+        Ok(Self { pool, queue, reader, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
     }
 
     /// The embedded server, when there is one.
@@ -100,6 +104,7 @@ impl Database {
     /// # Errors
     /// When the embedded server does not stop.
     pub async fn close(self) -> anyhow::Result<()> {
+        self.reader.close().await;
         self.queue.close().await;
         self.pool.close().await;
         match self.embedded {
@@ -163,6 +168,19 @@ fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
             ("search_path", "apalis, bursar, public"),
             ("synchronous_commit", "off"),
             ("idle_in_transaction_session_timeout", "5s"),
+        ]))
+}
+
+/// A client waits for what is asked here: it is told soon when there is no connection for it.
+fn reader_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
+    let path = format!("bursar, {}, public", settings.file.database.schema);
+    PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s.min(10)))
+        .connect_lazy_with(options.application_name("bursar").options([
+            ("search_path", path.as_str()),
+            ("default_transaction_read_only", "on"),
+            ("statement_timeout", "10s"),
         ]))
 }
 

@@ -1,44 +1,71 @@
 //! `GET /health`: the process is alive. `GET /ready`: the database answers and the heart beats.
 
+use super::operation::Operation;
+use super::routes::Routes;
 use crate::engine::heartbeat::Pulse;
 use crate::fault;
 use anyhow::Context;
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sqlx::PgPool;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// A heart that has not beaten for so long is not fresh.
 const FRESH: Duration = Duration::from_secs(15);
 /// A database that takes longer to say 1 is not reachable.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Clone)]
-struct Vitals {
-    pool: PgPool,
-    pulse: Pulse,
+/// The process is alive.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// Always `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
 }
 
-/// The routes.
-pub fn router(pool: PgPool, pulse: Pulse) -> Router {
-    Router::new()
-        .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/ready", get(ready))
-        .with_state(Vitals { pool, pulse })
+/// Whether the daemon can do its work.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
+struct Ready {
+    /// `ready`, or `not ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// `ok`, or what is wrong with the database.
+    #[schema(example = "ok")]
+    database: &'static str,
+    /// `ok`, or `stale` when nobody has looked for what is due for some time.
+    #[schema(example = "ok")]
+    heartbeat: &'static str,
+    /// How long ago somebody did.
+    heartbeat_age_s: u64,
 }
 
-async fn ready(State(vitals): State<Vitals>) -> (StatusCode, Json<Value>) {
-    let age = vitals.pulse.age();
-    let database = match timeout(PATIENCE, sqlx::query("select 1").execute(&vitals.pool)).await {
+/// The routes that tell of the daemon itself.
+pub(super) fn routes(pool: PgPool, pulse: Pulse) -> Routes {
+    let health = Operation::get("/health", "getHealth", "Whether the process is alive")
+        .fleeting()
+        .gives(async |()| Ok(Health { status: "ok" }));
+    let ready = Operation::get("/ready", "getReadiness", "Whether the daemon can do its work")
+        .about("The database answers, and the daemon looks for what is due.")
+        .fleeting()
+        .otherwise(StatusCode::SERVICE_UNAVAILABLE, "It can't.")
+        .gives_either(move |()| {
+            let (pool, pulse) = (pool.clone(), pulse.clone());
+            async move { Ok(ready(&pool, &pulse).await) }
+        });
+    Routes::new("daemon", "The daemon itself.").with(health).with(ready)
+}
+
+async fn ready(pool: &PgPool, pulse: &Pulse) -> (StatusCode, Ready) {
+    let age = pulse.age();
+    let database = match timeout(PATIENCE, sqlx::query("select 1").execute(pool)).await {
         Ok(Ok(_)) => "ok",
         Ok(Err(_)) => "unreachable",
         Err(_) => "does not answer",
@@ -46,13 +73,8 @@ async fn ready(State(vitals): State<Vitals>) -> (StatusCode, Json<Value>) {
     let heartbeat = if age <= FRESH { "ok" } else { "stale" };
     let is_ready = database == "ok" && heartbeat == "ok";
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "status": if is_ready { "ready" } else { "not ready" },
-        "database": database,
-        "heartbeat": heartbeat,
-        "heartbeat_age_s": age.as_secs(),
-    });
-    (status, Json(body))
+    let word = if is_ready { "ready" } else { "not ready" };
+    (status, Ready { status: word, database, heartbeat, heartbeat_age_s: age.as_secs() })
 }
 
 /// Asks the daemon on this machine whether it is alive, as a container's health check does.

@@ -1,30 +1,30 @@
-//! HTTP we answer. For now: whether the daemon is alive and whether it is ready.
+//! HTTP we answer.
+//!
+//! Systems hand over [`Routes`]: operations, each declared once ([`Operation`]) with its parameters ([`Param`]) and the
+//! type of its answer. From that come the reading of requests, the answers as JSON or CSV, and the OpenAPI document.
+//! Knows no system and no job.
 
+mod accept;
+mod answer;
+mod csv;
+mod document;
+mod guard;
 mod health;
+mod money;
+mod operation;
+mod page;
+mod param;
+mod problem;
+mod router;
+mod routes;
+mod server;
 
-pub use health::{ask_health, router};
-
-use crate::fault;
-use axum::Router;
-use std::net::SocketAddr;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-/// Takes the port.
-///
-/// # Errors
-/// A configuration fault when it is taken or not ours to take.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| fault::config(format!("can't listen on {address}: {error} (set BURSAR_HTTP_BIND)")))
-}
-
-/// Answers until `stop`.
-///
-/// # Errors
-/// What the operating system says.
-pub async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
-    Ok(())
-}
+pub use health::ask_health;
+pub use money::Money;
+pub use operation::{Draft, Operation};
+pub use page::{Page, Paging, Window};
+pub use param::{Kind, Month, Param, Params, Place, Spec, Value};
+pub use problem::{PROBLEM_JSON, Problem};
+pub use router::{Answering, router};
+pub use routes::Routes;
+pub use server::{answer, listen};

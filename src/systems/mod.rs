@@ -7,6 +7,7 @@ pub mod receivables;
 
 use crate::catalog::Parts;
 use crate::engine::task::{KindSpec, TaskKind};
+use crate::http::Routes;
 use crate::rows::publish::target::Target;
 use crate::tasks::{self, Deps};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct System {
     pub targets: &'static [&'static Target],
     /// Builds the kinds.
     pub build: fn(&Deps) -> Vec<Arc<dyn TaskKind>>,
+    /// What it answers over HTTP.
+    pub routes: fn(&Deps) -> Option<Routes>,
 }
 
 /// Every system.
@@ -33,6 +36,12 @@ pub fn parts() -> Parts {
         kinds: tasks::SHARED.into_iter().chain(ALL.iter().flat_map(|s| s.kinds.iter().copied())).collect(),
         targets: ALL.iter().flat_map(|s| s.targets.iter().copied()).collect(),
     }
+}
+
+/// What all systems answer over HTTP.
+#[must_use]
+pub fn routes(deps: &Deps) -> Vec<Routes> {
+    ALL.iter().filter_map(|system| (system.routes)(deps)).collect()
 }
 
 /// Builds every kind of task.

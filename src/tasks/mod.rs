@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct Deps {
     /// The database.
     pub pool: PgPool,
+    /// The database for answers: its sessions can't write, and have little time.
+    pub reader: PgPool,
     /// The compiled configuration in force.
     pub catalog: InForce,
     /// The program's settings.

@@ -9,4 +9,5 @@ use super::System;
 pub const JOB: &str = "customer-ratings";
 
 /// The system.
-pub const SYSTEM: System = System { name: "customer-ratings", kinds: &[], targets: &[], build: |_| Vec::new() };
+pub const SYSTEM: System =
+    System { name: "customer-ratings", kinds: &[], targets: &[], build: |_| Vec::new(), routes: |_| None };

@@ -31,4 +31,5 @@ pub const TARGET: Target = Target {
 };
 
 /// The system.
-pub const SYSTEM: System = System { name: "receivables", kinds: &[], targets: &[&TARGET], build: |_| Vec::new() };
+pub const SYSTEM: System =
+    System { name: "receivables", kinds: &[], targets: &[&TARGET], build: |_| Vec::new(), routes: |_| None };

@@ -1,0 +1,167 @@
+//! The OpenAPI 3.1 document: made from the same declarations that requests are read by.
+
+use super::accept::Format;
+use super::operation::Operation;
+use super::param::{Place, Spec};
+use super::problem::{PROBLEM_JSON, Written};
+use super::routes::Routes;
+use axum::http::StatusCode;
+use utoipa::PartialSchema;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    Components, ComponentsBuilder, ContentBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder, PathsBuilder,
+    Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+};
+
+const ABOUT: &str = "What Bursar answers. Every operation takes GET and HEAD; another method is answered with 405. \
+    An answer has an ETag: with it in If-None-Match, the same answer is not sent again (304). Errors are \
+    application/problem+json (RFC 9457), with a member of `errors` for each parameter that is wrong.";
+
+/// Problems that every operation can be answered with.
+const PROBLEMS: [(StatusCode, &str); 9] = [
+    (StatusCode::BAD_REQUEST, "A parameter is wrong, missing, repeated or unknown; `errors` names each."),
+    (StatusCode::NOT_ACCEPTABLE, "There is no answer of the media types in Accept."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than `http.max_body_bytes`."),
+    (StatusCode::URI_TOO_LONG, "The path and the query are too long."),
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large."),
+    (StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here; the log tells more."),
+    (StatusCode::UNAUTHORIZED, "There is no token, or one that is not known."),
+    (StatusCode::FORBIDDEN, "The token's role does not allow it, or the request is addressed to another host."),
+    (StatusCode::TOO_MANY_REQUESTS, "Too many requests; Retry-After tells when to go on."),
+];
+
+const UNAVAILABLE: &str = "The database is away, or the answer takes too long; Retry-After tells when to ask again.";
+
+/// The document of all routes.
+pub(super) fn document(routes: &[Routes]) -> OpenApi {
+    let mut paths = PathsBuilder::new();
+    let mut components = components();
+    let mut tags = Vec::new();
+    for group in routes.iter().filter(|group| !group.operations.is_empty()) {
+        tags.push(TagBuilder::new().name(&group.tag).description(Some(&group.about)).build());
+        for operation in &group.operations {
+            let path = PathItem::new(HttpMethod::Get, described(operation, &group.tag));
+            paths = paths.path(operation.declared.path.clone(), path);
+            components.schemas.extend(operation.components.iter().cloned());
+        }
+    }
+    OpenApiBuilder::new()
+        .info(info())
+        .paths(paths)
+        .components(Some(components))
+        .tags(Some(tags))
+        .security(Some([token()]))
+        .build()
+}
+
+fn info() -> Info {
+    InfoBuilder::new()
+        .title("Bursar")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(License::new(env!("CARGO_PKG_LICENSE"))))
+        .build()
+}
+
+fn token() -> SecurityRequirement {
+    SecurityRequirement::new("token", Vec::<String>::new())
+}
+
+fn components() -> Components {
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.description = Some("A token, made by `bursar tokens new`.".to_owned());
+    ComponentsBuilder::new()
+        .schema("Problem", Written::schema())
+        .security_scheme("token", SecurityScheme::Http(bearer))
+        .build()
+}
+
+fn described(operation: &Operation, tag: &str) -> utoipa::openapi::path::Operation {
+    let declared = &operation.declared;
+    let about = Some(&declared.about).filter(|about| !about.is_empty());
+    let mut described = OperationBuilder::new()
+        .tag(tag)
+        .operation_id(Some(&declared.id))
+        .summary(Some(&declared.summary))
+        .description(about)
+        .parameters(Some(operation.specs.iter().map(parameter)))
+        .response("200", answer(operation, "The answer."));
+    if !declared.is_fleeting {
+        described = described.response("304", not_modified());
+    }
+    for (status, about) in PROBLEMS {
+        described = described.response(status.as_str(), problem(about, status));
+    }
+    if let Some(when) = &declared.missing {
+        described = described.response("404", problem(when, StatusCode::NOT_FOUND));
+    }
+    match &declared.otherwise {
+        Some((status, when)) => described.response(status.as_str(), answer(operation, when)).build(),
+        None => described.response("503", problem(UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE)).build(),
+    }
+}
+
+fn parameter(spec: &Spec) -> Parameter {
+    let default = spec.default.as_ref().map(super::param::Value::json);
+    let schema = spec.kind.schema().default(default).build();
+    let is_needed = spec.is_required;
+    ParameterBuilder::new()
+        .name(&spec.name)
+        .parameter_in(if spec.place == Place::Path { ParameterIn::Path } else { ParameterIn::Query })
+        .required(if is_needed { Required::True } else { Required::False })
+        .description(Some(&spec.about).filter(|about| !about.is_empty()))
+        .schema(Some(schema))
+        .example(spec.example.as_ref().map(|text| spec.kind.json(text)))
+        .build()
+}
+
+/// An answer in all its forms.
+fn answer(operation: &Operation, about: &str) -> Response {
+    let mut response = ResponseBuilder::new().description(about);
+    for format in operation.formats {
+        let schema = match format {
+            Format::Json => operation.schema.clone(),
+            Format::Csv => ObjectBuilder::new().schema_type(Type::String).into(),
+        };
+        response = response.content(format.essence(), ContentBuilder::new().schema(Some(schema)).build());
+    }
+    if operation.formats.contains(&Format::Csv) {
+        response = header(response, "X-Total-Count", "How many items there are in all pages.", Type::Integer);
+    }
+    if !operation.declared.is_fleeting {
+        response = header(response, "ETag", "Changes when the answer does.", Type::String);
+    }
+    request_id(response).build()
+}
+
+fn not_modified() -> Response {
+    let response = ResponseBuilder::new().description("The client has the answer already (If-None-Match).");
+    request_id(header(response, "ETag", "The tag of the answer.", Type::String)).build()
+}
+
+fn problem(about: &str, status: StatusCode) -> Response {
+    let schema: RefOr<Schema> = Ref::from_schema_name("Problem").into();
+    let mut response = ResponseBuilder::new()
+        .description(about)
+        .content(PROBLEM_JSON, ContentBuilder::new().schema(Some(schema)).build());
+    if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
+        response = header(response, "Retry-After", "In so many seconds.", Type::Integer);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response = header(response, "WWW-Authenticate", "How to authenticate.", Type::String);
+    }
+    request_id(response).build()
+}
+
+fn request_id(response: ResponseBuilder) -> ResponseBuilder {
+    header(response, "X-Request-Id", "The request's id, as it stands in the log.", Type::String)
+}
+
+fn header(response: ResponseBuilder, name: &str, about: &str, kind: Type) -> ResponseBuilder {
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    response.header(name, HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build())
+}
