@@ -28,6 +28,9 @@ pub struct LooseColumn {
     /// Whether a null text (by default: nothing between the delimiters) is allowed.
     #[serde(default)]
     pub nullable: bool,
+    /// Whether the header may lack the column; then it is null in every row.
+    #[serde(default)]
+    pub optional: bool,
     /// Date, timestamp: how it is written, such as `%d.%m.%Y`; `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS` without it.
     pub format: Option<String>,
     /// The least value (integer, bigint, numeric, date, timestamp), written as without `format`.
@@ -72,6 +75,8 @@ pub struct Column {
     pub kind: Kind,
     /// Whether null is allowed.
     pub nullable: bool,
+    /// Whether the header may lack it.
+    pub optional: bool,
 }
 
 /// A column's type with its rules.

@@ -92,7 +92,8 @@ pub fn read(
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
     layout.names = binding.names;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout, trailers })
+    let (ignored_columns, absent_columns) = (binding.extra, binding.absent);
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers })
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.

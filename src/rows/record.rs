@@ -4,7 +4,7 @@ use super::cell;
 use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
-use super::header::Binding;
+use super::header::{ABSENT, Binding};
 use super::reject::{CellError, Code, Reject, RowError, readable, shown};
 use super::split::{Bytes, Field, Form, Marks, Record, text};
 use bytes::BytesMut;
@@ -99,7 +99,7 @@ impl Cells<'_> {
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
             let value = match self.fields.get(*at) {
                 Some(field) => self.value(*field, scratch),
-                None if self.dataset.dialect.ragged == Ragged::Pad => None,
+                None if self.dataset.dialect.ragged == Ragged::Pad || *at == ABSENT => None,
                 None => {
                     let message = count_of(self.fields.len(), self.binding);
                     errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });

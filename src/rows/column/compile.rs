@@ -5,7 +5,7 @@ use crate::config::{At, Ident, Problems, Source, suggest};
 use crate::rows::boolean::Words;
 use crate::rows::cell;
 use crate::rows::dialect::Dialect;
-use crate::rows::header::folded;
+use crate::rows::header::{Header, folded};
 use crate::rows::moment::{Form, Moment};
 use crate::rows::number::{Written, parse_decimal, parse_integer};
 use regex::bytes::Regex;
@@ -36,12 +36,31 @@ pub fn compile_columns(
             problems.push(source.problem(&at.then("header"), message));
         }
     }
+    check_optional(source, loose, dialect, problems);
     if loose.len() > 1000 {
         problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
     }
     let at = |i: usize| At::key("column").index(i);
     let columns = loose.iter().enumerate();
     columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
+}
+
+/// What is null in every row must be allowed to be null, and something must tell the file from any other.
+fn check_optional(source: &Source, loose: &[LooseColumn], dialect: &Dialect, problems: &mut Problems) {
+    for (i, _) in loose.iter().enumerate().filter(|(_, column)| column.optional) {
+        let at = At::key("column").index(i).then("optional");
+        if dialect.header == Header::None {
+            let message = "only a header can lack a column, and header = \"none\" says that there is none; fields that may \
+                           be missing at the end of a record are ragged = \"pad\"";
+            problems.push(source.problem(&at, message));
+        } else if !loose[i].nullable {
+            let message = "needs nullable = true: where the column is missing it is null in every row";
+            problems.push(source.problem(&at, message));
+        } else if loose.iter().all(|column| column.optional) {
+            let message = "every column is optional: any file at all would do";
+            problems.push(source.problem(&at, message));
+        }
+    }
 }
 
 /// What the header calls a column, as it is compared.
@@ -71,6 +90,7 @@ fn compile_column(
         header: loose.header.clone().unwrap_or_else(|| loose.name.clone()),
         kind: kind?,
         nullable: loose.nullable,
+        optional: loose.optional,
     })
 }
 
