@@ -3,7 +3,7 @@
 mod compile;
 
 use super::boolean::Words;
-use super::moment::Form;
+use super::moment::{Forms, LooseForms};
 use super::number::Written;
 use crate::config::Ident;
 use chrono::{NaiveDate, NaiveDateTime};
@@ -31,8 +31,9 @@ pub struct LooseColumn {
     /// Whether the header may lack the column; then it is null in every row.
     #[serde(default)]
     pub optional: bool,
-    /// Date, timestamp: how it is written, such as `%d.%m.%Y`; `YYYY-MM-DD` or `YYYY-MM-DD HH:MM:SS` without it.
-    pub format: Option<String>,
+    /// Date, timestamp: how it is written, such as `%d.%m.%Y`, or a list of such forms; `YYYY-MM-DD` or
+    /// `YYYY-MM-DD HH:MM:SS` without it.
+    pub format: Option<LooseForms>,
     /// The least value (integer, bigint, numeric, date, timestamp), written as without `format`.
     pub min: Option<Bound>,
     /// The greatest value.
@@ -99,10 +100,10 @@ pub enum Kind {
     },
     /// `text`, or `varchar(n)` with a greatest length.
     Text(TextRule),
-    /// `date`, written `YYYY-MM-DD` or in a form of its own.
-    Date(Range<NaiveDate>, Option<Form>),
-    /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`, or in a form of its own.
-    Timestamp(Range<NaiveDateTime>, Option<Form>),
+    /// `date`, written `YYYY-MM-DD` or in forms of its own.
+    Date(Range<NaiveDate>, Option<Forms>),
+    /// `timestamp`, written `YYYY-MM-DD HH:MM:SS[.ffffff]` with a blank or a `T`, or in forms of its own.
+    Timestamp(Range<NaiveDateTime>, Option<Forms>),
     /// `boolean`: true, false, t, f, yes, no, 1, 0 in any case, or words of its own.
     Boolean(Option<Words>),
     /// `uuid` with hyphens.

@@ -6,7 +6,7 @@ use crate::rows::boolean::Words;
 use crate::rows::cell;
 use crate::rows::dialect::Dialect;
 use crate::rows::header::{Header, folded};
-use crate::rows::moment::{Form, Moment};
+use crate::rows::moment::{Forms, Moment};
 use crate::rows::number::{Written, parse_decimal, parse_integer};
 use regex::bytes::Regex;
 use std::fmt::Display;
@@ -166,9 +166,12 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn format(&mut self, moment: Moment) -> Option<Form> {
-        let text = self.loose.format.as_ref()?;
-        Form::parse(text, moment).map_err(|error| self.problem("format", format!("{text:?} {error}"))).ok()
+    fn format(&mut self, moment: Moment) -> Option<Forms> {
+        let at = self.at.clone().then("format");
+        Forms::compile(self.loose.format.as_ref()?, moment, |index, message| {
+            let at = index.map_or_else(|| at.clone(), |index| at.clone().index(index));
+            self.problems.push(self.source.problem(&at, message));
+        })
     }
 
     fn words(&mut self) -> Option<Words> {
