@@ -1,7 +1,7 @@
 //! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
 
 use super::boolean::{Words, parse_boolean};
-use super::column::{Column, IntegerRule, Kind, Range, TextRule};
+use super::column::{IntegerRule, Kind, Range, TextRule};
 use super::moment::Forms;
 use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
@@ -13,14 +13,14 @@ use rust_decimal::Decimal;
 use std::fmt::Display;
 use uuid::Uuid;
 
-/// Appends `text` as the value of `column`: its length and its binary form.
+/// Appends `text` as a value of this kind: its length and its binary form.
 ///
 /// # Errors
 /// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
 /// rolls back together with the row.
 #[inline]
-pub fn encode(column: &Column, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
-    match &column.kind {
+pub fn encode(kind: &Kind, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
+    match kind {
         Kind::Integer(rule) => {
             let n = match plain_integer(rule, text) {
                 Some(n) => n,

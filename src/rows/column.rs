@@ -6,6 +6,7 @@ use super::boolean::Words;
 use super::moment::{Forms, LooseForms};
 use super::number::Written;
 use crate::config::Ident;
+use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
 pub use compile::{TYPES, compile_columns};
 use regex::bytes::Regex;
@@ -31,6 +32,8 @@ pub struct LooseColumn {
     /// Whether the header may lack the column; then it is null in every row.
     #[serde(default)]
     pub optional: bool,
+    /// What a null text stands for, as it would stand in the file, such as `"0"`. Not with `nullable`.
+    pub blank: Option<Bound>,
     /// Date, timestamp: how it is written, such as `%d.%m.%Y`, or a list of such forms; `YYYY-MM-DD` or
     /// `YYYY-MM-DD HH:MM:SS` without it.
     pub format: Option<LooseForms>,
@@ -55,7 +58,7 @@ pub struct LooseColumn {
     pub pattern: Option<String>,
 }
 
-/// A bound in a configuration file: a number, or a text for numerics, dates and timestamps.
+/// A value in a configuration file: a number, or a text for numerics, dates and timestamps.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Bound {
@@ -78,6 +81,17 @@ pub struct Column {
     pub nullable: bool,
     /// Whether the header may lack it.
     pub optional: bool,
+    /// What a null stands for.
+    pub blank: Option<Blank>,
+}
+
+/// What a null stands for in a column; it was checked as any value of the column is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blank {
+    /// As it would stand in the file.
+    pub text: Vec<u8>,
+    /// As it is copied: its length and its binary form.
+    pub encoded: Bytes,
 }
 
 /// A column's type with its rules.
@@ -147,6 +161,17 @@ pub struct Range<T> {
     pub min: Option<T>,
     /// The greatest value.
     pub max: Option<T>,
+}
+
+impl Bound {
+    /// As it would stand in the file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
 impl Kind {

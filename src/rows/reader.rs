@@ -65,10 +65,9 @@ impl Row<'_> {
         (self.offset, self.cells.encoding.delivered_length(&self.cells.window[..self.length]))
     }
 
-    /// The text of the dataset's column `index`, quotes resolved; none for a null.
+    /// The text of the dataset's column `index`, quotes resolved, or what a null stands for in it; none for a null.
     pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let field = self.cells.fields.get(self.cells.binding.fields[index])?;
-        self.cells.value(*field, scratch)
+        self.cells.text_of(index, scratch)
     }
 }
 

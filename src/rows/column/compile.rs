@@ -1,13 +1,14 @@
 //! Compiles the columns; every rule that does not fit is a problem with its place.
 
-use super::{Bound, Column, IntegerRule, Kind, LooseColumn, Range, TextRule};
+use super::{Blank, Bound, Column, IntegerRule, Kind, LooseColumn, Range, TextRule};
 use crate::config::{At, Ident, Problems, Source, suggest};
 use crate::rows::boolean::Words;
-use crate::rows::cell;
 use crate::rows::dialect::Dialect;
 use crate::rows::header::{Header, folded};
 use crate::rows::moment::{Forms, Moment};
 use crate::rows::number::{Written, parse_decimal, parse_integer};
+use crate::rows::{cell, split};
+use bytes::BytesMut;
 use regex::bytes::Regex;
 use std::fmt::Display;
 
@@ -53,8 +54,8 @@ fn check_optional(source: &Source, loose: &[LooseColumn], dialect: &Dialect, pro
             let message = "only a header can lack a column, and header = \"none\" says that there is none; fields that may \
                            be missing at the end of a record are ragged = \"pad\"";
             problems.push(source.problem(&at, message));
-        } else if !loose[i].nullable {
-            let message = "needs nullable = true: where the column is missing it is null in every row";
+        } else if !loose[i].nullable && loose[i].blank.is_none() {
+            let message = "needs nullable = true (or blank): where the column is missing it is null in every row";
             problems.push(source.problem(&at, message));
         } else if loose.iter().all(|column| column.optional) {
             let message = "every column is optional: any file at all would do";
@@ -84,6 +85,7 @@ fn compile_column(
     compiler.check_names();
     compiler.refuse_foreign_rules();
     let kind = compiler.kind();
+    let blank = kind.as_ref().and_then(|kind| compiler.blank(kind));
     (problems.len() == before).then_some(())?;
     Some(Column {
         name: name?,
@@ -91,6 +93,7 @@ fn compile_column(
         kind: kind?,
         nullable: loose.nullable,
         optional: loose.optional,
+        blank,
     })
 }
 
@@ -163,6 +166,26 @@ impl<'a> Compiler<'a> {
             "uuid" => Some(Kind::Uuid),
             "json" => Some(Kind::Json),
             other => self.numeric(other),
+        }
+    }
+
+    /// What a null stands for goes through the column's rules once, here.
+    fn blank(&mut self, kind: &Kind) -> Option<Blank> {
+        let text = self.loose.blank.as_ref()?.text();
+        if self.loose.nullable {
+            self.problem(
+                "blank",
+                "says what a null stands for, and nullable = true says that nulls are kept; only one can be",
+            );
+            return None;
+        }
+        let mut encoded = BytesMut::new();
+        match cell::encode(kind, text.as_bytes(), split::Bytes::Any, &mut encoded) {
+            Ok(()) => Some(Blank { text: text.into_bytes(), encoded: encoded.freeze() }),
+            Err(error) => {
+                self.problem("blank", format!("would be rejected: {}", error.message));
+                None
+            }
         }
     }
 
@@ -288,10 +311,7 @@ impl<'a> Compiler<'a> {
         what: &str,
         parse: impl Fn(&[u8]) -> Option<T>,
     ) -> Option<T> {
-        let text = match bound? {
-            Bound::Number(number) => number.to_string(),
-            Bound::Text(text) => text.clone(),
-        };
+        let text = bound?.text();
         let parsed = parse(text.as_bytes());
         if parsed.is_none() {
             self.problem(key, format!("{text:?} is not {what}"));
