@@ -172,6 +172,9 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
     if !parsed.ignored_columns.is_empty() {
         show::line(&format!("columns left unread: {}", parsed.ignored_columns.join(", ")))?;
     }
+    if !parsed.absent_columns.is_empty() {
+        show::line(&format!("optional columns that are not there: {}", parsed.absent_columns.join(", ")))?;
+    }
     if !parsed.errors.is_empty() {
         let mut errors = show::table(&["error", "rows"], &[1]);
         for (error, count) in &parsed.errors {

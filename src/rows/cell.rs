@@ -1,8 +1,8 @@
 //! Parses one cell by its column and appends it to a binary COPY tuple. No allocation unless it is refused.
 
 use super::boolean::{Words, parse_boolean};
-use super::column::{Column, IntegerRule, Kind, Range, TextRule};
-use super::moment::Form;
+use super::column::{IntegerRule, Kind, Range, TextRule};
+use super::moment::Forms;
 use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
 use super::split::Bytes;
@@ -13,14 +13,14 @@ use rust_decimal::Decimal;
 use std::fmt::Display;
 use uuid::Uuid;
 
-/// Appends `text` as the value of `column`: its length and its binary form.
+/// Appends `text` as a value of this kind: its length and its binary form.
 ///
 /// # Errors
 /// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
 /// rolls back together with the row.
 #[inline]
-pub fn encode(column: &Column, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
-    match &column.kind {
+pub fn encode(kind: &Kind, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
+    match kind {
         Kind::Integer(rule) => {
             let n = match plain_integer(rule, text) {
                 Some(n) => n,
@@ -51,20 +51,20 @@ pub fn encode(column: &Column, text: &[u8], bytes: Bytes, out: &mut BytesMut) ->
             let number = check_numeric(*precision, *scale, range, plain.as_ref().map_or(text, Plain::text))?;
             put(&number, &Type::NUMERIC, out)
         }
-        Kind::Date(range, form) => {
-            let date = form.as_ref().map_or_else(|| parse_date(text), |form| form.date(text));
+        Kind::Date(range, forms) => {
+            let date = forms.as_ref().map_or_else(|| parse_date(text), |forms| forms.date(text));
             let date = date.ok_or_else(|| {
-                let form = form.as_ref().map_or("YYYY-MM-DD", Form::as_str);
-                refuse(Code::NotADate, text, &format!("is not a date ({form})"))
+                let forms = forms.as_ref().map_or("YYYY-MM-DD".to_owned(), Forms::list);
+                refuse(Code::NotADate, text, &format!("is not a date ({forms})"))
             })?;
             check_range(range, &date)?;
             put(&date, &Type::DATE, out)
         }
-        Kind::Timestamp(range, form) => {
-            let instant = form.as_ref().map_or_else(|| parse_timestamp(text), |form| form.timestamp(text));
+        Kind::Timestamp(range, forms) => {
+            let instant = forms.as_ref().map_or_else(|| parse_timestamp(text), |forms| forms.timestamp(text));
             let instant = instant.ok_or_else(|| {
-                let form = form.as_ref().map_or("YYYY-MM-DD HH:MM:SS", Form::as_str);
-                refuse(Code::NotATimestamp, text, &format!("is not a timestamp ({form})"))
+                let forms = forms.as_ref().map_or("YYYY-MM-DD HH:MM:SS".to_owned(), Forms::list);
+                refuse(Code::NotATimestamp, text, &format!("is not a timestamp ({forms})"))
             })?;
             check_range(range, &instant)?;
             put(&instant, &Type::TIMESTAMP, out)

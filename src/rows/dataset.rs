@@ -1,12 +1,11 @@
 //! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
 
 use super::archive::Processed;
-use super::column::{Column, LooseColumn, compile_column};
+use super::column::{Column, LooseColumn, compile_columns};
 use super::complete::{Complete, LooseComplete};
 use super::control::{Control, LooseControl, Origin, Surroundings};
 use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
-use super::header::folded;
 use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
@@ -241,7 +240,7 @@ pub fn compile_dataset(
     let control = loose.control.as_ref().map(|control| Control::compile(source, control, &around, problems));
     check_tables(source, loose.table.as_deref(), customers, problems);
     check_consolidated(source, &loose, problems);
-    let columns = compile_columns(source, &loose, problems);
+    let columns = compile_columns(source, &loose.column, &loose.dialect, problems);
     let into = compile_into(source, &loose, &columns, targets, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
@@ -354,30 +353,4 @@ fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Prob
         let message = format!("the view {view} has a column customer of its own; call this one something else");
         problems.push(source.problem(&At::key("column").index(i).then("name"), message));
     }
-}
-
-fn compile_columns(source: &Source, dataset: &LooseDataset, problems: &mut Problems) -> Vec<Column> {
-    let loose = &dataset.column;
-    let numbers = dataset.dialect.numbers();
-    for (i, column) in loose.iter().enumerate() {
-        let at = At::key("column").index(i);
-        if loose[..i].iter().any(|other| other.name == column.name) {
-            problems.push(source.problem(&at.then("name"), format!("the column {} is there twice", column.name)));
-        } else if let Some(other) = loose[..i].iter().find(|other| header_of(other) == header_of(column)) {
-            let message =
-                format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
-            problems.push(source.problem(&at.then("header"), message));
-        }
-    }
-    if loose.len() > 1000 {
-        problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
-    }
-    let at = |i: usize| At::key("column").index(i);
-    let columns = loose.iter().enumerate();
-    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
-}
-
-/// What the header calls a column, as it is compared.
-fn header_of(column: &LooseColumn) -> String {
-    folded(column.header.as_ref().unwrap_or(&column.name))
 }

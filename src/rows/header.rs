@@ -7,15 +7,20 @@ use crate::fault;
 /// So many faults and names are told: a file without lines is one long header.
 const SHOWN: usize = 10;
 
+/// The place of a column that the header lacks: no record has a field there.
+pub const ABSENT: usize = usize::MAX;
+
 /// Where each column of the dataset stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// For each of the dataset's columns the index of its field.
+    /// For each of the dataset's columns the index of its field, or [`ABSENT`].
     pub fields: Vec<usize>,
     /// The header as it was written, for payloads.
     pub names: Vec<String>,
     /// Names in the header that the dataset doesn't know.
     pub extra: Vec<String>,
+    /// Optional columns that the header lacks, as the table calls them.
+    pub absent: Vec<String>,
     /// Who says how many fields there are, for messages: the header or the dataset.
     pub told_by: &'static str,
 }
@@ -49,6 +54,7 @@ pub fn by_position(columns: &[Column]) -> Binding {
         fields: (0..columns.len()).collect(),
         names: columns.iter().map(|c| c.header.clone()).collect(),
         extra: Vec::new(),
+        absent: Vec::new(),
         told_by: "dataset",
     }
 }
@@ -78,6 +84,7 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     let mut faults = Vec::new();
     for (column, name) in columns.iter().zip(&expected) {
         match found.iter().filter(|f| *f == name).count() {
+            0 if column.optional => {}
             0 => faults.push(format!("the column {:?} is missing", column.header)),
             1 => {}
             n => faults.push(format!("the column {:?} is there {n} times", column.header)),
@@ -91,8 +98,11 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     if !faults.is_empty() {
         return Err(wrong_header(&faults, columns, &names));
     }
-    let fields = expected.iter().filter_map(|name| found.iter().position(|f| f == name)).collect();
-    Ok(Binding { fields, names, extra: unknown, told_by: "header" })
+    let place = |name| found.iter().position(|f| f == name).unwrap_or(ABSENT);
+    let fields: Vec<usize> = expected.iter().map(place).collect();
+    let absent =
+        columns.iter().zip(&fields).filter(|(_, at)| **at == ABSENT).map(|(c, _)| c.name.to_string()).collect();
+    Ok(Binding { fields, names, extra: unknown, absent, told_by: "header" })
 }
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {

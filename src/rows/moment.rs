@@ -1,6 +1,8 @@
 //! How a dataset's files write dates and timestamps, where that is not `YYYY-MM-DD`.
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime};
+use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The parts a form may have; each stands for a fixed thing, so that a form reads one way only.
 const DATE_PARTS: [&str; 6] = ["Y", "y", "m", "d", "-m", "-d"];
@@ -15,9 +17,104 @@ pub enum Moment {
     Timestamp,
 }
 
+/// `format` of a column: one form, or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LooseForms {
+    /// The only one.
+    One(String),
+    /// The first that a text is written in is the one it is read by.
+    Several(Vec<String>),
+}
+
+/// The forms of a column, in the order in which they are tried; no text reads differently by two of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forms(Vec<Form>);
+
 /// A checked form, with the specifiers of strftime.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form(String);
+pub struct Form {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// Stands for itself.
+    Text(Vec<u8>),
+    /// Four digits.
+    Year,
+    /// The last two digits of one.
+    ShortYear,
+    Month(Zero),
+    Day(Zero),
+    Hour,
+    Minute,
+    Second,
+}
+
+/// Whether a number below ten has a zero before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Zero {
+    Leading,
+    None,
+}
+
+/// What a text was read as.
+#[derive(Default)]
+struct Found {
+    year: u32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+}
+
+impl Forms {
+    /// Checks forms; each problem with its place in the list, where there is a list.
+    pub fn compile(loose: &LooseForms, moment: Moment, mut problem: impl FnMut(Option<usize>, String)) -> Option<Self> {
+        let (texts, is_list) = match loose {
+            LooseForms::One(text) => (std::slice::from_ref(text), false),
+            LooseForms::Several(texts) => (texts.as_slice(), true),
+        };
+        if texts.is_empty() {
+            problem(None, "lists no form: every row would be rejected".to_owned());
+            return None;
+        }
+        let mut forms: Vec<Form> = Vec::with_capacity(texts.len());
+        for (i, text) in texts.iter().enumerate() {
+            let compiled = Form::parse(text, moment).map_err(|error| format!("{text:?} {error}"));
+            let checked = compiled.and_then(|form| match forms.iter().find_map(|other| form.why_not_beside(other)) {
+                Some(why) => Err(why),
+                None => Ok(form),
+            });
+            match checked {
+                Ok(form) => forms.push(form),
+                Err(error) => problem(is_list.then_some(i), error),
+            }
+        }
+        (forms.len() == texts.len()).then_some(Self(forms))
+    }
+
+    /// The forms as they were written.
+    #[must_use]
+    pub fn list(&self) -> String {
+        self.0.iter().map(Form::as_str).collect::<Vec<_>>().join(", or ")
+    }
+
+    /// The day that is written in one of them.
+    #[must_use]
+    pub fn date(&self, text: &[u8]) -> Option<NaiveDate> {
+        self.0.iter().find_map(|form| form.date(text))
+    }
+
+    /// The instant that is written in one of them.
+    #[must_use]
+    pub fn timestamp(&self, text: &[u8]) -> Option<NaiveDateTime> {
+        self.0.iter().find_map(|form| form.timestamp(text))
+    }
+}
 
 impl Form {
     /// Checks a form: each part of the date once, of the time for a timestamp alone; seconds may be left out.
@@ -45,37 +142,127 @@ impl Form {
             Moment::Timestamp if count(&["H"]) != 1 || count(&["M"]) != 1 || count(&["S"]) > 1 => {
                 Err("must hold %H and %M once, and %S at most once".to_owned())
             }
-            _ => Ok(Self(text.to_owned())),
+            _ => Ok(Self { text: text.to_owned(), parts: parts_of(text) }),
         }
     }
 
     /// The form as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The day that is written exactly so, from the year 1 to 9999.
     #[must_use]
     pub fn date(&self, text: &[u8]) -> Option<NaiveDate> {
-        let text = std::str::from_utf8(text).ok()?;
-        let date = NaiveDate::parse_from_str(text, &self.0).ok()?;
-        (is_kept(date) && date.format(&self.0).to_string() == text).then_some(date)
+        self.read(text)?.date()
     }
 
     /// The instant that is written exactly so.
     #[must_use]
     pub fn timestamp(&self, text: &[u8]) -> Option<NaiveDateTime> {
-        let text = std::str::from_utf8(text).ok()?;
-        let instant = NaiveDateTime::parse_from_str(text, &self.0).ok()?;
-        (is_kept(instant.date()) && instant.format(&self.0).to_string() == text).then_some(instant)
+        let found = self.read(text)?;
+        Some(found.date()?.and_time(NaiveTime::from_hms_opt(found.hour, found.minute, found.second)?))
     }
+
+    fn read(&self, mut text: &[u8]) -> Option<Found> {
+        let mut found = Found::default();
+        for part in &self.parts {
+            let (value, rest) = part.read(text)?;
+            text = rest;
+            match part {
+                Part::Text(_) => {}
+                Part::Year => found.year = value,
+                Part::ShortYear => found.year = century_of(value) + value,
+                Part::Month(_) => found.month = value,
+                Part::Day(_) => found.day = value,
+                Part::Hour => found.hour = value,
+                Part::Minute => found.minute = value,
+                Part::Second => found.second = value,
+            }
+        }
+        text.is_empty().then_some(found)
+    }
+
+    /// Why it can't stand beside another: some text is one day by this form and another day by that one. Every day of
+    /// years whose numbers are days and months too is tried.
+    fn why_not_beside(&self, other: &Self) -> Option<String> {
+        if self == other {
+            return Some(format!("{:?} is there twice", self.text));
+        }
+        let days = [2001, 2004, 2012].into_iter().flat_map(|year| {
+            let first = NaiveDate::from_yo_opt(year, 1).and_then(|first| first.and_hms_opt(1, 2, 3));
+            (0..366).filter_map(move |day| first?.checked_add_days(Days::new(day)))
+        });
+        let mut texts = days.flat_map(|day| [self, other].map(|form| day.format(&form.text).to_string()));
+        let text = texts.find(|text| {
+            let by = [self, other].map(|form| form.timestamp(text.as_bytes()));
+            by[0].is_some() && by[1].is_some() && by[0] != by[1]
+        })?;
+        Some(format!(
+            "{:?} and {:?} read {text:?} as two different days: nothing tells which one is meant",
+            other.text, self.text
+        ))
+    }
+}
+
+impl Part {
+    /// What the text begins with, and what comes behind it.
+    fn read<'a>(&self, text: &'a [u8]) -> Option<(u32, &'a [u8])> {
+        match self {
+            Self::Text(own) => Some((0, text.strip_prefix(own.as_slice())?)),
+            Self::Year => digits::<4>(text),
+            Self::Month(Zero::None) | Self::Day(Zero::None) => match digits::<2>(text) {
+                Some((value, rest)) => (value > 9).then_some((value, rest)),
+                None => digits::<1>(text).filter(|(value, _)| *value > 0),
+            },
+            _ => digits::<2>(text),
+        }
+    }
+}
+
+impl Found {
+    fn date(&self) -> Option<NaiveDate> {
+        NaiveDate::from_ymd_opt(i32::try_from(self.year).ok()?, self.month, self.day).filter(|_| self.year > 0)
+    }
+}
+
+/// A number of exactly so many digits, and what comes behind it.
+fn digits<const N: usize>(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, rest) = text.split_at_checked(N)?;
+    let number = |n, digit: &u8| digit.is_ascii_digit().then(|| n * 10 + u32::from(digit - b'0'));
+    Some((digits.iter().try_fold(0, number)?, rest))
+}
+
+/// What POSIX says of years of two digits: 69 to 99 are of the twentieth century.
+const fn century_of(year: u32) -> u32 {
+    if year < 69 { 2000 } else { 1900 }
+}
+
+fn parts_of(text: &str) -> Vec<Part> {
+    let mut pieces = text.split('%');
+    let own = |text: &str| (!text.is_empty()).then(|| Part::Text(text.into()));
+    let mut parts: Vec<Part> = pieces.next().and_then(own).into_iter().collect();
+    for piece in pieces {
+        let (zero, piece) = match piece.strip_prefix('-') {
+            Some(piece) => (Zero::None, piece),
+            None => (Zero::Leading, piece),
+        };
+        let part = match piece.bytes().next() {
+            Some(b'Y') => Part::Year,
+            Some(b'y') => Part::ShortYear,
+            Some(b'm') => Part::Month(zero),
+            Some(b'd') => Part::Day(zero),
+            Some(b'H') => Part::Hour,
+            Some(b'M') => Part::Minute,
+            _ => Part::Second,
+        };
+        parts.push(part);
+        parts.extend(piece.get(1..).and_then(own));
+    }
+    parts
 }
 
 fn begins_with_digit(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
-}
-
-fn is_kept(date: NaiveDate) -> bool {
-    (1..=9999).contains(&date.year())
 }

@@ -22,6 +22,9 @@ pub struct Parsed {
     pub errors: BTreeMap<String, u64>,
     /// Columns of the file that were left unread.
     pub ignored_columns: Vec<String>,
+    /// Optional columns that the file lacked: they are null in every row.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent_columns: Vec<String>,
 }
 
 /// Parses a file; valid rows go to `valid`, rejects to `rejects`, where given.
@@ -62,6 +65,7 @@ pub fn parse_file(
         rejects_by_class: sink.by_class,
         errors: sink.errors,
         ignored_columns: reading.ignored_columns,
+        absent_columns: reading.absent_columns,
     })
 }
 

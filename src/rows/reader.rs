@@ -65,10 +65,9 @@ impl Row<'_> {
         (self.offset, self.cells.encoding.delivered_length(&self.cells.window[..self.length]))
     }
 
-    /// The text of the dataset's column `index`, quotes resolved; none for a null.
+    /// The text of the dataset's column `index`, quotes resolved, or what a null stands for in it; none for a null.
     pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let field = self.cells.fields.get(self.cells.binding.fields[index])?;
-        self.cells.value(*field, scratch)
+        self.cells.text_of(index, scratch)
     }
 }
 
@@ -92,7 +91,8 @@ pub fn read(
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
     layout.names = binding.names;
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns: binding.extra, layout, trailers })
+    let (ignored_columns, absent_columns) = (binding.extra, binding.absent);
+    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers })
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.

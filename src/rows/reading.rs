@@ -16,6 +16,8 @@ pub struct Reading {
     pub tally: Tally,
     /// Columns of the header that the dataset doesn't know and was told to ignore.
     pub ignored_columns: Vec<String>,
+    /// Optional columns of the dataset that the header lacks.
+    pub absent_columns: Vec<String>,
     /// How the file is written.
     pub layout: Layout,
     /// Its trailer lines, as far as they are kept.

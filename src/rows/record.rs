@@ -4,7 +4,7 @@ use super::cell;
 use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
-use super::header::Binding;
+use super::header::{ABSENT, Binding};
 use super::reject::{CellError, Code, Reject, RowError, readable, shown};
 use super::split::{Bytes, Field, Form, Marks, Record, text};
 use bytes::BytesMut;
@@ -99,20 +99,24 @@ impl Cells<'_> {
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
             let value = match self.fields.get(*at) {
                 Some(field) => self.value(*field, scratch),
-                None if self.dataset.dialect.ragged == Ragged::Pad => None,
+                None if self.dataset.dialect.ragged == Ragged::Pad || *at == ABSENT => None,
                 None => {
                     let message = count_of(self.fields.len(), self.binding);
                     errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
                     continue;
                 }
             };
-            let result = match value {
-                Some(value) => cell::encode(column, value, self.bytes, buffer),
-                None if column.nullable => {
+            let result = match (value, &column.blank) {
+                (Some(value), _) => cell::encode(&column.kind, value, self.bytes, buffer),
+                (None, Some(blank)) => {
+                    buffer.extend_from_slice(&blank.encoded);
+                    Ok(())
+                }
+                (None, None) if column.nullable => {
                     cell::encode_null(buffer);
                     Ok(())
                 }
-                None => Err(CellError { code: Code::Null, message: "there is no value".to_owned() }),
+                (None, None) => Err(CellError { code: Code::Null, message: "there is no value".to_owned() }),
             };
             if let Err(error) = result {
                 let CellError { code, message } = self.in_its_encoding(error, value.unwrap_or_default());
@@ -129,6 +133,12 @@ impl Cells<'_> {
         }
         let message = format!("{} is not UTF-16: half of a character stands alone", shown(value));
         CellError { code: Code::InvalidUtf16, message }
+    }
+
+    /// The text of the dataset's column `index`, or what a null stands for in it; none for a null that is kept.
+    pub(super) fn text_of<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let value = self.fields.get(self.binding.fields[index]).and_then(|field| self.value(*field, scratch));
+        value.or_else(|| Some(self.dataset.columns[index].blank.as_ref()?.text.as_slice()))
     }
 
     /// The cell's text, or none when it means null: only a bare text can.

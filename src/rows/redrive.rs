@@ -149,7 +149,14 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
         )));
     }
     let kind = Kind::Bigint(IntegerRule { min: 1, max: i64::MAX, allowed: None, written: None, is_a_range: true });
-    let id = Column { name: Ident::parse(ID_COLUMN)?, header: ID_COLUMN.to_owned(), kind, nullable: false };
+    let id = Column {
+        name: Ident::parse(ID_COLUMN)?,
+        header: ID_COLUMN.to_owned(),
+        kind,
+        nullable: false,
+        optional: false,
+        blank: None,
+    };
     numbered.columns.insert(0, id);
     numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
     let dialect = &mut numbered.dialect;

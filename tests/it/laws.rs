@@ -3,6 +3,7 @@
 mod blocks;
 mod bytes;
 mod cells;
+mod columns;
 mod dialects;
 mod documented;
 mod encodings;
@@ -34,6 +35,20 @@ fn dataset(text: &str) -> Dataset {
         .typed::<LooseDataset>(&mut problems)
         .and_then(|loose| compile_dataset(&source, loose, &schema, &customers, &[], &mut problems));
     dataset.unwrap_or_else(|| panic!("{:#?}", problems.sorted()))
+}
+
+/// What is wrong with a dataset, each with its key.
+fn problems(text: &str) -> Vec<String> {
+    let text = format!("name = \"laws\"\nfile = \"x.csv\"\ntable = \"laws_{{customer}}\"\n{text}");
+    let (mut problems, source) = (Problems::default(), Source::of("laws.toml", text));
+    let schema = Ident::parse("public").expect("a name");
+    if let Some(loose) = source.typed::<LooseDataset>(&mut problems) {
+        let _ = compile_dataset(&source, loose, &schema, &[], &mut problems);
+    }
+    let problems = problems.sorted();
+    assert!(!problems.is_empty(), "nothing is wrong");
+    assert!(problems.iter().all(|problem| problem.line > 0), "{problems:#?}");
+    problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
 }
 
 /// Bytes that a writer leaves behind.

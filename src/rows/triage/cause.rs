@@ -204,15 +204,16 @@ fn cause(error: &Value) -> Cause {
 /// Whether a text would do as a value of the column.
 fn is_valid(dataset: &Dataset, column: &Column, field: &str) -> bool {
     if dataset.dialect.null.iter().any(|null| null == field) {
-        return column.nullable;
+        return column.nullable || column.blank.is_some();
     }
-    cell::encode(column, field.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok()
+    cell::encode(&column.kind, field.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok()
 }
 
 fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -> Vec<Hint> {
     let trimmed = field.trim();
     let would_do = |text: &str| {
-        column.is_some_and(|column| cell::encode(column, text.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok())
+        column
+            .is_some_and(|column| cell::encode(&column.kind, text.as_bytes(), Bytes::Any, &mut BytesMut::new()).is_ok())
     };
     if trimmed != field && would_do(trimmed) {
         return vec![Hint::Blanks];

@@ -1,6 +1,6 @@
 //! Dates and timestamps in a form of their own: what is written so is kept, and nothing else is guessed at.
 
-use super::{dataset, take_apart};
+use super::{dataset, problems, take_apart};
 use crate::support::Folder;
 use bursar::rows::moment::{Form, Moment};
 use chrono::{NaiveDate, NaiveDateTime};
@@ -18,7 +18,8 @@ fn form(text: &str, moment: Moment) -> Form {
     Form::parse(text, moment).unwrap_or_else(|error| panic!("{text:?} {error}"))
 }
 
-const DATES: [&str; 6] = ["%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%-d.%-m.%Y", "day %d of %m in %Y", "%d.%m.%y"];
+const DATES: [&str; 7] =
+    ["%-m/%-d/%y 00:00", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%-d.%-m.%Y", "day %d of %m in %Y", "%d.%m.%y"];
 const TIMES: [&str; 4] = ["%H:%M:%S", "%H%M%S", "%H.%M", "at %H h %M"];
 
 proptest! {
@@ -90,4 +91,83 @@ fn a_column_with_a_form_takes_it_alone_and_says_so() {
             "\"12/31/25 23:59:01\" is not a timestamp (%m/%d/%y %H:%M)",
         ]
     );
+}
+
+#[test]
+fn years_of_two_digits_are_of_the_century_that_posix_says() {
+    let form = form("%-m/%-d/%y 00:00", Moment::Date);
+    for (text, year) in [("00", 2000), ("25", 2025), ("68", 2068), ("69", 1969), ("70", 1970), ("99", 1999)] {
+        let read = form.date(format!("2/1/{text} 00:00").as_bytes());
+        assert_eq!(read, NaiveDate::from_ymd_opt(year, 2, 1), "{text}");
+    }
+    for text in
+        ["2/1/25", "2/1/25 00:01", "02/1/25 00:00", "2/01/25 00:00", "2/1/2025 00:00", "2/29/25 00:00", "0/1/25 00:00"]
+    {
+        assert_eq!(form.date(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
+fn of_several_forms_any_one_is_taken_and_all_are_named_where_none_fits() {
+    let dataset = dataset(
+        "[[column]]\nname = \"day\"\ntype = \"date\"\nformat = [\"%-m/%-d/%y\", \"%-m/%-d/%y 00:00\", \"%Y-%m-%d\"]\n\
+         [[column]]\nname = \"at\"\ntype = \"timestamp\"\nformat = [\"%Y-%m-%d %H:%M\", \"%d.%m.%Y %H:%M\"]\n",
+    );
+    let file = "day,at\n3/9/25,2025-03-09 10:11\n3/9/25 00:00,09.03.2025 10:11\n2025-03-09,09.03.2025 10:11\n\
+                9.3.2025,3/9/25 10:11\n";
+    let taken = take_apart(&Folder::new().path(""), file.as_bytes(), &dataset).expect("a file");
+    assert_eq!(taken.parsed.certificate.tally.loaded, 3);
+    let messages: Vec<&str> = taken.rejects[0]["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| e["message"].as_str().expect("a message"))
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "\"9.3.2025\" is not a date (%-m/%-d/%y, or %-m/%-d/%y 00:00, or %Y-%m-%d)",
+            "\"3/9/25 10:11\" is not a timestamp (%Y-%m-%d %H:%M, or %d.%m.%Y %H:%M)",
+        ]
+    );
+}
+
+#[test]
+fn forms_that_read_one_text_as_two_days_are_refused_with_the_text() {
+    let told = |forms: &str, kind: &str| {
+        problems(&format!("[[column]]\nname = \"day\"\ntype = \"{kind}\"\nformat = {forms}\n"))
+    };
+    for (forms, kind, expected) in [
+        ("[]", "date", "column[0].format: lists no form: every row would be rejected"),
+        ("[\"%Y-%m-%d\", \"%Y-%m-%d\"]", "date", "column[0].format[1]: \"%Y-%m-%d\" is there twice"),
+        (
+            "[\"%Y-%m-%d\", \"%m-%d\"]",
+            "date",
+            "column[0].format[1]: \"%m-%d\" must hold a year (%Y or %y), a month and a day, each once",
+        ),
+        (
+            "[\"%Y-%m-%d\", \"%m/%d/%Y\", \"%d/%m/%Y\"]",
+            "date",
+            "column[0].format[2]: \"%m/%d/%Y\" and \"%d/%m/%Y\" read \"02/01/2001\" as two different days: nothing tells \
+             which one is meant",
+        ),
+        (
+            "[\"%y-%m-%d\", \"%d-%m-%y\"]",
+            "date",
+            "column[0].format[1]: \"%y-%m-%d\" and \"%d-%m-%y\" read \"02-01-01\" as two different days: nothing tells which \
+             one is meant",
+        ),
+        (
+            "[\"%Y-%m-%d %H:%M\", \"%Y-%m-%d %M:%H\"]",
+            "timestamp",
+            "column[0].format[1]: \"%Y-%m-%d %H:%M\" and \"%Y-%m-%d %M:%H\" read \"2001-01-01 02:01\" as two different days: \
+             nothing tells which one is meant",
+        ),
+    ] {
+        assert_eq!(told(forms, kind), [expected]);
+    }
+    dataset(
+        "[[column]]\nname = \"day\"\ntype = \"date\"\nformat = [\"%-m/%-d/%y\", \"%m/%d/%y\", \"%m/%d/%Y\", \"%d.%m.%Y\"]\n",
+    );
+    assert_eq!(told("5", "date"), ["column[0].format: must be a text or a list, found 5; put it in quotes"]);
 }

@@ -1,0 +1,321 @@
+//! Compiles the columns; every rule that does not fit is a problem with its place.
+
+use super::{Blank, Bound, Column, IntegerRule, Kind, LooseColumn, Range, TextRule};
+use crate::config::{At, Ident, Problems, Source, suggest};
+use crate::rows::boolean::Words;
+use crate::rows::dialect::Dialect;
+use crate::rows::header::{Header, folded};
+use crate::rows::moment::{Forms, Moment};
+use crate::rows::number::{Written, parse_decimal, parse_integer};
+use crate::rows::{cell, split};
+use bytes::BytesMut;
+use regex::bytes::Regex;
+use std::fmt::Display;
+
+/// The types there are, as they are written.
+pub const TYPES: [&str; 9] =
+    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+
+/// Columns that every table of PostgreSQL has (manual, section 5.6).
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
+
+/// Compiles a dataset's columns; everything wrong with them is a problem.
+pub fn compile_columns(
+    source: &Source,
+    loose: &[LooseColumn],
+    dialect: &Dialect,
+    problems: &mut Problems,
+) -> Vec<Column> {
+    let numbers = dialect.numbers();
+    for (i, column) in loose.iter().enumerate() {
+        let at = At::key("column").index(i);
+        if loose[..i].iter().any(|other| other.name == column.name) {
+            problems.push(source.problem(&at.then("name"), format!("the column {} is there twice", column.name)));
+        } else if let Some(other) = loose[..i].iter().find(|other| header_of(other) == header_of(column)) {
+            let message =
+                format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
+            problems.push(source.problem(&at.then("header"), message));
+        }
+    }
+    check_optional(source, loose, dialect, problems);
+    if loose.len() > 1000 {
+        problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
+    }
+    let at = |i: usize| At::key("column").index(i);
+    let columns = loose.iter().enumerate();
+    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
+}
+
+/// What is null in every row must be allowed to be null, and something must tell the file from any other.
+fn check_optional(source: &Source, loose: &[LooseColumn], dialect: &Dialect, problems: &mut Problems) {
+    for (i, _) in loose.iter().enumerate().filter(|(_, column)| column.optional) {
+        let at = At::key("column").index(i).then("optional");
+        if dialect.header == Header::None {
+            let message = "only a header can lack a column, and header = \"none\" says that there is none; fields that may \
+                           be missing at the end of a record are ragged = \"pad\"";
+            problems.push(source.problem(&at, message));
+        } else if !loose[i].nullable && loose[i].blank.is_none() {
+            let message = "needs nullable = true (or blank): where the column is missing it is null in every row";
+            problems.push(source.problem(&at, message));
+        } else if loose.iter().all(|column| column.optional) {
+            let message = "every column is optional: any file at all would do";
+            problems.push(source.problem(&at, message));
+        }
+    }
+}
+
+/// What the header calls a column, as it is compared.
+fn header_of(column: &LooseColumn) -> String {
+    folded(column.header.as_ref().unwrap_or(&column.name))
+}
+
+/// Compiles one column; each rule that its type can't have is a problem of its own.
+fn compile_column(
+    source: &Source,
+    at: &At,
+    loose: &LooseColumn,
+    numbers: Option<&Written>,
+    problems: &mut Problems,
+) -> Option<Column> {
+    let before = problems.len();
+    let name = Ident::parse(&loose.name)
+        .map_err(|error| problems.push(source.problem(&at.clone().then("name"), error.to_string())))
+        .ok();
+    let mut compiler = Compiler { source, at, loose, numbers, problems };
+    compiler.check_names();
+    compiler.refuse_foreign_rules();
+    let kind = compiler.kind();
+    let blank = kind.as_ref().and_then(|kind| compiler.blank(kind));
+    (problems.len() == before).then_some(())?;
+    Some(Column {
+        name: name?,
+        header: loose.header.clone().unwrap_or_else(|| loose.name.clone()),
+        kind: kind?,
+        nullable: loose.nullable,
+        optional: loose.optional,
+        blank,
+    })
+}
+
+struct Compiler<'a> {
+    source: &'a Source,
+    at: &'a At,
+    loose: &'a LooseColumn,
+    numbers: Option<&'a Written>,
+    problems: &'a mut Problems,
+}
+
+impl<'a> Compiler<'a> {
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(self.source.problem(&self.at.clone().then(key), message));
+    }
+
+    fn check_names(&mut self) {
+        if SYSTEM_COLUMNS.contains(&self.loose.name.as_str()) {
+            self.problem(
+                "name",
+                format!("{} is a column that PostgreSQL gives every table; call it something else", self.loose.name),
+            );
+        }
+        if self.loose.header.as_ref().is_some_and(|header| header.trim().is_empty()) {
+            self.problem("header", "must not be blank");
+        }
+    }
+
+    fn refuse_foreign_rules(&mut self) {
+        let base = self.loose.kind.split('(').next().unwrap_or("").trim();
+        if !TYPES.iter().any(|known| known.split('(').next() == Some(base)) {
+            return;
+        }
+        let rules: [(&str, bool, &[&str]); 9] = [
+            ("format", self.loose.format.is_some(), &["date", "timestamp"]),
+            ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
+            ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
+            ("min_length", self.loose.min_length.is_some(), &["text"]),
+            ("max_length", self.loose.max_length.is_some(), &["text"]),
+            ("allowed", self.loose.allowed.is_some(), &["text", "integer", "bigint"]),
+            ("pattern", self.loose.pattern.is_some(), &["text"]),
+            ("true", self.loose.words_for_true.is_some(), &["boolean"]),
+            ("false", self.loose.words_for_false.is_some(), &["boolean"]),
+        ];
+        for (rule, is_set, types) in rules {
+            if is_set && !types.contains(&base) {
+                self.problem(
+                    rule,
+                    format!("a column of type {base} can't have this rule; it is for {}", types.join(", ")),
+                );
+            }
+        }
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let text = self.loose.kind.clone();
+        match text.trim() {
+            "integer" => Some(Kind::Integer(self.integer_rule(i64::from(i32::MIN), i64::from(i32::MAX)))),
+            "bigint" => Some(Kind::Bigint(self.integer_rule(i64::MIN, i64::MAX))),
+            "text" => Some(Kind::Text(self.text_rule()?)),
+            "date" => {
+                let range = self.range("a date (YYYY-MM-DD)", cell::parse_date);
+                Some(Kind::Date(range, self.format(Moment::Date)))
+            }
+            "timestamp" => {
+                let range = self.range("a timestamp (YYYY-MM-DD HH:MM:SS)", cell::parse_timestamp);
+                Some(Kind::Timestamp(range, self.format(Moment::Timestamp)))
+            }
+            "boolean" => Some(Kind::Boolean(self.words())),
+            "uuid" => Some(Kind::Uuid),
+            "json" => Some(Kind::Json),
+            other => self.numeric(other),
+        }
+    }
+
+    /// What a null stands for goes through the column's rules once, here.
+    fn blank(&mut self, kind: &Kind) -> Option<Blank> {
+        let text = self.loose.blank.as_ref()?.text();
+        if self.loose.nullable {
+            self.problem(
+                "blank",
+                "says what a null stands for, and nullable = true says that nulls are kept; only one can be",
+            );
+            return None;
+        }
+        let mut encoded = BytesMut::new();
+        match cell::encode(kind, text.as_bytes(), split::Bytes::Any, &mut encoded) {
+            Ok(()) => Some(Blank { text: text.into_bytes(), encoded: encoded.freeze() }),
+            Err(error) => {
+                self.problem("blank", format!("would be rejected: {}", error.message));
+                None
+            }
+        }
+    }
+
+    fn format(&mut self, moment: Moment) -> Option<Forms> {
+        let at = self.at.clone().then("format");
+        Forms::compile(self.loose.format.as_ref()?, moment, |index, message| {
+            let at = index.map_or_else(|| at.clone(), |index| at.clone().index(index));
+            self.problems.push(self.source.problem(&at, message));
+        })
+    }
+
+    fn words(&mut self) -> Option<Words> {
+        let (yes, no) = (self.loose.words_for_true.as_deref(), self.loose.words_for_false.as_deref());
+        Words::compile(yes, no, |key, message| self.problem(key, message))
+    }
+
+    fn numeric(&mut self, text: &str) -> Option<Kind> {
+        let Some(arguments) = text.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')')) else {
+            let hint = if text == "numeric" { "; write numeric(p,s)".to_owned() } else { suggest(text, TYPES) };
+            self.problem("type", format!("{text:?} is no type{hint}"));
+            return None;
+        };
+        let (p, s) = arguments.split_once(',').unwrap_or((arguments, "0"));
+        match (p.trim().parse::<u32>(), s.trim().parse::<u32>()) {
+            (Ok(precision @ 1..=28), Ok(scale)) if scale <= precision => {
+                let range = self.range("a decimal number", parse_decimal);
+                Some(Kind::Numeric { precision, scale, range, written: self.numbers.cloned() })
+            }
+            _ => {
+                self.problem("type", format!("{text:?}: the precision is 1 to 28, the scale 0 to the precision"));
+                None
+            }
+        }
+    }
+
+    fn integer_rule(&mut self, least: i64, greatest: i64) -> IntegerRule {
+        let parse = |text: &[u8]| parse_integer(text).ok();
+        let range = self.range("a whole number of 64 bits", parse);
+        for (key, bound) in [("min", range.min), ("max", range.max)] {
+            if let Some(bound) = bound.filter(|bound| !(least..=greatest).contains(bound)) {
+                self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
+            }
+        }
+        let (allowed, written) = (self.allowed_numbers(parse), self.numbers.cloned());
+        IntegerRule {
+            min: range.min.unwrap_or(least),
+            max: range.max.unwrap_or(greatest),
+            is_a_range: allowed.is_none() && written.is_none(),
+            allowed,
+            written,
+        }
+    }
+
+    fn allowed_numbers(&mut self, parse: impl Fn(&[u8]) -> Option<i64>) -> Option<Vec<i64>> {
+        let allowed = self.allowed()?;
+        let mut numbers = Vec::with_capacity(allowed.len());
+        for text in allowed {
+            match parse(text.as_bytes()) {
+                Some(number) => numbers.push(number),
+                None => self.problem("allowed", format!("{text:?} is not a whole number of 64 bits")),
+            }
+        }
+        numbers.sort_unstable();
+        Some(numbers)
+    }
+
+    fn allowed(&mut self) -> Option<&'a [String]> {
+        let allowed = self.loose.allowed.as_deref()?;
+        if allowed.is_empty() {
+            self.problem("allowed", "lists no value: every row would be rejected");
+        }
+        Some(allowed)
+    }
+
+    fn text_rule(&mut self) -> Option<TextRule> {
+        let rule = TextRule {
+            min_length: self.loose.min_length.unwrap_or(0),
+            max_length: self.loose.max_length,
+            allowed: self.allowed().map(|all| all.iter().map(|v| v.clone().into_bytes()).collect()),
+            pattern: self.pattern(),
+        };
+        match rule.max_length {
+            Some(0) => self.problem("max_length", "must be at least 1"),
+            Some(n) if n > 10_485_760 => self.problem("max_length", "PostgreSQL's varchar ends at 10485760"),
+            Some(n) if n < rule.min_length => {
+                self.problem("max_length", format!("{n} is less than min_length = {}", rule.min_length));
+            }
+            _ => return Some(rule),
+        }
+        None
+    }
+
+    fn pattern(&mut self) -> Option<Regex> {
+        let pattern = self.loose.pattern.as_ref()?;
+        // Alone first: `a)|(b` is no pattern, but would be one within the parentheses.
+        match Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$"))) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                let all = error.to_string();
+                let why = all.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                self.problem("pattern", format!("is not a regular expression: {why}"));
+                None
+            }
+        }
+    }
+
+    fn range<T: PartialOrd + Copy + Display>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Range<T> {
+        let loose = self.loose;
+        let min = self.bound("min", loose.min.as_ref(), what, &parse);
+        let max = self.bound("max", loose.max.as_ref(), what, &parse);
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            self.problem("min", format!("{min} is greater than max = {max}"));
+        }
+        Range { min, max }
+    }
+
+    fn bound<T>(
+        &mut self,
+        key: &str,
+        bound: Option<&Bound>,
+        what: &str,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let text = bound?.text();
+        let parsed = parse(text.as_bytes());
+        if parsed.is_none() {
+            self.problem(key, format!("{text:?} is not {what}"));
+        }
+        parsed
+    }
+}

@@ -1,0 +1,156 @@
+//! Rules of columns beyond type and range: what may be missing, and what it then stands for.
+
+use super::{Taken, dataset, problems, take_apart};
+use crate::support::Folder;
+use serde_json::Value;
+
+fn taken(columns: &str, file: &str) -> Taken {
+    take_apart(&Folder::new().path(""), file.as_bytes(), &dataset(columns)).expect("a file")
+}
+
+fn valid(taken: &Taken) -> String {
+    String::from_utf8_lossy(&taken.valid).into_owned()
+}
+
+/// The rejects: line, column, code, message.
+fn errors(taken: &Taken) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let of = |reject: &Value| -> Vec<String> {
+        let errors = reject["errors"].as_array().expect("errors").iter();
+        errors
+            .map(|e| format!("{} {} {}: {}", reject["line"], text(&e["column"]), text(&e["code"]), text(&e["message"])))
+            .collect()
+    };
+    taken.rejects.iter().flat_map(of).collect()
+}
+
+const OPTIONAL: &str = "
+[[column]]
+name = \"id\"
+type = \"integer\"
+[[column]]
+name = \"parent\"
+header = \"parent customer\"
+type = \"text\"
+nullable = true
+optional = true
+[[column]]
+name = \"amount\"
+type = \"numeric(9,2)\"
+";
+
+#[test]
+fn an_optional_column_that_the_header_lacks_is_null_in_every_row_and_told() {
+    let without = taken(OPTIONAL, "amount,id\n1.50,1\nx,2\n1,3,4\n");
+    assert_eq!(valid(&without), "id,parent,amount\n1,,1.50\n");
+    assert_eq!(without.parsed.absent_columns, ["parent"]);
+    assert_eq!(
+        errors(&without),
+        [
+            "3 amount not_a_number: \"x\" is not a decimal number",
+            "4 - extra_field: the record has 3 fields, the header 2"
+        ]
+    );
+    let with = taken(OPTIONAL, "Parent Customer,amount,id\nP,1.50,1\n,2,2\n1\n");
+    assert_eq!(valid(&with), "id,parent,amount\n1,P,1.50\n2,,2\n");
+    assert_eq!(with.parsed.absent_columns, Vec::<String>::new());
+    assert_eq!(with.rejects.len(), 1, "a record that ends before a field lacks it");
+    for taken in [without, with] {
+        assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_column_that_is_not_optional_must_still_be_there_and_an_optional_one_only_once() {
+    let refused = |file: &str| {
+        let error = take_apart(&Folder::new().path(""), file.as_bytes(), &dataset(OPTIONAL)).err().expect("a fault");
+        format!("{error:#}")
+    };
+    assert!(refused("id,parent customer\n").contains("the column \"amount\" is missing; expected"));
+    assert!(refused("id,amount,parent customer,parent_customer\n").contains("is there 2 times"));
+}
+
+#[test]
+fn an_optional_column_needs_a_header_a_null_and_a_column_that_is_not_optional() {
+    let column = |name: &str, more: &str| format!("[[column]]\nname = \"{name}\"\ntype = \"text\"\n{more}\n");
+    assert_eq!(
+        problems(&(column("a", "") + &column("b", "optional = true"))),
+        ["column[1].optional: needs nullable = true (or blank): where the column is missing it is null in every row"]
+    );
+    assert_eq!(
+        problems(&column("a", "optional = true\nnullable = true")),
+        ["column[0].optional: every column is optional: any file at all would do"]
+    );
+    let told = problems(&format!(
+        "[dialect]\nheader = \"none\"\n{}{}",
+        column("a", ""),
+        column("b", "optional = true\nnullable = true")
+    ));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("column[1].optional: only a header can lack a column"), "{told:?}");
+}
+
+const BLANK: &str = "
+[[column]]
+name = \"id\"
+type = \"integer\"
+[[column]]
+name = \"amount\"
+type = \"numeric(9,2)\"
+min = 0
+blank = \"0.00\"
+[[column]]
+name = \"since\"
+type = \"date\"
+format = \"%-m/%-d/%y\"
+blank = \"1/1/70\"
+[[column]]
+name = \"word\"
+type = \"text\"
+max_length = 3
+optional = true
+blank = \"n/a\"
+";
+
+#[test]
+fn a_null_text_is_the_value_that_blank_says_and_nothing_else_is() {
+    let mixed = taken(BLANK, "id,amount,since,word\n1,,,\n2,3.5,2/3/25,x\n3,\"\",2/3/25,x\n,1,1/1/70,toolong\n");
+    assert_eq!(valid(&mixed), "id,amount,since,word\n1,0.00,1/1/70,n/a\n2,3.5,2/3/25,x\n");
+    assert_eq!(
+        errors(&mixed),
+        [
+            "4 amount not_a_number: \"\" is not a decimal number",
+            "5 id null: there is no value",
+            "5 word too_long: \"toolong\" has 7 characters; at most 3 fit",
+        ]
+    );
+    let absent = taken(BLANK, "amount,since,id\n,,7\n");
+    assert_eq!(valid(&absent), "id,amount,since,word\n7,0.00,1/1/70,n/a\n", "an absent column is blank in every row");
+    let padded = taken(&format!("[dialect]\nragged = \"pad\"\n{BLANK}"), "id,amount,since,word\n7\n");
+    assert_eq!(valid(&padded), "id,amount,since,word\n7,0.00,1/1/70,n/a\n", "so is a field that is not there");
+    let unique = taken(&format!("unique = [[\"amount\"]]\n{BLANK}"), "id,amount,since\n1,,\n2,0,\n");
+    assert_eq!(
+        errors(&unique),
+        ["3 amount duplicate_key: lines 2 and 3 have the same amount (unique); the first is kept"],
+        "what a null stands for is a value like any other"
+    );
+}
+
+#[test]
+fn a_blank_that_would_be_rejected_is_refused_with_the_reason() {
+    let column = |more: &str| format!("[[column]]\nname = \"a\"\n{more}\n");
+    for (more, expected) in [
+        ("type = \"numeric(9,2)\"\nblank = \"0.001\"", "would be rejected: \"0.001\" has 3 decimals; at most 2 fit"),
+        ("type = \"integer\"\nmin = 1\nblank = 0", "would be rejected: 0 is not between 1 and 2147483647"),
+        (
+            "type = \"date\"\nformat = \"%d.%m.%Y\"\nblank = \"2025-01-01\"",
+            "would be rejected: \"2025-01-01\" is not a date (%d.%m.%Y)",
+        ),
+        (
+            "type = \"integer\"\nnullable = true\nblank = 0",
+            "says what a null stands for, and nullable = true says that nulls are kept; only one can be",
+        ),
+    ] {
+        assert_eq!(problems(&column(more)), [format!("column[0].blank: {expected}")]);
+    }
+}
