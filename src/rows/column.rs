@@ -5,6 +5,7 @@ mod compile;
 use super::boolean::Words;
 use super::moment::{Forms, LooseForms};
 use super::number::Written;
+use super::required::LooseRequired;
 use crate::config::Ident;
 use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
@@ -32,6 +33,8 @@ pub struct LooseColumn {
     /// Whether the header may lack the column; then it is null in every row.
     #[serde(default)]
     pub optional: bool,
+    /// Where it may be null: only in rows where the text of another column matches. Not without `nullable`.
+    pub required_unless: Option<LooseRequired>,
     /// What a null text stands for, as it would stand in the file, such as `"0"`. Not with `nullable`.
     pub blank: Option<Bound>,
     /// Date, timestamp: how it is written, such as `%d.%m.%Y`, or a list of such forms; `YYYY-MM-DD` or

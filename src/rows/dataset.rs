@@ -11,6 +11,7 @@ use super::measure::{LooseMeasure, Measure, compile_measures};
 use super::pattern;
 use super::publish::target::Target;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
+use super::required::{Required, compile_required};
 use super::source::address::Kind;
 use super::unique::{self, compile_unique};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
@@ -139,6 +140,8 @@ pub struct Dataset {
     pub gate: Gate,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// The rules between them.
+    pub required: Vec<Required>,
     /// Its measures.
     pub measures: Vec<Measure>,
     /// The fingerprint of all that decides what the bytes of a file become.
@@ -242,6 +245,7 @@ pub fn compile_dataset(
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, &loose.dialect, problems);
     let into = compile_into(source, &loose, &columns, targets, problems);
+    let required = compile_required(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
     let target = LooseTarget {
@@ -273,6 +277,7 @@ pub fn compile_dataset(
         control: control.flatten(),
         gate: loose.gate,
         columns,
+        required,
         measures,
         definition: definition(source),
     })

@@ -43,6 +43,7 @@ mod reading;
 mod record;
 pub mod redrive;
 pub mod reject;
+pub mod required;
 mod scan;
 pub mod source;
 pub mod split;

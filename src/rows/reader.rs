@@ -11,6 +11,7 @@ use super::input::Input;
 use super::layout::Layout;
 use super::record::{Cells, Nulls, check_form, describe, payload};
 use super::reject::{Code, Reject, RowError, readable, shown};
+use super::required;
 use super::source::SourceFile;
 use super::split::{Record, Split, Splitter, line_end, text};
 use super::trailer::Trailers;
@@ -327,6 +328,9 @@ impl<'a, S: Sink> Reader<'a, S> {
             let columns = i16::try_from(self.dataset.columns.len()).unwrap_or(i16::MAX);
             buffer.extend_from_slice(&columns.to_be_bytes());
             cells.encode(buffer, &mut self.scratch, &mut self.errors);
+            if !self.dataset.required.is_empty() {
+                required::check(&self.dataset.required, &cells, &mut self.scratch, &mut self.errors);
+            }
         }
         if self.errors.is_empty()
             && let Some(keys) = &mut self.keys

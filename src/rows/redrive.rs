@@ -159,6 +159,7 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     };
     numbered.columns.insert(0, id);
     numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
+    numbered.required.iter_mut().for_each(|rule| (rule.column, rule.other) = (rule.column + 1, rule.other + 1));
     let dialect = &mut numbered.dialect;
     dialect.skip_lines = 0;
     dialect.footer_lines = 0;

@@ -28,6 +28,7 @@ pub enum Code {
     OutOfRange,
     TooManyDecimals,
     Null,
+    Required,
     TooShort,
     TooLong,
     NotAllowed,
@@ -77,7 +78,7 @@ impl Code {
             | Self::NotAUuid
             | Self::NotJson => ErrorClass::Type,
             Self::OutOfRange | Self::TooManyDecimals => ErrorClass::Range,
-            Self::Null => ErrorClass::Null,
+            Self::Null | Self::Required => ErrorClass::Null,
             Self::TooShort | Self::TooLong => ErrorClass::Length,
             Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,
             Self::DuplicateKey => ErrorClass::Duplicate,

@@ -33,6 +33,7 @@ mod laws;
 mod notify;
 mod occurrences;
 mod parse;
+mod receivables;
 mod rejects;
 mod reload;
 mod retry;

@@ -7,6 +7,7 @@ use crate::rows::dialect::Dialect;
 use crate::rows::header::{Header, folded};
 use crate::rows::moment::{Forms, Moment};
 use crate::rows::number::{Written, parse_decimal, parse_integer};
+use crate::rows::required::compile_pattern;
 use crate::rows::{cell, split};
 use bytes::BytesMut;
 use regex::bytes::Regex;
@@ -279,17 +280,8 @@ impl<'a> Compiler<'a> {
     }
 
     fn pattern(&mut self) -> Option<Regex> {
-        let pattern = self.loose.pattern.as_ref()?;
-        // Alone first: `a)|(b` is no pattern, but would be one within the parentheses.
-        match Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$"))) {
-            Ok(regex) => Some(regex),
-            Err(error) => {
-                let all = error.to_string();
-                let why = all.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                self.problem("pattern", format!("is not a regular expression: {why}"));
-                None
-            }
-        }
+        let at = self.at.clone().then("pattern");
+        compile_pattern(self.source, &at, self.loose.pattern.as_ref()?, self.problems)
     }
 
     fn range<T: PartialOrd + Copy + Display>(&mut self, what: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Range<T> {

@@ -286,6 +286,7 @@ fn in_general(code: &str) -> &'static str {
         "missing_field" => "the record ends early: a line end within a value, or a field was left out",
         "extra_field" => "too many fields: an unquoted delimiter in a value?",
         "null" => "blank in a column that must have a value: have it delivered, or nullable = true",
+        "required" => "blank where another column's value (required_unless) does not excuse it: have it delivered",
         "duplicate_key" => "rows with the same key: was something delivered twice, or is the key not one?",
         "nul_byte" => "NUL bytes in texts: a broken export, or another encoding",
         "invalid_utf8" => "wrong encoding? dialect.encoding",

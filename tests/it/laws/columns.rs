@@ -154,3 +154,72 @@ fn a_blank_that_would_be_rejected_is_refused_with_the_reason() {
         assert_eq!(problems(&column(more)), [format!("column[0].blank: {expected}")]);
     }
 }
+
+const REQUIRED: &str = "
+[[column]]
+name = \"due\"
+type = \"date\"
+nullable = true
+required_unless = { column = \"terms\", matches = \"Net [0-9]{1,4}|COD\" }
+[[column]]
+name = \"id\"
+type = \"integer\"
+[[column]]
+name = \"terms\"
+type = \"text\"
+max_length = 12
+nullable = true
+";
+
+#[test]
+fn a_value_may_be_missing_only_where_the_other_columns_whole_text_says_why() {
+    let file = "id,due,terms\n1,2025-01-01,\n2,,Net 30\n3,,COD\n4,,\"Net 7\"\n5,,net 30\n6,,\n7,,Net 30 days\n8,,Net 12345\n\
+                9,,\"\"\nx,,a Net 30 that is too long\n10,x,\n11\n12,,Net 30,more\n13,,,more\n";
+    let taken = taken(REQUIRED, file);
+    assert_eq!(valid(&taken), "due,id,terms\n2025-01-01,1,\n,2,Net 30\n,3,COD\n,4,Net 7\n");
+    let required = |found: &str| {
+        format!(
+            "due required: there is no value, and terms {found}; a value is required unless terms matches Net [0-9]{{1,4}}|COD"
+        )
+    };
+    let expected = [
+        format!("6 {}", required("is \"net 30\"")),
+        format!("7 {}", required("has none either")),
+        format!("8 {}", required("is \"Net 30 days\"")),
+        format!("9 {}", required("is \"Net 12345\"")),
+        format!("10 {}", required("is \"\"")),
+        format!("11 {}", required("is \"a Net 30 that is too long\"")),
+        "11 id not_an_integer: \"x\" is not a whole number".to_owned(),
+        "11 terms too_long: \"a Net 30 that is too long\" has 25 characters; at most 12 fit".to_owned(),
+        "12 due not_a_date: \"x\" is not a date (YYYY-MM-DD)".to_owned(),
+        "13 due missing_field: the record has 1 fields, the header 3".to_owned(),
+        "13 terms missing_field: the record has 1 fields, the header 3".to_owned(),
+        "14 - extra_field: the record has 4 fields, the header 3".to_owned(),
+        "15 - extra_field: the record has 4 fields, the header 3".to_owned(),
+        format!("15 {}", required("has none either")),
+    ];
+    assert_eq!(errors(&taken), expected);
+    assert_eq!(taken.rejects[0]["error_class"], "null");
+    assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());
+}
+
+#[test]
+fn what_blank_stands_for_excuses_like_a_text_of_the_file() {
+    let columns = REQUIRED.replace("max_length = 12\nnullable = true", "max_length = 12\nblank = \"Net 30\"");
+    assert_eq!(valid(&taken(&columns, "id,due,terms\n1,,\n")), "due,id,terms\n,1,Net 30\n");
+}
+
+#[test]
+fn every_wrong_rule_between_columns_is_told_with_its_place() {
+    let text = "[[column]]\nname = \"a\"\ntype = \"text\"\nrequired_unless = { column = \"bb\", matches = \"(\" }\n\
+                [[column]]\nname = \"b\"\ntype = \"text\"\nnullable = true\nrequired_unless = { column = \"b\", matches = \"x\" }\n";
+    assert_eq!(
+        problems(text),
+        [
+            "column[0].required_unless: needs nullable = true: without it a value is required in any case",
+            "column[0].required_unless.column: \"bb\" is not a column of the dataset; did you mean \"b\"?",
+            "column[0].required_unless.matches: is not a regular expression: unclosed group",
+            "column[1].required_unless.column: is the column itself; another one was expected",
+        ]
+    );
+}
