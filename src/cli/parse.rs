@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tempfile::NamedTempFile;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
@@ -42,12 +43,17 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     if let Some(message) = usage_error(arguments) {
         return Err(usage(message));
     }
-    let source = Places::new(&settings).open(&located(&arguments.file), &CancellationToken::new()).await?;
+    let (places, file, never) = (Places::new(&settings), located(&arguments.file), CancellationToken::new());
+    let mut first = Some(places.open(&file, &never).await?);
+    let mut source = || match first.take() {
+        Some(source) => Ok(source),
+        None => Handle::current().block_on(places.open(&file, &never)),
+    };
     let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
     let (valid, rejects) = (open(&arguments.valid)?, open(&arguments.rejects)?);
     let writer = |output: &Option<Output>| output.as_ref().map(Output::writer).transpose();
     let (to_valid, to_rejects) = (writer(&valid)?, writer(&rejects)?);
-    let parsed = tokio::task::block_in_place(|| parse_file(source, dataset, to_valid, to_rejects))?;
+    let parsed = tokio::task::block_in_place(|| parse_file(&mut source, dataset, to_valid, to_rejects))?;
     for output in [valid, rejects].into_iter().flatten() {
         output.put_in_place()?;
     }

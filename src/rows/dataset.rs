@@ -13,7 +13,7 @@ use super::publish::target::Target;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
 use super::required::{Required, compile_required};
 use super::source::address::Kind;
-use super::unique::{self, compile_unique};
+use super::unique::{self, Keep, compile_unique};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
@@ -71,6 +71,9 @@ pub struct LooseDataset {
     /// nothing.
     #[serde(default)]
     pub unique: Vec<Vec<String>>,
+    /// With `unique`: which of the rows that share a key is loaded; the others are rejects. With `"last"` a file is read
+    /// twice.
+    pub unique_keep: Option<Keep>,
     /// With `unique`: the most good rows a file may have. Each takes up to 37 bytes of memory for each key.
     #[serde(default = "unique_max_rows")]
     #[schemars(range(min = 1))]
@@ -130,6 +133,8 @@ pub struct Dataset {
     pub streams: Option<u8>,
     /// Keys that no two rows of a file may share: the places of their columns.
     pub unique: Vec<Vec<usize>>,
+    /// Which of the rows that share one is loaded.
+    pub unique_keep: Keep,
     /// The most good rows a file with `unique` may have.
     pub unique_max_rows: u32,
     /// How its files are written.
@@ -248,6 +253,9 @@ pub fn compile_dataset(
     let required = compile_required(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
+    if loose.unique_keep.is_some() && loose.unique.is_empty() {
+        problems.push(source.problem(&At::key("unique_keep"), "is only for a dataset with unique"));
+    }
     let target = LooseTarget {
         mode: loose.mode,
         publish: loose.publish,
@@ -272,6 +280,7 @@ pub fn compile_dataset(
         mode: mode?,
         streams: loose.streams,
         unique,
+        unique_keep: loose.unique_keep.unwrap_or_default(),
         unique_max_rows: loose.unique_max_rows,
         dialect: loose.dialect,
         control: control.flatten(),

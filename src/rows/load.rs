@@ -13,7 +13,8 @@ use super::reader::Reading;
 use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectOrigin, RejectSpool};
 pub use super::streams::Progress;
-use super::streams::{Copy, FileReading};
+use super::streams::{Copy, FileReading, find_superseded};
+use super::unique::{Superseded, look};
 use super::{inbox, measure, staged, table};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
@@ -94,6 +95,7 @@ pub async fn load(
         is_archived,
         stated: None,
         load_id: 0,
+        superseded: Arc::default(),
         stopwatch,
         progress,
         cancel,
@@ -158,6 +160,8 @@ pub(super) struct Loading<'a> {
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
+    /// The rows that a later one of the same key supersedes, where the dataset keeps the last.
+    superseded: Arc<Superseded>,
     stopwatch: Stopwatch,
     progress: Progress,
     pub(super) cancel: &'a CancellationToken,
@@ -187,7 +191,19 @@ impl Loading<'_> {
             finish.finish(connection, &unchanged).await?;
             return Ok(unchanged);
         }
+        let source = self.look_for_superseded(source).await?;
         self.through(connection, source, &mut place, rows_before, finish).await
+    }
+
+    /// Looks through the file for rows that a later one supersedes, where the dataset keeps the last of a key, before
+    /// anything is locked or copied; gives the file to be read.
+    async fn look_for_superseded(&mut self, source: SourceFile) -> anyhow::Result<SourceFile> {
+        let Request { inbox, dataset, .. } = self.request;
+        if !look::is_needed(dataset) {
+            return Ok(source);
+        }
+        self.superseded = find_superseded(source, dataset, self.cancel).await?;
+        inbox.open(&self.file, self.cancel).await
     }
 
     async fn through(
@@ -256,7 +272,14 @@ impl Loading<'_> {
 
     /// Begins to read the file for so many connections.
     pub(super) fn read_into(&self, source: SourceFile, rejects: RejectSpool, streams: usize) -> FileReading {
-        FileReading::start(source, &self.request.dataset, rejects, streams, Arc::clone(&self.progress))
+        FileReading::start(
+            source,
+            &self.request.dataset,
+            &self.superseded,
+            rejects,
+            streams,
+            Arc::clone(&self.progress),
+        )
     }
 
     /// What all rejects of this load have in common.

@@ -45,6 +45,7 @@ pub mod redrive;
 pub mod reject;
 pub mod required;
 mod scan;
+mod sink;
 pub mod source;
 pub mod split;
 pub mod spool;

@@ -5,11 +5,13 @@ use super::dataset::Dataset;
 use super::reader::{self, Row, Sink};
 use super::reject::{ErrorClass, Reject};
 use super::source::SourceFile;
+use super::unique::{Superseded, look};
 use anyhow::Context;
 use bytes::BytesMut;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
+use tokio_util::sync::CancellationToken;
 
 /// What a file came to.
 #[derive(Clone, Debug, Serialize)]
@@ -27,16 +29,22 @@ pub struct Parsed {
     pub absent_columns: Vec<String>,
 }
 
-/// Parses a file; valid rows go to `valid`, rejects to `rejects`, where given.
+/// Parses the file that `open` opens, once or, where its dataset keeps the last row of a key, twice; valid rows go to
+/// `valid`, rejects to `rejects`, where given.
 ///
 /// # Errors
 /// A data fault for the file; what writing says.
 pub fn parse_file(
-    source: SourceFile,
+    open: &mut dyn FnMut() -> anyhow::Result<SourceFile>,
     dataset: &Dataset,
     valid: Option<Box<dyn Write>>,
     rejects: Option<Box<dyn Write>>,
 ) -> anyhow::Result<Parsed> {
+    let superseded = if look::is_needed(dataset) {
+        look::superseded(open()?, dataset, &CancellationToken::new())?
+    } else {
+        Superseded::default()
+    };
     let mut sink = ParseSink {
         buffer: BytesMut::new(),
         columns: dataset.columns.len(),
@@ -49,7 +57,7 @@ pub fn parse_file(
     };
     dataset.columns.iter().for_each(|c| push_cell(&mut sink.line, Some(c.name.as_str().as_bytes())));
     sink.write_line()?;
-    let reading = reader::read(source, dataset, &mut sink, &|_| ())?;
+    let reading = reader::read(open()?, dataset, &superseded, &mut sink, &|_| ())?;
     sink.flush()?;
     let certificate = Certificate {
         bytes: reading.identity.bytes,

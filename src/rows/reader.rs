@@ -10,99 +10,80 @@ use super::header::{Binding, Header, bind, by_position, joined};
 use super::input::Input;
 use super::layout::Layout;
 use super::record::{Cells, Nulls, check_form, describe, payload};
-use super::reject::{Code, Reject, RowError, readable, shown};
+use super::reject::{Code, RowError, readable, shown};
 use super::required;
 use super::source::SourceFile;
 use super::split::{Record, Split, Splitter, line_end, text};
 use super::trailer::Trailers;
-use super::unique::Keys;
+use super::unique::{Keys, Latest, Superseded};
 use super::window::Window;
 use crate::fault;
 use anyhow::Context;
-use bytes::BytesMut;
 use serde_json::Map;
 use std::io::Read;
 
 pub use super::reading::Reading;
+pub use super::sink::{Row, Sink};
 pub use super::window::BLOCK;
-
-/// Takes what the reader finds.
-pub trait Sink {
-    /// Where the next good row is encoded; a refused row is cut off again.
-    fn buffer(&mut self) -> &mut BytesMut;
-
-    /// A good row was appended to the buffer.
-    ///
-    /// # Errors
-    /// When it can't be taken; reading ends.
-    fn accepted(&mut self, row: &Row<'_>) -> anyhow::Result<()>;
-
-    /// A bad row was found.
-    ///
-    /// # Errors
-    /// When it can't be taken; reading ends.
-    fn rejected(&mut self, reject: &Reject<'_>) -> anyhow::Result<()>;
-}
-
-/// A good row: its place and its values.
-#[derive(Debug)]
-pub struct Row<'a> {
-    cells: Cells<'a>,
-    line: u64,
-    offset: u64,
-    length: usize,
-}
-
-impl Row<'_> {
-    /// The line it starts on, from 1.
-    #[must_use]
-    pub const fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// Its first byte's place in the file (unpacked, as delivered), from 0, and its length, line end included.
-    #[must_use]
-    pub fn span(&self) -> (u64, u64) {
-        (self.offset, self.cells.encoding.delivered_length(&self.cells.window[..self.length]))
-    }
-
-    /// The text of the dataset's column `index`, quotes resolved, or what a null stands for in it; none for a null.
-    pub fn value<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        self.cells.text_of(index, scratch)
-    }
-}
 
 /// Reads a file to its end; `progress` is told the bytes of the delivered file read so far, block by block.
 ///
 /// # Errors
 /// A data fault when the file as a whole is not what was agreed (form, header); what the sink says;
-/// a transient fault when the file changed meanwhile.
+/// a transient fault when the file changed meanwhile, or since its superseded rows were looked for.
 pub fn read(
     source: SourceFile,
     dataset: &Dataset,
+    superseded: &Superseded,
     sink: &mut impl Sink,
     progress: &dyn Fn(u64),
 ) -> anyhow::Result<Reading> {
+    let path = source.path().to_owned();
+    let (reading, _) = read_with(source, dataset, Keys::of(dataset, superseded)?, sink, progress)?;
+    superseded.check_same(&path, &reading.identity)?;
+    Ok(reading)
+}
+
+/// Reads a file to its end for the rows that a later one supersedes; the sink learns nothing of its keys.
+///
+/// # Errors
+/// See [`read`].
+pub fn look(source: SourceFile, dataset: &Dataset, sink: &mut impl Sink) -> anyhow::Result<Superseded> {
+    let keys = Keys::Looking(Latest::of(dataset));
+    match read_with(source, dataset, Some(keys), sink, &|_| ())? {
+        (reading, Some(Keys::Looking(latest))) => Ok(latest.superseded(reading.identity)),
+        _ => Err(fault::bug("the keys were not looked at")),
+    }
+}
+
+fn read_with<'a>(
+    source: SourceFile,
+    dataset: &'a Dataset,
+    keys: Option<Keys<'a>>,
+    sink: &mut impl Sink,
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<(Reading, Option<Keys<'a>>)> {
     let path = source.path().display().to_string();
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
-    let mut reader = Reader::new(dataset, sink, input.encoding());
+    let mut reader = Reader::new(dataset, sink, input.encoding(), keys);
     reader.run(&mut input, progress).with_context(|| path.clone())?;
     let (tally, binding, heading, mut layout) = (reader.tally, reader.binding, reader.heading.len(), reader.layout);
-    let trailers = reader.trailers.lines();
+    let (trailers, keys) = (reader.trailers.lines(), reader.keys);
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
     layout.names = binding.names;
     let (ignored_columns, absent_columns) = (binding.extra, binding.absent);
-    Ok(Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers })
+    Ok((Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers }, keys))
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
 ///
 /// # Errors
-/// See [`read`].
+/// See [`read`]; a bug fault for a dataset that keeps the last row of a key: a text is read once.
 pub fn read_text(text: Box<dyn Read>, dataset: &Dataset, sink: &mut impl Sink) -> anyhow::Result<Tally> {
     let mut input = Input::of_text(text, &dataset.dialect)?;
-    let mut reader = Reader::new(dataset, sink, input.encoding());
+    let none = Superseded::default();
+    let mut reader = Reader::new(dataset, sink, input.encoding(), Keys::of(dataset, &none)?);
     reader.run(&mut input, &|_| ())?;
     if reader.binding.is_none() {
         return Err(no_header("the text", reader.heading.len(), dataset));
@@ -117,9 +98,9 @@ fn no_header(path: &str, heading: usize, dataset: &Dataset) -> anyhow::Error {
     })
 }
 
-struct Reader<'a, S> {
+struct Reader<'a, 's, S> {
     dataset: &'a Dataset,
-    sink: &'a mut S,
+    sink: &'s mut S,
     splitter: Splitter,
     max_record: usize,
     window: Window,
@@ -132,14 +113,14 @@ struct Reader<'a, S> {
     heading: Vec<Vec<String>>,
     binding: Option<Binding>,
     layout: Layout,
-    keys: Option<Keys>,
+    keys: Option<Keys<'a>>,
     nulls: Nulls,
     errors: Vec<RowError>,
     scratch: Vec<u8>,
 }
 
-impl<'a, S: Sink> Reader<'a, S> {
-    fn new(dataset: &'a Dataset, sink: &'a mut S, encoding: Encoding) -> Self {
+impl<'a, 's, S: Sink> Reader<'a, 's, S> {
+    fn new(dataset: &'a Dataset, sink: &'s mut S, encoding: Encoding, keys: Option<Keys<'a>>) -> Self {
         let dialect = &dataset.dialect;
         let footer = Footer::of(dialect.footer_lines, dialect.max_record_bytes);
         Self {
@@ -152,7 +133,7 @@ impl<'a, S: Sink> Reader<'a, S> {
             line: 1,
             tally: Tally::default(),
             layout: Layout::new(encoding),
-            keys: Keys::of(&dataset.unique, &dataset.columns, dataset.unique_max_rows),
+            keys,
             trailers: Trailers::default(),
             heading: Vec::new(),
             binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),

@@ -15,8 +15,9 @@ use super::quarantine::export::ID_COLUMN;
 use super::quarantine::{Filter, Met, one_load};
 use super::source::SourceFile;
 use super::spool::{RejectOrigin, RejectSpool};
-use super::streams::{Copy, FileReading};
+use super::streams::{Copy, FileReading, find_superseded};
 use super::table;
+use super::unique::{Superseded, look};
 use crate::config::{Customer, Ident, Table};
 use crate::db::interrupt::Backend;
 use crate::fault;
@@ -264,6 +265,14 @@ impl Redriving<'_> {
         }
     }
 
+    async fn look_for_superseded(&self, source: SourceFile) -> anyhow::Result<(Arc<Superseded>, SourceFile)> {
+        if !look::is_needed(&self.shape) {
+            return Ok((Arc::default(), source));
+        }
+        let superseded = find_superseded(source, &self.shape, self.cancel).await?;
+        Ok((superseded, SourceFile::open(&self.request.file)?))
+    }
+
     /// Copies the file's good rows and its bad ones into the tables made for them.
     async fn copy(&self, connection: &mut PgConnection, source: SourceFile) -> anyhow::Result<()> {
         let spool_folder = &self.request.spool;
@@ -273,7 +282,8 @@ impl Redriving<'_> {
         let file = self.request.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let origin = RejectOrigin { load_id: self.met.id, file, table: self.table.to_string() };
         let spool = RejectSpool::new(origin, spool_folder);
-        let reading = FileReading::start(source, &self.shape, spool, 1, Arc::new(|_, _| ()));
+        let (superseded, source) = self.look_for_superseded(source).await?;
+        let reading = FileReading::start(source, &self.shape, &superseded, spool, 1, Arc::new(|_, _| ()));
         let Copy { reading, rejects, rows } =
             reading.copy_into(connection, &rows::staged()?, self.cancel).await.with_context(|| {
                 format!("{} (bursar rejects export writes files that can be redriven)", self.request.file.display())

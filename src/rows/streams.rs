@@ -9,6 +9,7 @@ use super::publish::twin;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
 use super::spool::{COLUMNS, QUARANTINE, RejectSpool, Spooled, SpooledBatches};
+use super::unique::{Superseded, look};
 use super::{statement, table};
 use crate::config::Table;
 use crate::db::fence::Fence;
@@ -91,22 +92,37 @@ fn reject_statement(table: &str) -> String {
     format!("copy {table} ({COLUMNS}) from stdin (format binary)")
 }
 
+/// Finds the rows of a file that a later one supersedes, in a thread of its own.
+///
+/// # Errors
+/// What reading the file says; a transient fault for `cancel`.
+pub async fn find_superseded(
+    source: SourceFile,
+    dataset: &Arc<Dataset>,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Arc<Superseded>> {
+    let (dataset, cancel) = (Arc::clone(dataset), cancel.clone());
+    let looking = tokio::task::spawn_blocking(move || look::superseded(source, &dataset, &cancel));
+    looking.await.context("the thread that looks for superseded rows broke off")?.map(Arc::new)
+}
+
 impl FileReading {
     /// Begins to read; good rows come out of so many streams.
     #[must_use]
     pub fn start(
         source: SourceFile,
         dataset: &Arc<Dataset>,
+        superseded: &Arc<Superseded>,
         rejects: RejectSpool,
         streams: usize,
         progress: Progress,
     ) -> Self {
         let (senders, batches) = (0..streams).map(|_| mpsc::channel(WAITING)).unzip();
-        let shape = Arc::clone(dataset);
+        let (shape, superseded) = (Arc::clone(dataset), Arc::clone(superseded));
         let thread = tokio::task::spawn_blocking(move || {
             let size = source.size();
             let mut sink = CopySink::new(senders, rejects)?;
-            let reading = reader::read(source, &shape, &mut sink, &|read| progress(read, size))?;
+            let reading = reader::read(source, &shape, &superseded, &mut sink, &|read| progress(read, size))?;
             Ok::<_, anyhow::Error>((reading, sink.finish()?))
         });
         Self { dataset: Arc::clone(dataset), batches, thread }

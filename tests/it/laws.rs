@@ -78,8 +78,12 @@ fn take_apart(folder: &Path, bytes: &[u8], dataset: &Dataset) -> anyhow::Result<
     let path = folder.join("laws.csv");
     std::fs::write(&path, bytes).expect("write a file");
     let (valid, rejects) = (Kept::default(), Kept::default());
-    let parsed =
-        parse_file(SourceFile::open(&path)?, dataset, Some(Box::new(valid.clone())), Some(Box::new(rejects.clone())))?;
+    let parsed = parse_file(
+        &mut || SourceFile::open(&path),
+        dataset,
+        Some(Box::new(valid.clone())),
+        Some(Box::new(rejects.clone())),
+    )?;
     let rejects = rejects.0.lock().expect("rejects").clone();
     let rejects = rejects
         .split(|b| *b == b'\n')

@@ -3,6 +3,7 @@
 use crate::support::{World, ratings};
 use sqlx::Connection;
 
+mod last;
 mod merge;
 mod segments;
 mod swap;

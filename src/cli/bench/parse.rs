@@ -8,6 +8,7 @@ use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
 use crate::rows::reader::{BLOCK, Row, Sink, read, read_text};
 use crate::rows::reject::Reject;
 use crate::rows::source::SourceFile;
+use crate::rows::unique::Superseded;
 use anyhow::Context as _;
 use bytes::BytesMut;
 use indexmap::IndexMap;
@@ -153,7 +154,7 @@ fn ratios(seconds: &IndexMap<&'static str, Vec<f64>>) -> IndexMap<String, Spread
 }
 
 fn parse(path: &Path, dataset: &Dataset) -> anyhow::Result<()> {
-    read(SourceFile::open(path)?, dataset, &mut Dropped::default(), &|_| ()).map(drop)
+    read(SourceFile::open(path)?, dataset, &Superseded::default(), &mut Dropped::default(), &|_| ()).map(drop)
 }
 
 /// Takes rows as a load does, and drops each batch.

@@ -70,7 +70,7 @@ impl Sink for Places {
 fn check_places(folder: &Folder, bytes: &[u8], dataset: &Dataset) {
     let source = SourceFile::open(&folder.write("places.csv", bytes)).expect("a file");
     let mut places = Places::default();
-    if read(source, dataset, &mut places, &|_| ()).is_err() {
+    if read(source, dataset, &bursar::rows::unique::Superseded::default(), &mut places, &|_| ()).is_err() {
         return;
     }
     for (offset, length, raw, is_whole) in places.rejects {
