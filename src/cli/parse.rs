@@ -6,6 +6,7 @@ use crate::fault;
 use crate::rows::parse::{Parsed, parse_file};
 use crate::rows::source::address::Kind;
 use crate::rows::source::{Located, Places};
+use crate::rows::unique::MOST_ROWS;
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -160,6 +161,7 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
         ("records", Some(tally.records)),
         ("valid", Some(tally.loaded)),
         ("rejected", Some(tally.rejected)),
+        ("of them duplicates", parsed.duplicates),
         ("header", Some(tally.skipped.header)),
         ("blank lines", Some(tally.skipped.blank)),
         ("preamble lines", some(tally.skipped.preamble)),
@@ -175,6 +177,10 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
     }
     show::line(&table)?;
     show::line(&format!("sha256 {}", certificate.sha256))?;
+    for (column, count) in &parsed.distinct {
+        let count = count.map_or_else(|| format!("more than {MOST_ROWS}"), |count| count.to_string());
+        show::line(&format!("{count} distinct {column}"))?;
+    }
     if !parsed.ignored_columns.is_empty() {
         show::line(&format!("columns left unread: {}", parsed.ignored_columns.join(", ")))?;
     }

@@ -13,7 +13,7 @@ use super::publish::target::Target;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
 use super::required::{Required, compile_required};
 use super::source::address::Kind;
-use super::unique::{self, Keep, compile_unique};
+use super::unique::{self, Keep, compile_distinct, compile_unique};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
 use chrono::{NaiveTime, TimeDelta};
 use indexmap::IndexMap;
@@ -78,6 +78,9 @@ pub struct LooseDataset {
     #[serde(default = "unique_max_rows")]
     #[schemars(range(min = 1))]
     pub unique_max_rows: u32,
+    /// Columns whose different values `bursar parse` counts among the good rows; a null is none.
+    #[serde(default)]
+    pub count_distinct: Vec<String>,
     /// How the files are written.
     #[serde(default)]
     pub dialect: Dialect,
@@ -137,6 +140,8 @@ pub struct Dataset {
     pub unique_keep: Keep,
     /// The most good rows a file with `unique` may have.
     pub unique_max_rows: u32,
+    /// The places of the columns whose different values are counted.
+    pub count_distinct: Vec<usize>,
     /// How its files are written.
     pub dialect: Dialect,
     /// Where a file's control totals stand.
@@ -145,6 +150,8 @@ pub struct Dataset {
     pub gate: Gate,
     /// Its columns.
     pub columns: Vec<Column>,
+    /// How many of them, and of a file's fields, are ours and not the customer's: messages do not count them.
+    pub ours: usize,
     /// The rules between them.
     pub required: Vec<Required>,
     /// Its measures.
@@ -253,6 +260,7 @@ pub fn compile_dataset(
     let required = compile_required(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
+    let count_distinct = compile_distinct(source, &loose.count_distinct, &columns, problems);
     if loose.unique_keep.is_some() && loose.unique.is_empty() {
         problems.push(source.problem(&At::key("unique_keep"), "is only for a dataset with unique"));
     }
@@ -279,6 +287,7 @@ pub fn compile_dataset(
         consolidated: consolidated.flatten(),
         mode: mode?,
         streams: loose.streams,
+        count_distinct,
         unique,
         unique_keep: loose.unique_keep.unwrap_or_default(),
         unique_max_rows: loose.unique_max_rows,
@@ -286,6 +295,7 @@ pub fn compile_dataset(
         control: control.flatten(),
         gate: loose.gate,
         columns,
+        ours: 0,
         required,
         measures,
         definition: definition(source),

@@ -33,8 +33,18 @@ pub enum Repeat {
 }
 
 /// What a dataset's file says that has no bearing on what a file's bytes become.
-const NO_BEARING: [&str; 9] =
-    ["file", "arrive_by", "late_window_h", "calendar", "complete", "consolidated", "processed", "publish", "streams"];
+const NO_BEARING: [&str; 10] = [
+    "file",
+    "count_distinct",
+    "arrive_by",
+    "late_window_h",
+    "calendar",
+    "complete",
+    "consolidated",
+    "processed",
+    "publish",
+    "streams",
+];
 
 /// Bytes hashed at a time.
 const BLOCK: usize = 256 * 1024;

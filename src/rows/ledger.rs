@@ -2,7 +2,7 @@
 
 use super::certificate::Certificate;
 use super::load::State;
-use super::publish::{Publication, Way};
+use super::publish::{Merged, Publication, Way};
 use crate::config::Table;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -256,8 +256,10 @@ pub struct Redrive<'a> {
     pub file: &'a str,
     /// Who redrove it.
     pub by: &'a str,
-    /// The measures over all rows of the load, name to value.
-    pub measures: &'a Value,
+    /// The measures over all rows of the load, name to value; none where those of the load stay.
+    pub measures: Option<&'a Value>,
+    /// What a merge did with the rows.
+    pub merged: Option<Merged>,
 }
 
 /// Enters a redrive. It takes the place of the load that counted: what that says of the file holds for it too, but that
@@ -278,8 +280,11 @@ pub async fn enter_redrive(connection: &mut PgConnection, entry: &Redrive<'_>) -
         .bind(i64::try_from(entry.rows).unwrap_or(i64::MAX))
         .bind(entry.file)
         .bind(entry.by)
-        .bind(Json(entry.measures))
+        .bind(entry.measures.map(Json))
         .bind(env!("CARGO_PKG_VERSION"))
+        .bind(entry.merged.map(|m| m.inserted))
+        .bind(entry.merged.map(|m| m.updated))
+        .bind(entry.merged.map(|m| m.unchanged))
         .execute(&mut *connection)
         .await
         .context("enter the redrive into the ledger")?;

@@ -5,9 +5,10 @@ use super::dataset::Dataset;
 use super::reader::{self, Row, Sink};
 use super::reject::{ErrorClass, Reject};
 use super::source::SourceFile;
-use super::unique::{Superseded, look};
+use super::unique::{Distinct, Superseded, look};
 use anyhow::Context;
 use bytes::BytesMut;
+use indexmap::IndexMap;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,6 +23,13 @@ pub struct Parsed {
     pub rejects_by_class: BTreeMap<ErrorClass, u64>,
     /// Rejects by column and code, as `column.code` (`row.code` for the record as a whole); a row with two errors counts in both.
     pub errors: BTreeMap<String, u64>,
+    /// Rejects that another row of the same key supersedes; none where the dataset has no keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<u64>,
+    /// How many different values the columns of `count_distinct` have among the good rows; none where there are too many
+    /// to be counted.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub distinct: IndexMap<String, Option<u32>>,
     /// Columns of the file that were left unread.
     pub ignored_columns: Vec<String>,
     /// Optional columns that the file lacked: they are null in every row.
@@ -52,6 +60,7 @@ pub fn parse_file(
         rejects,
         by_class: BTreeMap::new(),
         errors: BTreeMap::new(),
+        distinct: Distinct::of(dataset),
         line: Vec::new(),
         scratch: Vec::new(),
     };
@@ -70,6 +79,9 @@ pub fn parse_file(
     certificate.check()?;
     Ok(Parsed {
         certificate,
+        duplicates: (!dataset.unique.is_empty())
+            .then(|| sink.by_class.get(&ErrorClass::Duplicate).copied().unwrap_or_default()),
+        distinct: sink.distinct.counts(),
         rejects_by_class: sink.by_class,
         errors: sink.errors,
         ignored_columns: reading.ignored_columns,
@@ -84,6 +96,7 @@ struct ParseSink {
     rejects: Option<Box<dyn Write>>,
     by_class: BTreeMap<ErrorClass, u64>,
     errors: BTreeMap<String, u64>,
+    distinct: Distinct,
     line: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -117,6 +130,7 @@ impl Sink for ParseSink {
     }
 
     fn accepted(&mut self, row: &Row<'_>) -> anyhow::Result<()> {
+        self.distinct.take_in(&self.buffer);
         self.buffer.clear();
         if self.valid.is_none() {
             return Ok(());

@@ -294,7 +294,7 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         let buffer = self.sink.buffer();
         let row_start = buffer.len();
         self.errors.clear();
-        check_form(record, fields, binding, &mut self.errors);
+        check_form(record, fields, binding, self.dataset.ours, &mut self.errors);
         let cells = Cells {
             window,
             fields,

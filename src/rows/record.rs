@@ -36,7 +36,7 @@ pub(super) fn describe<'a>(
 }
 
 #[inline]
-pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, errors: &mut Vec<RowError>) {
+pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, ours: usize, errors: &mut Vec<RowError>) {
     if let Some(code) = record.broken {
         let message = match code {
             Code::UnclosedQuote => "a quote is opened and not closed",
@@ -45,13 +45,14 @@ pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, er
         };
         errors.push(RowError { column: None, code, message: message.to_owned() });
     } else if fields.len() > binding.names.len() {
-        let message = count_of(fields.len(), binding);
+        let message = count_of(fields.len(), binding, ours);
         errors.push(RowError { column: None, code: Code::ExtraField, message });
     }
 }
 
-fn count_of(fields: usize, binding: &Binding) -> String {
-    format!("the record has {fields} fields, the {} {}", binding.told_by, binding.names.len())
+fn count_of(fields: usize, binding: &Binding, ours: usize) -> String {
+    let (fields, names) = (fields.saturating_sub(ours), binding.names.len().saturating_sub(ours));
+    format!("the record has {fields} fields, the {} {names}", binding.told_by)
 }
 
 /// A record seen through the dataset's columns.
@@ -101,7 +102,7 @@ impl Cells<'_> {
                 Some(field) => self.value(*field, scratch),
                 None if self.dataset.dialect.ragged == Ragged::Pad || *at == ABSENT => None,
                 None => {
-                    let message = count_of(self.fields.len(), self.binding);
+                    let message = count_of(self.fields.len(), self.binding, self.dataset.ours);
                     errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
                     continue;
                 }

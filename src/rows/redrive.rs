@@ -9,8 +9,8 @@ use super::column::{Column, IntegerRule, Kind};
 use super::dataset::Dataset;
 use super::header::folded;
 use super::ledger;
-use super::publish::Mode;
 use super::publish::lock;
+use super::publish::{Merged, Mode};
 use super::quarantine::export::ID_COLUMN;
 use super::quarantine::{Filter, Met, one_load};
 use super::source::SourceFile;
@@ -67,8 +67,11 @@ pub struct Redriven {
     pub redrive_of: i64,
     /// The table the rows were added to.
     pub table: String,
-    /// Rows added; as many rejects are resolved.
+    /// Rows added, or merged; as many rejects are resolved.
     pub loaded: u64,
+    /// What a merge did with them.
+    #[serde(flatten)]
+    pub merged: Option<Merged>,
     /// Rows of the file that still do not conform; their rejects stay as they are.
     pub still_wrong: u64,
     /// The first of those.
@@ -79,7 +82,8 @@ pub struct Redriven {
     pub discarded_before: u64,
     /// Rejects of the load that are open afterwards.
     pub open: i64,
-    /// The measures over the load's rows, taken anew; none where no row was added.
+    /// The measures over the load's rows, taken anew; none where no row was added, and where rows are merged: which rows
+    /// of the table are the load's is not known, so its measures stay as they were.
     pub measures: Option<Value>,
 }
 
@@ -159,6 +163,7 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
         blank: None,
     };
     numbered.columns.insert(0, id);
+    numbered.ours = 1;
     numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
     numbered.required.iter_mut().for_each(|rule| (rule.column, rule.other) = (rule.column + 1, rule.other + 1));
     let dialect = &mut numbered.dialect;
@@ -191,11 +196,13 @@ impl Redriving<'_> {
         rows::check_swallowed(connection, self.met.id, &self.dataset).await?;
         rows::refuse_known_keys(connection, &self.table, &self.dataset, self.met.run_date).await?;
         let counts = rows::counts(connection, self.met.id).await?;
+        let (loaded, merged) = rows::add(connection, &self.table, &self.dataset, self.met.run_date).await?;
         let mut redriven = Redriven {
             load_id: None,
             redrive_of: self.met.id,
             table: self.table.to_string(),
-            loaded: rows::add(connection, &self.table, &self.dataset, self.met.run_date).await?,
+            loaded,
+            merged,
             still_wrong: counts.wrong,
             wrong: rows::first_wrong(connection).await?,
             resolved_before: counts.resolved,
@@ -233,13 +240,6 @@ impl Redriving<'_> {
             return Err(fault::config(format!("load {id} went into {was}, and the dataset's table is now {is}")));
         }
         let append = matches!(self.dataset.mode, Mode::Append { .. });
-        if let Mode::Merge { .. } = self.dataset.mode {
-            let name = &self.dataset.name;
-            return Err(fault::config(format!(
-                "the dataset {name} merges by key, and a redrive can't tell which rows are load {id}'s; \
-                 have the corrected rows delivered as a file of their own"
-            )));
-        }
         let last: Option<Last> = sqlx::query_as(
             "select id, redrive_of, run_date, is_current from bursar.loads
               where dataset = $1 and customer = $2 and table_name = $3 and state = 'published'
@@ -296,8 +296,9 @@ impl Redriving<'_> {
 
     /// Takes the measures anew, closes the rejects and enters the redrive into the ledger.
     async fn enter(&self, connection: &mut PgConnection, current: i64, redriven: &mut Redriven) -> anyhow::Result<()> {
-        let measures = rows::measure(connection, &self.table, &self.dataset, self.met.run_date).await?;
-        redriven.measures = Some(measures.clone());
+        if redriven.merged.is_none() {
+            redriven.measures = Some(rows::measure(connection, &self.table, &self.dataset, self.met.run_date).await?);
+        }
         if self.request.rehearsal == Rehearsal::Yes {
             return Ok(());
         }
@@ -314,7 +315,8 @@ impl Redriving<'_> {
             rows: redriven.loaded,
             file: &self.request.name,
             by: &self.request.by,
-            measures: &measures,
+            measures: redriven.measures.as_ref(),
+            merged: redriven.merged,
         };
         ledger::enter_redrive(connection, &entry).await?;
         redriven.load_id = Some(id);

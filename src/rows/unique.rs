@@ -5,6 +5,7 @@
 //! (a hash of 96 bits, whose secret changes with every file, and the line), in tables that are half to nearly full: 18
 //! to 37 bytes for each row and key. Two of fifty million different keys are taken for one in one file of 10^13.
 
+mod distinct;
 mod key;
 mod last;
 pub mod look;
@@ -15,6 +16,7 @@ use super::dataset::Dataset;
 use super::reject::{Code, RowError};
 use crate::config::{At, Problems, Source};
 use crate::fault;
+pub use distinct::{Distinct, compile_distinct};
 use key::{Hash, Key, Values};
 pub use last::{Latest, Superseded};
 use schemars::JsonSchema;

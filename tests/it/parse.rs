@@ -1,7 +1,7 @@
 //! `bursar parse`: the loader's own code on one file, without a database.
 
 use crate::offline::{Offline, project};
-use crate::support::ratings;
+use crate::support::{ratings, real_data};
 use serde_json::Value;
 
 fn sample(code: &str) -> String {
@@ -254,4 +254,93 @@ fn rows_go_to_standard_output_where_it_is_named() {
     folder.write("in.csv", ratings(&["1,2,3,low-value"]));
     let run = folder.bursar(&["parse", "customer_rating", "in.csv", "--valid", "/dev/stderr"]).code(0);
     assert_eq!(run.stderr, "customer_number,customer_rating,customer_rating_limit,customer_status\n1,2,3,low-value\n");
+}
+
+const INVOICES: &str = r#"unique = [["invoice_number"]]
+unique_keep = "last"
+count_distinct = ["customer_name", "invoice_number", "applied"]
+[dialect]
+extra_columns = "ignore"
+[[column]]
+name = "customer_name"
+header = "CustomerName"
+type = "text"
+[[column]]
+name = "invoice_number"
+header = "InvoiceNumber"
+type = "text"
+[[column]]
+name = "invoice_date"
+header = "InvoiceDate"
+type = "date"
+format = "%-m/%-d/%y"
+[[column]]
+name = "due_date"
+header = "DueDate"
+type = "date"
+nullable = true
+format = ["%-m/%-d/%y 00:00", "%-m/%-d/%y"]
+required_unless = { column = "terms", matches = "Net [0-9]{1,4}" }
+[[column]]
+name = "terms"
+header = "CustomerTerms"
+type = "text"
+[[column]]
+name = "applied"
+header = "Applied"
+type = "numeric(18,2)"
+blank = "0"
+[[column]]
+name = "customer_number"
+header = "customer number"
+type = "text"
+nullable = true
+optional = true
+"#;
+
+#[test]
+fn the_summary_tells_duplicates_and_how_many_values_there_are() {
+    let folder = Offline::configured();
+    dataset(&folder, INVOICES);
+    let head = "DueDate,CustomerTerms,Applied,InvoiceDate,InvoiceNumber,CustomerName\n";
+    let rows =
+        "3/9/25 00:00,COD,1.50,2/7/25,I1,Ann\n,Net 30,,2/7/25,I2,ann\n,COD,0,2/7/25,I3,Bob\n,Net 7,1.5,2/7/25,I1,Ann\n";
+    folder.write("in.csv", format!("{head}{rows}"));
+    let run = folder.bursar(&["parse", "d", "in.csv"]).code(0);
+    for line in [
+        "│ rejected           ┆",
+        "│ of them duplicates ┆   1 │",
+        "\n2 distinct customer_name\n2 distinct invoice_number\n2 distinct applied\n",
+        "optional columns that are not there: customer_number\n",
+        "due_date.required",
+    ] {
+        assert!(run.stdout.contains(line), "{line}:\n{}", run.stdout);
+    }
+    let summary = folder.bursar(&["parse", "d", "in.csv", "--json"]).code(0).json();
+    assert_eq!(summary["distinct"], serde_json::json!({"customer_name": 2, "invoice_number": 2, "applied": 2}));
+    assert_eq!(
+        (&summary["duplicates"], &summary["absent_columns"]),
+        (&1.into(), &serde_json::json!(["customer_number"]))
+    );
+    dataset(&folder, &INVOICES.replace("\"applied\"]", "\"terms\", \"terms\", \"nobody\"]"));
+    let said = folder.bursar(&["check"]).code(78).stderr;
+    assert!(said.contains("count_distinct[3]: terms is there twice"), "{said}");
+    assert!(said.contains("count_distinct[4]: \"nobody\" is not a column of the dataset"), "{said}");
+}
+
+#[test]
+fn a_real_file_of_invoices_is_all_good() {
+    let Some(file) = real_data().map(|folder| folder.join("invoices/unicorn_inc.csv")).filter(|file| file.exists())
+    else {
+        return;
+    };
+    let folder = Offline::configured();
+    dataset(&folder, INVOICES);
+    let summary = folder.bursar(&["parse", "d", file.to_str().expect("a path"), "--json"]).code(0).json();
+    let certificate = &summary["certificate"];
+    assert_eq!((&certificate["loaded"], &certificate["rejected"]), (&3107.into(), &0.into()), "{summary}");
+    assert_eq!(
+        (&summary["distinct"]["customer_name"], &summary["distinct"]["invoice_number"]),
+        (&135.into(), &3107.into())
+    );
 }

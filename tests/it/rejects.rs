@@ -2,6 +2,7 @@
 
 mod export;
 mod look;
+mod merged;
 mod redrive;
 mod triage;
 

@@ -97,13 +97,21 @@ fn print(redriven: &Redriven, is_rehearsal: bool) -> anyhow::Result<()> {
         show::line(&table)?;
     }
     let Redriven { loaded, still_wrong, resolved_before, discarded_before, open, redrive_of, .. } = redriven;
+    let how = redriven.merged.map_or_else(
+        || "added to".to_owned(),
+        |m| format!("merged ({} inserted, {} updated, {} unchanged) into", m.inserted, m.updated, m.unchanged),
+    );
     let done = match (redriven.load_id, is_rehearsal) {
-        (Some(id), _) => format!("load {id}: {loaded} rows added to {}", redriven.table),
-        (None, true) => format!("{loaded} rows would be added to {}; nothing was changed", redriven.table),
+        (Some(id), _) => format!("load {id}: {loaded} rows {how} {}", redriven.table),
+        (None, true) => format!("{loaded} rows would be {how} {}; nothing was changed", redriven.table),
         (None, false) => "no row was added".to_owned(),
     };
     show::line(&format!(
         "{done}; {still_wrong} still wrong, {resolved_before} resolved before, {discarded_before} discarded before; \
          load {redrive_of} has {open} open rejects"
-    ))
+    ))?;
+    if redriven.merged.is_some() && *loaded > 0 {
+        show::line(&"the measures stay those of the load: which rows of a merged table are its own is not known")?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::config::{Ident, Table};
 use crate::fault;
 use crate::rows::column::{Column, Kind};
 use crate::rows::dataset::Dataset;
-use crate::rows::publish::Mode;
+use crate::rows::publish::{Merged, Mode, merge};
 use crate::rows::quarantine::export::ID_COLUMN;
 use crate::rows::spool::COLUMNS;
 use crate::rows::{measure, statement};
@@ -137,6 +137,9 @@ pub(super) async fn check_swallowed(
 }
 
 /// Sets aside rows that have a key (`unique`) which the table has already: the rejects stay open.
+///
+/// Where rows are merged by key they are meant to meet theirs, and a key that holds all of that one can meet no other
+/// row. But a row that was rejected as a duplicate is the one that was not to be loaded.
 pub(super) async fn refuse_known_keys(
     connection: &mut PgConnection,
     table: &Table,
@@ -149,6 +152,10 @@ pub(super) async fn refuse_known_keys(
         _ => String::new(),
     };
     for key in &dataset.unique {
+        let but = match &dataset.mode {
+            Mode::Merge { key: merged } => merge_excuse(&dataset.columns, merged),
+            _ => String::new(),
+        };
         let names: Vec<&str> = key.iter().map(|i| dataset.columns[*i].name.as_str()).collect();
         let same: Vec<String> =
             key.iter().map(|i| dataset.columns[*i].name.quoted()).map(|name| format!("k.{name} = t.{name}")).collect();
@@ -163,7 +170,7 @@ pub(super) async fn refuse_known_keys(
              select reject_id::text, jsonb_build_array(jsonb_build_object('column', $1::text, 'code', 'duplicate_key', 'message', $2::text))
                from known",
             table.quoted(),
-            same.join(" and ") + &of_date
+            same.join(" and ") + &of_date + &but
         );
         let column = if let [name] = names[..] { Some(name) } else { None };
         sqlx::query(AssertSqlSafe(statement))
@@ -174,6 +181,13 @@ pub(super) async fn refuse_known_keys(
             .context("look for keys that are in the table")?;
     }
     Ok(())
+}
+
+/// A row of the same merge key is the one that is to be updated, unless the reject was a duplicate of it.
+fn merge_excuse(columns: &[Column], merged: &[usize]) -> String {
+    let names = merged.iter().map(|i| columns[*i].name.quoted());
+    let is_other: Vec<String> = names.map(|name| format!("k.{name} is distinct from t.{name}")).collect();
+    format!(" and ({} or r.errors @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
 }
 
 /// What became of the rows of the file.
@@ -203,13 +217,18 @@ pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyho
     Ok(Counts { wrong: count(wrong), resolved: count(resolved), discarded: count(discarded) })
 }
 
-/// Adds the rows of open rejects to the customer's table; says how many.
+/// Adds the rows of open rejects to the customer's table, or merges them into it; says how many, and what a merge did.
 pub(super) async fn add(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
     run_date: NaiveDate,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<(u64, Option<Merged>)> {
+    if let Mode::Merge { key } = &dataset.mode {
+        let merged = merge_open(connection, table, dataset, key).await?;
+        let loaded = (merged.inserted + merged.updated + merged.unchanged).unsigned_abs();
+        return Ok((loaded, Some(merged)));
+    }
     let (names, quoted) = (names(&dataset.columns), table.quoted());
     let (more, value) = match &dataset.mode {
         // A date prints as digits and hyphens.
@@ -223,7 +242,25 @@ pub(super) async fn add(
     );
     let added = sqlx::query(AssertSqlSafe(statement)).execute(connection).await;
     let added = added.with_context(|| format!("add the corrected rows to {table}; nothing was changed"))?;
-    Ok(added.rows_affected())
+    Ok((added.rows_affected(), None))
+}
+
+async fn merge_open(
+    connection: &mut PgConnection,
+    table: &Table,
+    dataset: &Dataset,
+    key: &[usize],
+) -> anyhow::Result<Merged> {
+    let open = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_open")? };
+    let make = format!(
+        "create temporary table bursar_open on commit drop as
+                select {} from pg_temp.bursar_redriven as t
+                 where exists (select from bursar.file_invalid_rows as r where r.id = t.reject_id and r.status = 'open')",
+        names(&dataset.columns)
+    );
+    statement::run(connection, make).await.context("choose the rows of open rejects")?;
+    let merged = merge::merge(connection, table, &open, &dataset.columns, key).await;
+    merged.with_context(|| format!("merge the corrected rows into {table}; nothing was changed"))
 }
 
 /// The first rows that do not conform.

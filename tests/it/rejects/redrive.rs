@@ -398,13 +398,4 @@ async fn redriven_rows_are_measured_with_those_of_their_run_date_and_survive_eve
         let all = world.rows("agency_a").await;
         assert_eq!(all.len(), if mode.contains("append") { 10 } else { 3 }, "{mode}: {all:?}");
     }
-    let world = World::new().await;
-    world.edit("datasets/customer_rating.toml", |text| {
-        text.replacen("consolidated", "mode = \"merge\"\nkey = [\"customer_number\"]\nconsolidated", 1)
-    });
-    world.deliver("A", ratings(&rows));
-    world.run_job(DATE, &["--customer", "agency_a"]).code(0);
-    correct(&world, |text| text.replace("x,", "4,"));
-    let ran = redrive(&world, &[]).code(78);
-    assert!(ran.stderr.contains("merges by key"), "{}", ran.stderr);
 }
