@@ -177,6 +177,13 @@ impl Bound {
     }
 }
 
+/// The columns with their types, as they stand in `create table`.
+#[must_use]
+pub fn definitions(columns: &[Column]) -> String {
+    let each = columns.iter().map(|c| format!("{} {}", c.name.quoted(), c.kind.sql_type()));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 impl Kind {
     /// The type of the table's column, as `format_type` of PostgreSQL writes it.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::load::Older;
-use super::publish::merge::{self, Merging};
+use super::publish::merge::{self, Extent, Merging};
 use super::publish::segments;
 use super::publish::swap::{Locked, swap, take};
 use super::publish::{Merged, Mode, Way, lock, twin};
@@ -197,7 +197,8 @@ async fn put(
         Mode::Merge { .. } => {
             let mut all = Merged { inserted: 0, updated: 0, unchanged: 0 };
             for staged in rows {
-                let merging = Merging { dataset, table, staged, load_id: load.id, run_date: load.run_date };
+                let merging =
+                    Merging { dataset, table, staged, extent: Extent::File, load_id: load.id, run_date: load.run_date };
                 let merged = merge::merge(connection, merging).await?;
                 all.inserted += merged.inserted;
                 all.updated += merged.updated;

@@ -1,8 +1,8 @@
 //! Where a load's rows go on their way to readers, and how they get in front of them.
 
-use super::column::Column;
+use super::column::definitions;
 use super::load::{Loading, Older, State};
-use super::publish::merge::{self, Merging};
+use super::publish::merge::{self, Extent, Merging};
 use super::publish::segments::{self, streams};
 use super::publish::swap::{Locked, swap, take};
 use super::publish::{Mode, Publication, Publish, Way, lock, twin};
@@ -136,10 +136,8 @@ impl Place {
 
     /// A staged table of the dataset's columns alone.
     async fn stage(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let column = |c: &Column| format!("{} {}", c.name.quoted(), c.kind.sql_type());
-        let columns: Vec<String> = loading.request.dataset.columns.iter().map(column).collect();
-        let staged = self.tables[0].quoted();
-        statement::run(connection, format!("create table {staged} ({})", columns.join(", ")))
+        let (staged, columns) = (self.tables[0].quoted(), definitions(&loading.request.dataset.columns));
+        statement::run(connection, format!("create table {staged} ({columns})"))
             .await
             .with_context(|| format!("make a table for the rows of {}", loading.table))
     }
@@ -246,7 +244,7 @@ impl Place {
             }
             (Some(Way::Merge), _) => {
                 let (load_id, run_date, staged) = (loading.load_id, request.run_date, &self.tables[0]);
-                let merging = Merging { dataset, table, staged, load_id, run_date };
+                let merging = Merging { dataset, table, staged, extent: Extent::File, load_id, run_date };
                 self.publication.merged = Some(merge::merge(connection, merging).await?);
                 staged::drop(connection, &self.tables).await
             }

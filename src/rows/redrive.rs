@@ -190,13 +190,15 @@ impl Redriving<'_> {
         lock::against_loads(connection, &self.table, self.request.lock_timeout_s).await?;
         let current = self.current(connection).await?;
         table::check_columns(connection, &self.table, &self.dataset).await?;
-        rows::stage(connection, &self.table, &self.dataset.columns).await?;
+        rows::stage(connection, &self.dataset.columns).await?;
         self.copy(connection, source).await?;
         rows::check_numbers(connection, self.met.id).await?;
         rows::check_swallowed(connection, self.met.id, &self.dataset).await?;
         rows::refuse_known_keys(connection, &self.table, &self.dataset, self.met.run_date).await?;
         let counts = rows::counts(connection, self.met.id).await?;
-        let (loaded, merged) = rows::add(connection, &self.table, &self.dataset, self.met.run_date).await?;
+        let id = ledger::next_id(connection).await?;
+        let of = (id, self.met.run_date);
+        let (loaded, merged) = rows::add(connection, &self.table, &self.dataset, of).await?;
         let mut redriven = Redriven {
             load_id: None,
             redrive_of: self.met.id,
@@ -211,7 +213,7 @@ impl Redriving<'_> {
             measures: None,
         };
         if redriven.loaded > 0 {
-            self.enter(connection, current, &mut redriven).await?;
+            self.enter(connection, id, current, &mut redriven).await?;
         }
         redriven.open = rows::count_open(connection, self.met.id).await?;
         Ok(redriven)
@@ -295,14 +297,19 @@ impl Redriving<'_> {
     }
 
     /// Takes the measures anew, closes the rejects and enters the redrive into the ledger.
-    async fn enter(&self, connection: &mut PgConnection, current: i64, redriven: &mut Redriven) -> anyhow::Result<()> {
+    async fn enter(
+        &self,
+        connection: &mut PgConnection,
+        id: i64,
+        current: i64,
+        redriven: &mut Redriven,
+    ) -> anyhow::Result<()> {
         if redriven.merged.is_none() {
             redriven.measures = Some(rows::measure(connection, &self.table, &self.dataset, self.met.run_date).await?);
         }
         if self.request.rehearsal == Rehearsal::Yes {
             return Ok(());
         }
-        let id = ledger::next_id(connection).await?;
         let resolved = rows::resolve(connection, id, &self.request.by).await?;
         if resolved != redriven.loaded {
             let loaded = redriven.loaded;

@@ -35,8 +35,8 @@ fn no_problem_is_named_twice_and_none_without_its_line() {
     assert_eq!(
         without_line,
         [
+            &"wrong/datasets/bare.toml: a dataset needs the key table, or into for a system's tables",
             &"wrong/datasets/bare.toml: file: is missing",
-            &"wrong/datasets/bare.toml: table: is missing",
             &"wrong/reports/alone.toml: there is no alone.sql beside it, which holds the report's SQL",
             &"wrong/reports/blank.sql: the file holds no SQL",
             &"wrong/reports/delete.sql: the SQL does not name :run_date; a report is of one run date",
@@ -65,7 +65,7 @@ fn the_shipped_configuration_has_no_problem() {
     let run = Offline::configured().bursar(&["check"]).code(0);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
-        ("config: 4 customers, 1 dataset, 1 report, 1 job; no problems\n", "")
+        ("config: 4 customers, 2 datasets, 1 report, 2 jobs; no problems\n", "")
     );
     let run = Offline::configured().bursar(&["check", "--json"]).code(0);
     assert_eq!(run.json(), serde_json::json!({"problems": []}));

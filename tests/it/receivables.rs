@@ -168,3 +168,24 @@ async fn a_held_file_changes_nothing_until_it_is_accepted() {
         ["A1 1 2025-03-01"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrected_rejects_are_merged_and_say_nothing_of_other_invoices() {
+    let world = World::new().await;
+    deliver(
+        &world,
+        &[&row("A1", "10", "0", "Pending"), &row("B1", "2x", "0", "Pending"), &row("C1", "5", "5", "Closed")],
+    );
+    load(&world, "2025-03-01");
+    let export = world.bursar(&["rejects", "export", "--load", "1"]).code(0).stdout;
+    let corrected = export.replace("2x", "20").replace("Ann,555,ann@acme.example", "Zoe,556,zoe@acme.example");
+    let file = world.write("corrected.csv", corrected);
+    let redriven =
+        world.bursar(&["rejects", "redrive", "--load", "1", "--json", &file.display().to_string()]).code(0).json();
+    assert_eq!((&redriven["loaded"], &redriven["open"]), (&1.into(), &0.into()), "{redriven}");
+    assert_eq!(
+        world.column("select invoice_number || ' ' || bill_total || ' ' || coalesce(missing_since::text, 'there') from receivables.invoices order by 1").await,
+        ["A1 10.00 there", "B1 20.00 there", "C1 5.00 there"]
+    );
+    assert_eq!(world.column("select contact_name from receivables.customers").await, ["Ann"]);
+}

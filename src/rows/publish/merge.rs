@@ -20,10 +20,21 @@ pub struct Merging<'a> {
     pub table: &'a Table,
     /// Where they lie.
     pub staged: &'a Table,
+    /// Whether they are all.
+    pub extent: Extent,
     /// The load they are of.
     pub load_id: i64,
     /// The day they are for.
     pub run_date: NaiveDate,
+}
+
+/// How much of what there is the rows tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// A whole file: what it does not hold is gone.
+    File,
+    /// Some rows: of what they do not hold they say nothing.
+    Rows,
 }
 
 /// Inserts the staged rows, and updates those of the same key that differ.
@@ -49,6 +60,7 @@ async fn into_target(
     let statements = target
         .merge
         .replace("{staged}", &merging.staged.quoted())
+        .replace("{is_whole}", if merging.extent == Extent::File { "true" } else { "false" })
         .replace("{load_id}", &merging.load_id.to_string())
         .replace("{run_date}", &merging.run_date.to_string());
     let (inserted, updated, unchanged) = statement::counts(connection, statements)

@@ -15,7 +15,7 @@ pub struct Target {
     /// Those that tell rows apart.
     pub key: &'static [&'static str],
     /// Statements that merge the table `{staged}`, whose rows lie in the order of the file, for `{load_id}` and
-    /// `{run_date}` (a text); the last one gives how many rows were inserted, updated and unchanged.
+    /// `{run_date}` (a text); `{is_whole}` tells whether they are a whole file (true, false). The last one gives how many rows were inserted, updated and unchanged.
     pub merge: &'static str,
 }
 

@@ -3,9 +3,10 @@
 use super::StillWrong;
 use crate::config::{Ident, Table};
 use crate::fault;
-use crate::rows::column::{Column, Kind};
+use crate::rows::column::{Column, Kind, definitions};
 use crate::rows::dataset::Dataset;
-use crate::rows::publish::{Merged, Mode, merge};
+use crate::rows::publish::merge::{self, Extent, Merging};
+use crate::rows::publish::{Merged, Mode};
 use crate::rows::quarantine::export::ID_COLUMN;
 use crate::rows::spool::COLUMNS;
 use crate::rows::{measure, statement};
@@ -33,13 +34,12 @@ fn names(columns: &[Column]) -> String {
 }
 
 /// Makes both tables, for this transaction.
-pub(super) async fn stage(connection: &mut PgConnection, table: &Table, columns: &[Column]) -> anyhow::Result<()> {
-    let (names, table) = (names(columns), table.quoted());
+pub(super) async fn stage(connection: &mut PgConnection, columns: &[Column]) -> anyhow::Result<()> {
     let statements = format!(
-        "create temporary table bursar_redriven on commit drop as
-                select null::bigint as {ID_COLUMN}, {names} from {table} with no data;
+        "create temporary table bursar_redriven ({ID_COLUMN} bigint, {}) on commit drop;
          create temporary table bursar_wrong on commit drop as
-                select {COLUMNS}, null::text as number from bursar.file_invalid_rows with no data"
+                select {COLUMNS}, null::text as number from bursar.file_invalid_rows with no data",
+        definitions(columns)
     );
     statement::run(connection, statements).await.context("make room for the corrected rows")
 }
@@ -217,15 +217,15 @@ pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyho
     Ok(Counts { wrong: count(wrong), resolved: count(resolved), discarded: count(discarded) })
 }
 
-/// Adds the rows of open rejects to the customer's table, or merges them into it; says how many, and what a merge did.
+/// Adds the rows of open rejects to the table for a load, or merges them into it; says how many, and what a merge did.
 pub(super) async fn add(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
-    run_date: NaiveDate,
+    (load_id, run_date): (i64, NaiveDate),
 ) -> anyhow::Result<(u64, Option<Merged>)> {
-    if let Mode::Merge { key } = &dataset.mode {
-        let merged = merge_open(connection, table, dataset, key).await?;
+    if let Mode::Merge { .. } = &dataset.mode {
+        let merged = merge_open(connection, table, dataset, (load_id, run_date)).await?;
         let loaded = (merged.inserted + merged.updated + merged.unchanged).unsigned_abs();
         return Ok((loaded, Some(merged)));
     }
@@ -249,7 +249,7 @@ async fn merge_open(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
-    key: &[usize],
+    (load_id, run_date): (i64, NaiveDate),
 ) -> anyhow::Result<Merged> {
     let open = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_open")? };
     let make = format!(
@@ -259,7 +259,8 @@ async fn merge_open(
         names(&dataset.columns)
     );
     statement::run(connection, make).await.context("choose the rows of open rejects")?;
-    let merged = merge::merge(connection, table, &open, &dataset.columns, key).await;
+    let merging = Merging { dataset, table, staged: &open, extent: Extent::Rows, load_id, run_date };
+    let merged = merge::merge(connection, merging).await;
     merged.with_context(|| format!("merge the corrected rows into {table}; nothing was changed"))
 }
 

@@ -52,7 +52,14 @@ select
     contact_name,
     contact_email,
     contact_phone,
-    coalesce(is_there, false) as has_contact,
+    coalesce(is_there, false) and (
+        {is_whole}
+        or not exists (
+            select from receivables.customers as known
+             where known.name_key = spelling.name_key
+               and coalesce(known.contact_name, known.contact_email, known.contact_phone) is not null
+        )
+    ) as has_contact,
     customer_number,
     parent_customer,
     coalesce(are_there, false) as has_numbers
@@ -104,7 +111,8 @@ where coalesce(contact_name, contact_email, contact_phone) is not null
 group by 1, 2, 3, 4
     on conflict on constraint contacts_pkey do update
    set last_seen_invoice_date = excluded.last_seen_invoice_date, load_id = excluded.load_id
- where known.last_seen_invoice_date <> excluded.last_seen_invoice_date;
+ where known.last_seen_invoice_date < excluded.last_seen_invoice_date
+    or {is_whole} and known.last_seen_invoice_date <> excluded.last_seen_invoice_date;
 
 create temporary table bursar_terms on commit drop as
 select customer_terms, case when customer_terms ~* '^net [0-9]{1,4}$' then substr(customer_terms, 5)::integer end as days
@@ -170,7 +178,8 @@ update receivables.invoices as was
 -- An invoice that the file does not hold any more stays, and is said to be missing; one that is back is not.
 update receivables.invoices as was
    set missing_since = case when was.missing_since is null then date '{run_date}' end
- where (was.missing_since is null)
+ where ({is_whole} or was.missing_since is not null)
+   and (was.missing_since is null)
      = (not exists (select from {staged} as staged where staged.invoice_number = was.invoice_number));
 
 create temporary table bursar_counted on commit drop as

@@ -88,7 +88,7 @@ async fn known_on(world: &World, date: &str) -> Vec<String> {
         "select {line} from receivables.invoices where known_since <= '{date}'
          union all
          select {line} from receivables.invoice_history where known_since <= '{date}' and known_until > '{date}'
-         order by 1 collate \"C\""
+        "
     );
     let mut lines = world.column(&query).await;
     lines.sort();
