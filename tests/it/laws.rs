@@ -43,7 +43,7 @@ fn problems(text: &str) -> Vec<String> {
     let (mut problems, source) = (Problems::default(), Source::of("laws.toml", text));
     let schema = Ident::parse("public").expect("a name");
     if let Some(loose) = source.typed::<LooseDataset>(&mut problems) {
-        let _ = compile_dataset(&source, loose, &schema, &[], &mut problems);
+        let _ = compile_dataset(&source, loose, &schema, &[], &[], &mut problems);
     }
     let problems = problems.sorted();
     assert!(!problems.is_empty(), "nothing is wrong");
