@@ -33,6 +33,7 @@ mod laws;
 mod notify;
 mod occurrences;
 mod parse;
+mod receivables_api;
 mod rejects;
 mod reload;
 mod retry;
