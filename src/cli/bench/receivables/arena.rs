@@ -15,6 +15,9 @@ use tokio::process::{Child, Command};
 
 const DATASET: &str = include_str!("../../../../config/datasets/receivables_invoice.toml");
 
+/// A configuration has one; the dataset is not delivered customer by customer.
+const CUSTOMERS: &str = "[[customer]]\nname = \"bench\"\n";
+
 const JOB: &str =
     "name = \"receivables\"\n[[task]]\nname = \"load\"\nkind = \"load\"\ndataset = \"receivables_invoice\"\n";
 
@@ -44,7 +47,7 @@ impl Arena {
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::write(path, text)
         };
-        let written = write("customers.toml", "")
+        let written = write("customers.toml", CUSTOMERS)
             .and_then(|()| write("datasets/receivables_invoice.toml", DATASET))
             .and_then(|()| write("jobs/receivables.toml", JOB))
             .and_then(|()| std::fs::create_dir_all(self.folder.join("inbox/receivables")));
