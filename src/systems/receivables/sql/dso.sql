@@ -7,7 +7,7 @@ with months as (
     select month, currency, bill_total
       from receivables.billed_by_month
      where $3::text is null or currency = $3
-), open_in as (
+), open_in as materialized (
     select date_trunc('month', invoice_date)::date as month, currency, sum(outstanding) as outstanding
       from receivables.invoices
      where applied < bill_total and ($3::text is null or currency = $3)
