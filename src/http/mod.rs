@@ -23,7 +23,7 @@ pub use health::ask_health;
 pub use money::Money;
 pub use operation::{Draft, Operation};
 pub use page::{Page, Paging, Window};
-pub use param::{Kind, Month, Param, Params, Place, Spec, Value};
+pub use param::{Form, Kind, Month, Param, Params, Place, Spec, Value};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use router::{Answering, router};
 pub use routes::Routes;

@@ -10,7 +10,7 @@ mod kind;
 mod params;
 mod query;
 
-pub use kind::{Kind, Month, Value};
+pub use kind::{Form, Kind, Month, Value};
 pub use params::Params;
 pub(super) use query::{Found, parse};
 
@@ -166,6 +166,14 @@ impl Param<Option<String>> {
     #[must_use]
     pub fn text(name: &str, most: usize) -> Self {
         Self::new(name, Kind::Text { most }, |value| if let Value::Text(text) = value { Some(text) } else { None })
+    }
+
+    /// A text that looks like `pattern`, a regular expression from `^` to `$`; `meaning` says the same in words, as it
+    /// stands behind "must be".
+    #[must_use]
+    pub fn form(name: &str, pattern: &str, meaning: &str) -> Self {
+        let kind = Kind::Form(Form::new(pattern, meaning));
+        Self::new(name, kind, |value| if let Value::Text(text) = value { Some(text) } else { None })
     }
 }
 

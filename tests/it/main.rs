@@ -34,6 +34,7 @@ mod notify;
 mod occurrences;
 mod parse;
 mod receivables;
+mod receivables_api;
 mod rejects;
 mod reload;
 mod retry;

@@ -1,10 +1,11 @@
 //! `bursar bench load`: this program's load against a bare `\copy`, in paired rounds of one run. `bursar bench queue`:
-//! what a task costs that does nothing.
+//! what a task costs that does nothing. `bursar bench receivables`: how long the API takes to answer.
 
 mod generate;
 mod parse;
 mod place;
 mod queue;
+mod receivables;
 mod rival;
 
 use super::{Context, show};
@@ -30,6 +31,8 @@ enum What {
     Parse(parse::Arguments),
     /// Run tasks that do nothing, and say what each costs.
     Queue(queue::Arguments),
+    /// Ask the API about many invoices, at a steady rate.
+    Receivables(receivables::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +111,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         What::Load(arguments) => run_load(context, arguments).await,
         What::Parse(arguments) => parse::run(context, &arguments),
         What::Queue(arguments) => queue::run(context, &arguments).await,
+        What::Receivables(arguments) => receivables::run(context, &arguments).await,
     }
 }
 

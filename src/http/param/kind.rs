@@ -1,6 +1,7 @@
 //! What a parameter may hold: how it is read, how it is described, what is said of what it is not.
 
 use chrono::{Datelike, Months, NaiveDate};
+use regex::Regex;
 use rust_decimal::Decimal;
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -28,6 +29,8 @@ pub enum Kind {
         /// The greatest number of characters; the least is 1.
         most: usize,
     },
+    /// A text of a form.
+    Form(Form),
     /// One of these words.
     Choice {
         /// In the order in which they are shown.
@@ -41,6 +44,36 @@ pub enum Kind {
         scale: u32,
     },
 }
+
+/// What a text must look like.
+#[derive(Clone, Debug)]
+pub struct Form {
+    pattern: String,
+    meaning: String,
+    regex: Option<Regex>,
+}
+
+impl Form {
+    /// `pattern` is a regular expression from `^` to `$` that this program and clients read alike; `meaning` stands
+    /// behind "must be".
+    #[must_use]
+    pub fn new(pattern: &str, meaning: &str) -> Self {
+        Self { pattern: pattern.to_owned(), meaning: meaning.to_owned(), regex: Regex::new(pattern).ok() }
+    }
+
+    /// A pattern that is none matches nothing.
+    fn matches(&self, text: &str) -> bool {
+        self.regex.as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+}
+
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern && self.meaning == other.meaning
+    }
+}
+
+impl Eq for Form {}
 
 /// A value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +139,7 @@ impl Kind {
                 let is_text = !text.is_empty() && !text.contains('\0') && text.chars().nth(*most).is_none();
                 is_text.then(|| Value::Text(text.to_owned()))
             }
+            Self::Form(form) => form.matches(text).then(|| Value::Text(text.to_owned())),
             Self::Choice { words } => words.iter().find(|word| *word == text).cloned().map(Value::Text),
             Self::Boolean => text.parse().ok().map(Value::Boolean),
             Self::Decimal { scale } => decimal(text, *scale).map(Value::Decimal),
@@ -119,6 +153,7 @@ impl Kind {
             Self::Date => "a date like 2025-03-31".to_owned(),
             Self::Month => "a month like 2025-03".to_owned(),
             Self::Text { most } => format!("a text of 1 to {most} characters"),
+            Self::Form(form) => form.meaning.clone(),
             Self::Choice { words } => match &words[..] {
                 [only] => only.clone(),
                 words => format!("one of {}", words.join(", ")),
@@ -143,6 +178,7 @@ impl Kind {
             Self::Date => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))),
             Self::Month => text().pattern(Some("^[1-9][0-9]{3}-(0[1-9]|1[0-2])$")),
             Self::Text { most } => text().min_length(Some(1)).max_length(Some(*most)).pattern(Some(r"^[^\u0000]+$")),
+            Self::Form(form) => text().pattern(Some(&form.pattern)),
             Self::Choice { words } => text().enum_values(Some(words.iter().map(String::as_str))),
             Self::Boolean => ObjectBuilder::new().schema_type(Type::Boolean),
             Self::Decimal { scale: 0 } => text().pattern(Some("^-?[0-9]{1,16}$")),

@@ -1,4 +1,4 @@
--- $1 the invoice; the latest first
+-- $1 the invoice, $2 limit, $3 offset; the latest first
 select
     history.known_since,
     history.known_until,
@@ -20,4 +20,4 @@ join receivables.customers on customers.id = history.customer_id
 left join bursar.loads on loads.id = history.replaced_by
 where history.invoice_id = $1
 order by history.known_until desc, history.replaced_by desc
-limit 1000
+limit $2 offset $3

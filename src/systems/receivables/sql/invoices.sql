@@ -1,4 +1,4 @@
--- $1 the customer or null, $2 whether it is missing in the latest file or null, $3 limit, $4 offset
+-- $1 the customer or null, $2 whether it is missing in the latest file or null, $3 the number or null, $4 limit, $5 offset
 select
     invoices.invoice_number,
     invoices.customer_id,
@@ -20,5 +20,6 @@ from receivables.invoices
 join receivables.customers on customers.id = invoices.customer_id
 where ($1::bigint is null or invoices.customer_id = $1)
   and ($2::boolean is null or (invoices.missing_since is not null) = $2)
+  and ($3::text is null or invoices.invoice_number = $3)
 order by invoices.invoice_number
-limit $3 offset $4
+limit $4 offset $5

@@ -1,0 +1,156 @@
+//! `bursar bench receivables`: how long the answers about accounts receivable take, at a steady rate of requests, when
+//! there are many invoices.
+
+mod arena;
+mod clients;
+mod invoices;
+
+use super::{Context, place, show};
+use crate::db::Database;
+use crate::fault;
+use arena::Arena;
+use clients::Latencies;
+use fastrand::Rng;
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Invoices; several numbers are measured one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "100000,1000000")]
+    invoices: Vec<u32>,
+    /// Customers they belong to.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    customers: u32,
+    /// Requests a second.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// How long each question is asked.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// The same seed makes the same invoices and the same requests.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Leave the database with the last invoices, to look at it.
+    #[arg(long)]
+    keep: bool,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A question, asked of random days and months.
+struct Question {
+    name: &'static str,
+    target: fn(&mut Rng) -> String,
+}
+
+const QUESTIONS: [Question; 3] = [
+    Question {
+        name: "past due, first page",
+        target: |random| format!("/invoices/past-due?as_of={}", invoices::day(random.u32(..365))),
+    },
+    Question {
+        name: "month summary",
+        target: |random| {
+            let day = invoices::day(random.u32(..700));
+            format!("/invoices/summary/month?month={}", day.format("%Y-%m"))
+        },
+    },
+    Question {
+        name: "month summary of a customer",
+        target: |random| {
+            let (day, customer) = (invoices::day(random.u32(..700)), invoices::name(random.u32(..1000)));
+            format!(
+                "/invoices/summary/month?month={}&customer_name={}",
+                day.format("%Y-%m"),
+                customer.replace(' ', "+")
+            )
+        },
+    },
+];
+
+/// How long the answers to a question took.
+#[derive(Debug, Serialize)]
+struct Figures {
+    invoices: u32,
+    question: &'static str,
+    requests: usize,
+    p50_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let settings = context.settings()?;
+    let database = Database::open(&settings).await?;
+    let folder = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(&settings.file.paths.data)
+        .or_else(|_| tempfile::tempdir())
+        .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))?;
+    let arena = Arena::new(folder.path(), place::url(&settings, &database)?);
+    let measured = measure(&arena, &database, arguments).await;
+    if !arguments.keep {
+        place::drop(&database).await?;
+    }
+    database.close().await?;
+    let figures = measured?;
+    if arguments.json {
+        show::json(&figures)?;
+    } else {
+        print(&figures)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(arena: &Arena, database: &Database, arguments: &Arguments) -> anyhow::Result<Vec<Figures>> {
+    let mut figures = Vec::new();
+    for count in &arguments.invoices {
+        place::make(database).await?;
+        arena.load(*count, arguments.customers, arguments.seed).await?;
+        let daemon = arena.serve().await?;
+        for question in &QUESTIONS {
+            let mut random = Rng::with_seed(arguments.seed);
+            let mut targets = |seconds: u32| -> Vec<String> {
+                (0..seconds * arguments.rate).map(|_| (question.target)(&mut random)).collect()
+            };
+            // Connections are opened and pages read before it counts.
+            clients::ask(daemon.address, targets(2), arguments.rate).await?;
+            let latencies = clients::ask(daemon.address, targets(arguments.seconds), arguments.rate).await?;
+            figures.push(Figures::of(*count, question.name, &latencies));
+        }
+        daemon.stop().await?;
+    }
+    Ok(figures)
+}
+
+impl Figures {
+    fn of(invoices: u32, question: &'static str, latencies: &Latencies) -> Self {
+        Self {
+            invoices,
+            question,
+            requests: latencies.count(),
+            p50_ms: latencies.percentile_ms(50),
+            p99_ms: latencies.percentile_ms(99),
+            max_ms: latencies.percentile_ms(100),
+        }
+    }
+}
+
+fn print(figures: &[Figures]) -> anyhow::Result<()> {
+    let mut table =
+        show::table(&["question", "invoices", "requests", "p50, ms", "p99, ms", "longest, ms"], &[1, 2, 3, 4, 5]);
+    for of in figures {
+        let ms = |ms: f64| format!("{ms:.1}");
+        table.add_row([
+            of.question.to_owned(),
+            of.invoices.to_string(),
+            of.requests.to_string(),
+            ms(of.p50_ms),
+            ms(of.p99_ms),
+            ms(of.max_ms),
+        ]);
+    }
+    show::line(&table)
+}

@@ -1,0 +1,110 @@
+//! A database and a folder of the bench's own, filled by a load and answered from by a daemon, both this program.
+
+use super::invoices;
+use crate::fault;
+use crate::http;
+use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+
+const DATASET: &str = include_str!("../../../../config/datasets/receivables_invoice.toml");
+
+/// A configuration has one; the dataset is not delivered customer by customer.
+const CUSTOMERS: &str = "[[customer]]\nname = \"bench\"\n";
+
+const JOB: &str =
+    "name = \"receivables\"\n[[task]]\nname = \"load\"\nkind = \"load\"\ndataset = \"receivables_invoice\"\n";
+
+/// So often a daemon is asked whether it is there, a tenth of a second apart.
+const TRIES: u32 = 300;
+
+pub(super) struct Arena {
+    folder: PathBuf,
+    url: String,
+}
+
+/// A daemon that answers.
+pub(super) struct Daemon {
+    pub(super) address: SocketAddr,
+    child: Child,
+}
+
+impl Arena {
+    pub(super) fn new(folder: &Path, url: String) -> Self {
+        Self { folder: folder.to_owned(), url }
+    }
+
+    /// Loads a file of so many invoices.
+    pub(super) async fn load(&self, count: u32, customers: u32, seed: u64) -> anyhow::Result<()> {
+        let write = |relative: &str, text: &str| -> std::io::Result<()> {
+            let path = self.folder.join("config").join(relative);
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(path, text)
+        };
+        let written = write("customers.toml", CUSTOMERS)
+            .and_then(|()| write("datasets/receivables_invoice.toml", DATASET))
+            .and_then(|()| write("jobs/receivables.toml", JOB))
+            .and_then(|()| std::fs::create_dir_all(self.folder.join("inbox/receivables")));
+        written.map_err(|error| fault::config(format!("can't write to {}: {error}", self.folder.display())))?;
+        invoices::write(&self.folder.join("inbox/receivables/invoices.csv"), count, customers, seed)?;
+        let ran = self.bursar(&["run-job", "receivables", "--date", "2025-03-01"])?.output().await;
+        let ran = ran.context("start this program again")?;
+        if !ran.status.success() {
+            return Err(fault::bug(format!("the load failed: {}", String::from_utf8_lossy(&ran.stderr))));
+        }
+        Ok(())
+    }
+
+    /// Starts a daemon, and waits until it answers.
+    pub(super) async fn serve(&self) -> anyhow::Result<Daemon> {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.context("find a free port")?;
+        let log = self.folder.join("serve.log");
+        let child = self
+            .bursar(&["serve"])?
+            .env("BURSAR_HTTP_BIND", address.to_string())
+            .stderr(File::create(&log).context("make the daemon's log")?)
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start this program again")?;
+        let daemon = Daemon { address, child };
+        for _ in 0..TRIES {
+            if http::ask_health(address).await.is_ok() {
+                return Ok(daemon);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        Err(fault::bug(format!("the daemon does not answer: {said}")))
+    }
+
+    fn bursar(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("find this program")?);
+        command
+            .args(arguments)
+            .env("DATABASE_URL", &self.url)
+            .env_remove("DATABASE_URL_FILE")
+            .env("BURSAR_CONFIG_DIR", self.folder.join("config"))
+            .env("BURSAR_INBOX_DIR", self.folder.join("inbox"))
+            .env("BURSAR_OUTPUT_DIR", self.folder.join("output"))
+            .env("BURSAR_DATA_DIR", self.folder.join("state"));
+        Ok(command)
+    }
+}
+
+impl Daemon {
+    /// Has it stop as an operator would.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
+        let pid = pid.ok_or_else(|| fault::bug("the daemon ended before it was told to"))?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("stop the daemon")?;
+        self.child.wait().await.context("wait for the daemon's end").map(drop)
+    }
+}
