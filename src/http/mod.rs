@@ -5,6 +5,7 @@
 //! Knows no system and no job.
 
 mod accept;
+mod access;
 mod answer;
 mod csv;
 mod document;
@@ -13,12 +14,16 @@ mod health;
 mod money;
 mod operation;
 mod page;
+mod pages;
 mod param;
 mod problem;
+mod rate;
 mod router;
 mod routes;
 mod server;
+mod token;
 
+pub use access::Access;
 pub use health::ask_health;
 pub use money::Money;
 pub use operation::{Draft, Operation};
@@ -28,3 +33,4 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use router::{Answering, router};
 pub use routes::Routes;
 pub use server::{answer, listen};
+pub use token::{NewToken, new_token};

@@ -15,6 +15,7 @@ use super::page::Page;
 use super::param::{self, Found, Params, Spec};
 use super::problem::Problem;
 use crate::fault;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -169,7 +170,7 @@ impl<P: Params> Draft<P> {
     pub(super) fn gives_json(
         self,
         schema: RefOr<Schema>,
-        json: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+        json: impl Fn() -> Bytes + Send + Sync + 'static,
     ) -> Operation {
         self.finish(&[Format::Json], schema, Vec::new(), move |_, format| {
             let written = Written::bytes(format.content_type(), json());
