@@ -11,6 +11,8 @@ mod csv;
 mod document;
 mod guard;
 mod health;
+#[cfg(test)]
+mod laws;
 mod money;
 mod operation;
 mod page;

@@ -50,7 +50,7 @@ pub(super) struct Declared {
     pub(super) missing: Option<String>,
     /// The status of an answer that is no good news, and when it is given.
     pub(super) otherwise: Option<(StatusCode, String)>,
-    /// Its answer is true only now: it is not to be kept.
+    /// Its answer is true only now and for everybody: it is not to be kept, and needs no token.
     pub(super) is_fleeting: bool,
 }
 
@@ -119,7 +119,7 @@ impl<P: Params> Draft<P> {
         Draft { declared: self.declared, params }
     }
 
-    /// Its answer is true only now.
+    /// Its answer is true only now, and for everybody.
     pub(super) fn fleeting(mut self) -> Self {
         self.declared.is_fleeting = true;
         self
