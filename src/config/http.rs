@@ -4,7 +4,7 @@ use super::problem::{At, Problems};
 use super::source::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use validator::Validate;
@@ -119,14 +119,14 @@ pub(super) fn tokens(http: &Http, problems: &mut Problems) -> Vec<Token> {
 /// What is wrong with these tokens, also beside `others`.
 fn wrong_tokens(at: &At, tokens: &[LooseToken], others: &[LooseToken]) -> Vec<(At, String)> {
     let mut found = Vec::new();
-    let mut names: BTreeMap<&str, ()> = others.iter().map(|token| (token.name.as_str(), ())).collect();
+    let mut names: BTreeSet<&str> = others.iter().map(|token| token.name.as_str()).collect();
     let mut hashes: BTreeMap<String, &str> =
         others.iter().map(|token| (token.sha256.to_lowercase(), token.name.as_str())).collect();
     for (i, token) in tokens.iter().enumerate() {
         let at = |key: &str| at.clone().index(i).then(key);
         if !is_name(&token.name) {
             found.push((at("name"), format!("{:?} is no name; write 1 to 64 of a-z A-Z 0-9 . _ -", token.name)));
-        } else if names.insert(&token.name, ()).is_some() {
+        } else if !names.insert(&token.name) {
             found.push((at("name"), format!("a second token is called {}", token.name)));
         }
         // What is no hash may be the token itself, so it is not shown.

@@ -3,6 +3,7 @@
 use super::accept::Format;
 use super::csv;
 use super::page::Page;
+use super::token::hex;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -76,7 +77,7 @@ impl Written {
     fn tag(&self) -> String {
         let hash = Sha256::new().chain_update(self.content_type.as_bytes()).chain_update([0]).chain_update(&self.body);
         let hash = hash.finalize();
-        let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&hash[..16]);
         format!("\"{hex}\"")
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: made from the same declarations that requests are read by.
+//! The `OpenAPI` 3.1 document: made from the same declarations that requests are read by.
 
 use super::accept::Format;
 use super::operation::Operation;

@@ -90,12 +90,12 @@ impl Guard {
 
     /// Answers unless too much is asked.
     async fn limited(&self, token: Option<usize>, request: Request, next: Next) -> Result<Response, Problem> {
-        let taken = self.buckets.get(token.unwrap_or(0)).map_or(Ok(0), |bucket| bucket.take(self.since.elapsed()));
-        let mut response = match taken {
+        let granted = self.buckets.get(token.unwrap_or(0)).map_or(Ok(0), |bucket| bucket.take(self.since.elapsed()));
+        let mut response = match granted {
             Ok(_) => self.run_one_of_many(request, next).await.unwrap_or_else(IntoResponse::into_response),
             Err(wait) => too_many(wait).into_response(),
         };
-        response.headers_mut().extend(self.rate_headers(&taken));
+        response.headers_mut().extend(self.rate_headers(&granted));
         Ok(response)
     }
 

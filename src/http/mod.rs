@@ -1,7 +1,7 @@
 //! HTTP we answer.
 //!
 //! Systems hand over [`Routes`]: operations, each declared once ([`Operation`]) with its parameters ([`Param`]) and the
-//! type of its answer. From that come the reading of requests, the answers as JSON or CSV, and the OpenAPI document.
+//! type of its answer. From that come the reading of requests, the answers as JSON or CSV, and the `OpenAPI` document.
 //! Knows no system and no job.
 
 mod accept;

@@ -1,4 +1,4 @@
-//! The document for people: Swagger UI at `/docs`, ReDoc at `/redoc`, both out of the program itself.
+//! The document for people: Swagger UI at `/docs`, `ReDoc` at `/redoc`, both out of the program itself.
 //!
 //! What they are made of lies beside this file as it was published on npm (swagger-ui-dist 5.35.0, redoc 2.5.4), with
 //! its licences; only the references to source maps are taken out.
@@ -13,7 +13,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// Both set styles from their scripts, and ReDoc searches in a worker that it makes.
+/// Both set styles from their scripts, and `ReDoc` searches in a worker that it makes.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; \

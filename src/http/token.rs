@@ -21,11 +21,17 @@ pub fn new_token() -> anyhow::Result<NewToken> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits).map_err(|error| fault::bug(format!("no random bits for a token: {error}")))?;
     let text = format!("bursar_{}", BASE64_URL_SAFE_NO_PAD.encode(bits));
-    let sha256 = hash(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&hash(&text));
     Ok(NewToken { text, sha256 })
 }
 
 /// What the configuration knows of a token.
 pub(super) fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -83,7 +83,7 @@ impl Api {
         } else {
             format!("host: {}\r\n", self.address)
         };
-        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let more: String = headers.iter().flat_map(|header| [*header, "\r\n"]).collect();
         self.send(format!("{method} {path} HTTP/1.1\r\n{host}connection: close\r\n{more}\r\n").as_bytes())
     }
 
