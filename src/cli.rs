@@ -23,6 +23,7 @@ mod schema;
 mod serve;
 mod show;
 mod signals;
+mod tokens;
 mod workers;
 
 use crate::config::{Environment, Settings};
@@ -71,7 +72,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon: jobs at their schedules, /health and /ready.
+    /// Run the daemon: jobs at their schedules, and the API.
     Serve,
     /// Run a job for one run date, or for each of a range.
     RunJob(run_job::Arguments),
@@ -104,6 +105,9 @@ enum Command {
     Demo,
     /// Write the JSON Schemas of the configuration files.
     Schema(schema::Arguments),
+    /// Make tokens for the API.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Make or update the database's tables, then stop.
     Migrate,
     /// Ask the daemon on this machine whether it is alive.
@@ -128,6 +132,7 @@ impl Command {
             Self::Alerts(arguments) => arguments.json,
             Self::Rejects(command) => command.is_json(),
             Self::Check(arguments) => arguments.json,
+            Self::Tokens(command) => command.is_json(),
             Self::Parse(arguments) => arguments.json,
             _ => false,
         }
@@ -214,6 +219,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Parse(arguments) => parse::run(context, &arguments).await,
             Command::Demo => demo::run(context).await,
             Command::Schema(arguments) => schema::run(context, &arguments),
+            Command::Tokens(command) => tokens::run(context, &command),
             Command::Migrate => migrate::run(context).await,
             Command::Health => health::run(context).await,
             Command::Psql(arguments) => psql::run(context, &arguments).await,

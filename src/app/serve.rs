@@ -8,7 +8,7 @@ use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::worker::Worker;
-use crate::http::{self, Answering};
+use crate::http::{self, Access, Answering};
 use crate::notify::Channels;
 use crate::systems;
 use anyhow::Context;
@@ -38,16 +38,19 @@ impl App {
         let listener = http::listen(self.settings.file.http.bind).await?;
         let (heartbeat, beats) = Heartbeat::start().await?;
         let address = listener.local_addr().context("look at the listening address")?;
+        let access = Access::of(&self.settings.tokens, address);
         let router = http::router(Answering {
             pool: self.database.pool.clone(),
             pulse: heartbeat.pulse(),
             routes: systems::routes(&self.deps),
+            access: access.clone(),
+            http: self.settings.file.http.clone(),
         });
         let answering = tokio::spawn(http::answer(listener, router, orders.stop.clone()));
         self.report_left_over().await?;
         let parallel = self.settings.file.engine.parallel_tasks;
         let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
-        self.announce(address);
+        self.announce(address, &access);
         listening(address);
         let beside = orders.stop.child_token();
         let pulse = heartbeat.pulse();
@@ -64,7 +67,7 @@ impl App {
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;
         // A client that keeps its connection open does not keep the daemon alive.
         match tokio::time::timeout(Duration::from_secs(5), answering).await {
-            Ok(answered) => answered.context("stop answering")??,
+            Ok(answered) => answered.context("stop answering")?,
             Err(_) => warn!("a connection was still open and is cut"),
         }
         info!("stopped");
@@ -127,8 +130,11 @@ impl App {
         faults.into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn announce(&self, address: SocketAddr) {
-        info!(http.address = %address, "answering on http://{address} (no authentication: keep it on loopback)");
+    fn announce(&self, address: SocketAddr, access: &Access) {
+        match access {
+            Access::Closed => warn!(http.address = %address, "answering on http://{address}, {access}"),
+            _ => info!(http.address = %address, "answering on http://{address}, {access}"),
+        }
         for job in self.catalog().jobs.values() {
             let Some(schedule) = &job.schedule else { continue };
             match schedule.next_after(self.clock.now()) {

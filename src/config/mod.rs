@@ -7,6 +7,7 @@
 mod calendar;
 mod customers;
 mod environment;
+mod http;
 mod ident;
 mod notify;
 mod problem;
@@ -18,6 +19,7 @@ mod sources;
 pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time};
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use environment::Environment;
+pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};
 pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};

@@ -1,6 +1,7 @@
 //! The program's own settings: `config/bursar.toml`, then the environment over it.
 
 use super::environment::Environment;
+use super::http::{self, Http, Token};
 use super::ident::Ident;
 use super::notify::{self, Notify};
 use super::problem::{At, Problem, Problems};
@@ -76,21 +77,6 @@ impl Default for Database {
     }
 }
 
-/// What the daemon answers on.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// Address and port (`BURSAR_HTTP_BIND`).
-    #[schemars(extend("pattern" = r"^([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}$"))]
-    pub bind: SocketAddr,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { bind: SocketAddr::from(([127, 0, 0, 1], 8080)) }
-    }
-}
-
 /// How runs are worked on.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -129,6 +115,8 @@ pub struct Settings {
     pub webhook_url: Option<SecretString>,
     /// `BURSAR_SMTP_URL`: the mail server; there when `notify.mail` is.
     pub smtp_url: Option<SecretString>,
+    /// Who may ask over HTTP.
+    pub tokens: Vec<Token>,
     /// What is known of the places that files come from beside the inbox.
     pub sources: SourceVariables,
 }
@@ -177,8 +165,10 @@ impl Settings {
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
         let sources = SourceVariables::of(environment, problems);
+        let file = layered(&text, variables.values().map(|(key, value)| (key, value)));
+        let tokens = file.as_ref().map(|file| http::tokens(&file.http, problems)).unwrap_or_default();
         (problems.len() == before).then_some(())?;
-        let file = layered(&text, variables.values().map(|(key, value)| (key, value)))
+        let file = file
             .map_err(|message| {
                 problems.push(source.problem(&At::file(), message));
             })
@@ -191,6 +181,7 @@ impl Settings {
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
             webhook_url: secrets.webhook_url,
             smtp_url: secrets.smtp_url,
+            tokens,
             sources,
         })
     }
@@ -306,6 +297,7 @@ fn misfits(file: &SettingsFile) -> Vec<(At, String)> {
     if let Err(errors) = file.validate() {
         bounds(&At::file(), &errors, &mut found);
     }
+    found.extend(http::misfits(&file.http));
     found.extend(notify::misfits(&file.notify));
     let schema = At::key("database").then("schema");
     match Ident::parse(&file.database.schema) {

@@ -3,8 +3,9 @@
 use super::accept::Format;
 use super::csv;
 use super::page::Page;
+use super::token::hex;
 use anyhow::Context;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -18,14 +19,15 @@ pub(super) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-coun
 pub(super) struct Written {
     pub(super) status: StatusCode,
     content_type: HeaderValue,
-    body: Vec<u8>,
+    body: Bytes,
     total: Option<i64>,
 }
 
 impl Written {
     /// Bytes of a media type.
-    pub(super) fn bytes(content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, content_type: HeaderValue::from_static(content_type), body, total: None }
+    pub(super) fn bytes(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
+        Self { status: StatusCode::OK, content_type, body: body.into(), total: None }
     }
 
     /// A single thing, as JSON.
@@ -75,7 +77,7 @@ impl Written {
     fn tag(&self) -> String {
         let hash = Sha256::new().chain_update(self.content_type.as_bytes()).chain_update([0]).chain_update(&self.body);
         let hash = hash.finalize();
-        let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&hash[..16]);
         format!("\"{hex}\"")
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: made from the same declarations that requests are read by.
+//! The `OpenAPI` 3.1 document: made from the same declarations that requests are read by.
 
 use super::accept::Format;
 use super::operation::Operation;
@@ -22,13 +22,17 @@ const ABOUT: &str = "What Bursar answers. Every operation takes GET and HEAD; an
     application/problem+json (RFC 9457), with a member of `errors` for each parameter that is wrong.";
 
 /// Problems that every operation can be answered with.
-const PROBLEMS: [(StatusCode, &str); 9] = [
+const PROBLEMS: [(StatusCode, &str); 3] = [
     (StatusCode::BAD_REQUEST, "A parameter is wrong, missing, repeated or unknown; `errors` names each."),
     (StatusCode::NOT_ACCEPTABLE, "There is no answer of the media types in Accept."),
+    (StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here; the log tells more."),
+];
+
+/// Problems of operations that are not for everybody at any time.
+const GUARDED: [(StatusCode, &str); 6] = [
     (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than `http.max_body_bytes`."),
     (StatusCode::URI_TOO_LONG, "The path and the query are too long."),
     (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large."),
-    (StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here; the log tells more."),
     (StatusCode::UNAUTHORIZED, "There is no token, or one that is not known."),
     (StatusCode::FORBIDDEN, "The token's role does not allow it, or the request is addressed to another host."),
     (StatusCode::TOO_MANY_REQUESTS, "Too many requests; Retry-After tells when to go on."),
@@ -90,10 +94,13 @@ fn described(operation: &Operation, tag: &str) -> utoipa::openapi::path::Operati
         .description(about)
         .parameters(Some(operation.specs.iter().map(parameter)))
         .response("200", answer(operation, "The answer."));
-    if !declared.is_fleeting {
+    if declared.is_fleeting {
+        described = described.securities(Some([]));
+    } else {
         described = described.response("304", not_modified());
     }
-    for (status, about) in PROBLEMS {
+    let guarded = GUARDED.into_iter().filter(|_| !declared.is_fleeting);
+    for (status, about) in PROBLEMS.into_iter().chain(guarded) {
         described = described.response(status.as_str(), problem(about, status));
     }
     if let Some(when) = &declared.missing {

@@ -15,6 +15,7 @@ use super::page::Page;
 use super::param::{self, Found, Params, Spec};
 use super::problem::Problem;
 use crate::fault;
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -49,7 +50,7 @@ pub(super) struct Declared {
     pub(super) missing: Option<String>,
     /// The status of an answer that is no good news, and when it is given.
     pub(super) otherwise: Option<(StatusCode, String)>,
-    /// Its answer is true only now: it is not to be kept.
+    /// Its answer is true only now and for everybody: it is not to be kept, and needs no token.
     pub(super) is_fleeting: bool,
 }
 
@@ -118,7 +119,7 @@ impl<P: Params> Draft<P> {
         Draft { declared: self.declared, params }
     }
 
-    /// Its answer is true only now.
+    /// Its answer is true only now, and for everybody.
     pub(super) fn fleeting(mut self) -> Self {
         self.declared.is_fleeting = true;
         self
@@ -169,7 +170,7 @@ impl<P: Params> Draft<P> {
     pub(super) fn gives_json(
         self,
         schema: RefOr<Schema>,
-        json: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+        json: impl Fn() -> Bytes + Send + Sync + 'static,
     ) -> Operation {
         self.finish(&[Format::Json], schema, Vec::new(), move |_, format| {
             let written = Written::bytes(format.content_type(), json());

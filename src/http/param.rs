@@ -1,4 +1,4 @@
-//! Parameters of operations: declared once, as values, for the parsing and for the OpenAPI document.
+//! Parameters of operations: declared once, as values, for the parsing and for the `OpenAPI` document.
 //!
 //! ```text
 //! Param::integer("limit").between(1, 200).about("How many at most.").or(50)

@@ -25,7 +25,7 @@ pub struct Problem {
     kind: &'static str,
     status: StatusCode,
     detail: String,
-    errors: IndexMap<String, String>,
+    errors: Box<IndexMap<String, String>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Written<'p> {
 impl Problem {
     /// A problem; `kind` is the last part of its type.
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, status, detail: detail.into(), errors: IndexMap::new(), headers: Vec::new() }
+        Self { kind, status, detail: detail.into(), errors: Box::default(), headers: Vec::new() }
     }
 
     /// Parameters that are wrong, each with what is wrong with it.
@@ -67,7 +67,7 @@ impl Problem {
     pub fn bad_parameters(errors: IndexMap<String, String>) -> Self {
         let names: Vec<&str> = errors.keys().map(String::as_str).collect();
         let detail = format!("These parameters are wrong: {}.", names.join(", "));
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "bad-parameters", detail) }
+        Self { errors: Box::new(errors), ..Self::new(StatusCode::BAD_REQUEST, "bad-parameters", detail) }
     }
 
     /// One parameter that is wrong, where only the handler can tell.
@@ -122,7 +122,7 @@ impl Problem {
             detail: &self.detail,
             instance,
             request_id,
-            errors: (!self.errors.is_empty()).then_some(&self.errors),
+            errors: (!self.errors.is_empty()).then_some(&*self.errors),
         };
         // It holds nothing that could not be written.
         serde_json::to_vec(&written).unwrap_or_default()

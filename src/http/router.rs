@@ -1,13 +1,17 @@
 //! Puts the routes of all systems together, with what this room answers itself.
 
+use super::access::Access;
 use super::document::document;
-use super::guard;
+use super::guard::{Guard, guard};
 use super::health;
 use super::operation::Operation;
+use super::pages;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::config::Http;
 use crate::engine::heartbeat::Pulse;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware;
@@ -24,6 +28,10 @@ pub struct Answering {
     pub pulse: Pulse,
     /// What the systems hand over.
     pub routes: Vec<Routes>,
+    /// Who may ask.
+    pub access: Access,
+    /// The settings.
+    pub http: Http,
 }
 
 /// Everything that is answered.
@@ -33,16 +41,20 @@ pub fn router(answering: Answering) -> Router {
     let all: Vec<Routes> = answering.routes.into_iter().chain([own]).collect();
     // It was made from values that all can be written.
     let text = serde_json::to_vec_pretty(&document(&all)).unwrap_or_default();
-    let _ = written.set(text);
+    let _ = written.set(Bytes::from(text));
     let operations = all.into_iter().flat_map(|group| group.operations);
     let router = operations.fold(Router::new(), |router, operation| {
         let (path, operation) = (operation.declared.path.clone(), Arc::new(operation));
         router.route(&path, get(move |request: Request| answer(operation, request)))
     });
-    router.fallback(nothing_here).method_not_allowed_fallback(not_that_method).layer(middleware::from_fn(guard::finish))
+    let guarding = Guard::new(answering.access, &answering.http);
+    pages::add_to(router)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_that_method)
+        .layer(middleware::from_fn_with_state(guarding, guard))
 }
 
-fn openapi(written: Arc<OnceLock<Vec<u8>>>) -> Operation {
+fn openapi(written: Arc<OnceLock<Bytes>>) -> Operation {
     let schema = ["openapi", "info", "paths"].into_iter().fold(ObjectBuilder::new(), |schema, name| {
         let kind = if name == "openapi" { Type::String } else { Type::Object };
         schema.property(name, ObjectBuilder::new().schema_type(kind)).required(name)

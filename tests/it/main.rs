@@ -26,6 +26,7 @@ mod engine;
 mod faults;
 mod fence;
 mod held;
+mod http;
 mod job;
 mod known;
 mod late;
