@@ -3,6 +3,8 @@
 //! Each room compiles its own files; here they are found, put together, and what only shows between them is
 //! checked. Nothing is asked of a database.
 
+mod written;
+
 use crate::config::{
     At, Calendar, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, WALL_TIME,
     compile_customers, no_calendar, schema_of, suggest,
@@ -91,6 +93,7 @@ impl Catalog {
             for_each: FOR_EACH.to_vec(),
         };
         let jobs = jobs(dir, &words, &mut problems);
+        written::check(&jobs, &reports, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
         let catalog = Self {
             calendars: calendars.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
@@ -302,7 +305,9 @@ fn jobs(dir: &Path, words: &Vocabulary, problems: &mut Problems) -> Vec<(Source,
 /// No two reports may write the same file.
 fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
     for (i, (source, report)) in reports.iter().enumerate() {
-        if let Some((_, other)) = reports[..i].iter().find(|(_, other)| other.file == report.file) {
+        if let Some((_, other)) =
+            reports[..i].iter().find(|(_, other)| report.file.is_some() && other.file == report.file)
+        {
             problems
                 .push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
         }

@@ -17,6 +17,7 @@ mod progress;
 mod psql;
 mod rejects;
 mod reload;
+mod report;
 mod run_job;
 mod runs;
 mod schema;
@@ -96,6 +97,8 @@ enum Command {
     /// List rejects, triage them, show one, export them for correction, redrive or discard them.
     #[command(subcommand)]
     Rejects(rejects::Command),
+    /// Ask a report for its rows, with the parameters it declares.
+    Report(report::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -116,7 +119,7 @@ enum Command {
 
 impl Command {
     /// Whether the result is for a program.
-    const fn is_json(&self) -> bool {
+    fn is_json(&self) -> bool {
         match self {
             Self::RunJob(arguments) => arguments.json,
             Self::Runs(command) => command.is_json(),
@@ -127,6 +130,7 @@ impl Command {
             Self::Loads(command) => command.is_json(),
             Self::Alerts(arguments) => arguments.json,
             Self::Rejects(command) => command.is_json(),
+            Self::Report(arguments) => arguments.is_json(),
             Self::Check(arguments) => arguments.json,
             Self::Parse(arguments) => arguments.json,
             _ => false,
@@ -210,6 +214,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Loads(command) => loads::run(context, command).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Rejects(command) => rejects::run(context, command).await,
+            Command::Report(arguments) => report::run(context, arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments).await,
             Command::Demo => demo::run(context).await,
