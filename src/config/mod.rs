@@ -8,6 +8,7 @@ mod calendar;
 mod customers;
 mod environment;
 mod ident;
+mod metronome;
 mod notify;
 mod problem;
 mod settings;
@@ -19,6 +20,7 @@ pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time}
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use environment::Environment;
 pub use ident::{Ident, IdentError, Table};
+pub use metronome::{BalanceSource, METRONOME_TOKEN, Metronome};
 pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};

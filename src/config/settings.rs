@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::ident::Ident;
+use super::metronome::{METRONOME_TOKEN, Metronome};
 use super::notify::{self, Notify};
 use super::problem::{At, Problem, Problems};
 use super::shape::{self, followed, schema_of};
@@ -36,6 +37,9 @@ pub struct SettingsFile {
     /// Where alerts are told.
     #[validate(nested)]
     pub notify: Notify,
+    /// The Metronome billing API.
+    #[validate(nested)]
+    pub metronome: Metronome,
 }
 
 /// Folders; a relative one is relative to where the program is started.
@@ -129,6 +133,8 @@ pub struct Settings {
     pub webhook_url: Option<SecretString>,
     /// `BURSAR_SMTP_URL`: the mail server; there when `notify.mail` is.
     pub smtp_url: Option<SecretString>,
+    /// `METRONOME_API_TOKEN`; what needs it says so where it is missing.
+    pub metronome_token: Option<SecretString>,
     /// What is known of the places that files come from beside the inbox.
     pub sources: SourceVariables,
 }
@@ -169,10 +175,11 @@ impl Settings {
                 problems.push(Problem::of_environment(variable, message));
             }
         }
-        let database_url = environment
-            .secret("DATABASE_URL")
-            .map_err(|error| problems.push(Problem::of_environment("DATABASE_URL", error.to_string())))
-            .ok();
+        let mut secret = |variable: &str| {
+            let problem = |error: anyhow::Error| problems.push(Problem::of_environment(variable, error.to_string()));
+            environment.secret(variable).map_err(problem).ok()
+        };
+        let (database_url, metronome_token) = (secret("DATABASE_URL"), secret(METRONOME_TOKEN));
         let source = Source::of(config_dir.join("bursar.toml"), text.as_str());
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
@@ -191,6 +198,7 @@ impl Settings {
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
             webhook_url: secrets.webhook_url,
             smtp_url: secrets.smtp_url,
+            metronome_token: metronome_token?,
             sources,
         })
     }
@@ -262,6 +270,7 @@ fn variables(environment: &Environment) -> BTreeMap<String, (String, String)> {
 fn why_not(key: &String, text: &String) -> Option<String> {
     let value = match type_of(key).as_deref() {
         Some("integer") => text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number)),
+        Some("boolean") => text.parse::<bool>().map_or_else(|_| json!(text), |is_true| json!(is_true)),
         Some("array") => json!(listed(text)),
         _ => json!(text),
     };

@@ -3,6 +3,7 @@
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
 pub mod customer_ratings;
+pub mod metronome;
 
 use crate::engine::task::{KindSpec, TaskKind};
 use crate::tasks::{self, Deps};
@@ -19,7 +20,7 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM];
+pub const ALL: &[System] = &[customer_ratings::SYSTEM, metronome::SYSTEM];
 
 /// The kinds of tasks there are.
 #[must_use]
