@@ -115,6 +115,12 @@ struct Failed {
     asked: Option<Duration>,
 }
 
+impl Failed {
+    const fn of(error: anyhow::Error, is_retried: bool) -> Self {
+        Self { error, is_retried, asked: None }
+    }
+}
+
 /// What vendors say of an error.
 #[derive(Deserialize)]
 struct Said {
@@ -195,7 +201,7 @@ impl Inner {
             return Err(self.refused(call, answer).await);
         }
         let bytes = read(&mut answer, MOST_BYTES).await.map_err(|error| self.unanswered(call, error))?;
-        let wrong = |why: &str| self.failed(fault::data(format!("{call}: the answer {why}")), false);
+        let wrong = |why: &str| Failed::of(fault::data(format!("{call}: the answer {why}")), false);
         let bytes = bytes.ok_or_else(|| wrong(&format!("is longer than {MOST_BYTES} bytes")))?;
         String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))
     }
@@ -204,20 +210,16 @@ impl Inner {
         let mut url = self.base.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => drop(segments.pop_if_empty().extend(&call.path)),
-            Err(()) => return Err(self.failed(fault::bug(format!("{} is no base", self.base)), false)),
+            Err(()) => return Err(Failed::of(fault::bug(format!("{} is no base", self.base)), false)),
         }
         Ok(url)
-    }
-
-    const fn failed(&self, error: anyhow::Error, is_retried: bool) -> Failed {
-        Failed { error, is_retried, asked: None }
     }
 
     /// A request that nobody answered, or whose answer broke off.
     fn unanswered(&self, call: &Call, error: reqwest::Error) -> Failed {
         let host = self.base.host_str().unwrap_or("?");
         let message = format!("{call}: {host} does not answer: {}", causes(&error.without_url()));
-        self.failed(fault::transient(self.redacted(message)), true)
+        Failed::of(fault::transient(self.redacted(message)), true)
     }
 
     async fn refused(&self, call: &Call, mut answer: Response) -> Failed {

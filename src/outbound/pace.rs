@@ -40,8 +40,8 @@ impl Pace {
     pub(super) async fn wait(&self, clock: &Clock) {
         let now = self.since.elapsed();
         let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).take(now);
-        if slot > now {
-            clock.sleep(slot - now).await;
+        if let Some(wait) = slot.checked_sub(now).filter(|wait| !wait.is_zero()) {
+            clock.sleep(wait).await;
         }
     }
 }

@@ -223,7 +223,7 @@ fn compile_sources(
         let parts = relation.split_once('.').map(|(schema, name)| (Ident::parse(schema), Ident::parse(name)));
         match parts {
             Some((Ok(schema), Ok(name))) => {
-                compiled.push(Needed { relation: Table { schema, name }, date: date.clone() })
+                compiled.push(Needed { relation: Table { schema, name }, date: date.clone() });
             }
             _ => problems
                 .push(source.problem(&at("relation"), format!("{relation:?} is no relation; write schema.name"))),

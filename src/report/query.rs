@@ -134,7 +134,7 @@ pub(super) async fn sources(
             .bind(date)
             .fetch_all(&mut *connection)
             .await
-            .with_context(|| format!("look for what {} holds of {date}", relation))?;
+            .with_context(|| format!("look for what {relation} holds of {date}"))?;
         let rows = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<serde_json::Value>, _>>();
         found.push(SourceRows { relation: relation.to_string(), date, rows: rows.context("read a source's row")? });
     }

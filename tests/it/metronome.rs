@@ -11,6 +11,7 @@ mod summary;
 use crate::support::{Ran, World};
 use fake::{Fake, Scenario};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 
 const DAY: &str = "2026-02-03";
@@ -49,7 +50,7 @@ fn summaries(world: &World, day: &str) -> Vec<(String, String)> {
     let entries = std::fs::read_dir(world.path("output")).expect("the output folder").map(|e| e.expect("an entry"));
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut found: Vec<(String, String)> = names
-        .filter(|name| name.starts_with(&prefix) && name.ends_with(".csv"))
+        .filter(|name| name.starts_with(&prefix) && Path::new(name).extension().is_some_and(|e| e == "csv"))
         .map(|name| {
             let text = std::fs::read_to_string(world.path("output").join(&name)).expect("a summary");
             (name, text)

@@ -61,7 +61,7 @@ fn page(items: &[String], next: Option<usize>, is_endless: bool) -> Response {
         (_, true) => "\"page-0\"".to_owned(),
         (Some(from), false) => format!("\"page-{from}\""),
         // Each way to say that there is no more.
-        (None, false) if items.len() % 2 == 0 => "null".to_owned(),
+        (None, false) if items.len().is_multiple_of(2) => "null".to_owned(),
         (None, false) => "\"\"".to_owned(),
     };
     let text = format!("{{\"data\":[{}],\"next_page\":{next}}}", items.join(","));

@@ -5,6 +5,7 @@
     dead_code,
     unused_imports,
     clippy::expect_used,
+    clippy::result_large_err,
     reason = "the example and the tests each use a part of it"
 )]
 

@@ -44,7 +44,7 @@ pub(super) async fn meet(Shared(state): Shared<Arc<State>>, request: Request, ne
         let scenario = state.scenario.lock().expect("the scenario");
         let refused = scenario.refused.iter().find(|(part, _)| key.contains(*part)).map(|(_, status)| *status);
         let turn = state.asked.fetch_add(1, Ordering::Relaxed);
-        let is_due = !scenario.trouble.is_empty() && turn % scenario.every.max(1) == 0;
+        let is_due = !scenario.trouble.is_empty() && turn.is_multiple_of(scenario.every.max(1));
         let trouble = is_due.then(|| scenario.trouble[turn / scenario.every.max(1) % scenario.trouble.len()]);
         (refused, trouble)
     };

@@ -27,6 +27,7 @@ impl<'de> Deserialize<'de> for Amount {
 /// A customer of the list.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "the database reads the values from the same text; here it is made sure that it can")]
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
 pub(super) struct Customer {
     id: String,
     name: String,

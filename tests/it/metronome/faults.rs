@@ -142,7 +142,7 @@ async fn an_outage_is_transient_and_leaves_no_summary() {
     let fake = serve(Scenario { refused, ..Scenario::given(three()) }).await;
     let mut command = command(&world, &fake, &["run-job", "metronome-summary", "--date", DAY]);
     command.env("BURSAR__METRONOME__ATTEMPTS", "1");
-    world.edit("jobs/metronome-summary.toml", once);
+    world.edit("jobs/metronome-summary.toml", |job| once(&job));
     let ran = Ran::of(command.output().expect("start bursar")).code(75);
     assert!(ran.messages().contains("not one of 3 customers could be fetched"), "{}", ran.stderr);
     assert_eq!(summaries(&world, DAY), []);
@@ -155,7 +155,7 @@ async fn a_vendor_that_goes_away_is_not_asked_for_everybody() {
     let fake = serve(Scenario { refused, ..Scenario::generated(300, 1) }).await;
     let mut command = command(&world, &fake, &["run-job", "metronome-summary", "--date", DAY]);
     command.env("BURSAR__METRONOME__ATTEMPTS", "1");
-    world.edit("jobs/metronome-summary.toml", once);
+    world.edit("jobs/metronome-summary.toml", |job| once(&job));
     let ran = Ran::of(command.output().expect("start bursar")).code(75);
     assert!(ran.messages().contains("the vendor is away: 20 customers failed in a row"), "{}", ran.stderr);
     let failed: i64 = world.scalar("select count(*) from metronome.customers where state = 'failed'").await;
@@ -163,7 +163,7 @@ async fn a_vendor_that_goes_away_is_not_asked_for_everybody() {
 }
 
 /// The fetch is tried once.
-fn once(job: String) -> String {
+fn once(job: &str) -> String {
     job.replace("kind = \"metronome_fetch\"", "kind = \"metronome_fetch\"\nretry = { attempts = 1 }")
 }
 
