@@ -130,8 +130,8 @@ fn a_file_that_is_no_text_or_not_there_is_named() {
 fn a_key_that_is_there_twice_is_named() {
     let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
     insta::assert_snapshot!(said, @r#"
-    config/bursar.toml:31: the key http is there twice
-    config/bursar.toml:33: the key paths is there twice
+    config/bursar.toml:40: the key http is there twice
+    config/bursar.toml:42: the key paths is there twice
     error: 2 problems in config
     "#);
 }
@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 14] = [
+const KEYS: [(&str, &str, &str); 21] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -173,6 +173,13 @@ const KEYS: [(&str, &str, &str); 14] = [
     ("notify.webhook.format", "slack", "format: Slack"),
     ("notify.mail.from", "a@example.com", "from: \"a@example.com\""),
     ("notify.mail.to", "b@example.com, c@example.com", "to: [\"b@example.com\", \"c@example.com\"]"),
+    ("metronome.base_url", "http://h:1/v1", "base_url: \"http://h:1/v1\""),
+    ("metronome.requests_per_second", "12", "requests_per_second: 12"),
+    ("metronome.concurrency", "13", "concurrency: 13"),
+    ("metronome.timeout_s", "14", "timeout_s: 14"),
+    ("metronome.attempts", "15", "attempts: 15"),
+    ("metronome.balance_source", "net_balance", "balance_source: NetBalance"),
+    ("metronome.include_archived", "true", "include_archived: true"),
 ];
 
 /// What must be set beside a key, so that it is of use.
@@ -253,7 +260,7 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: BURSAR__ENGINE__GRACE_S: must be at least 0, found -1
     environment: BURSAR__ENGINE__PARALLEL_TASKS: must be a whole number, found "many"
     environment: BURSAR__HTTP__BINT: unknown key; did you mean "bind"?
-    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify
+    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify, metronome
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);

@@ -46,7 +46,7 @@ impl Customer {
         let mut invoice = json!({
             "id": format!("{}-invoice-{month}-{status}", self.id), "customer_id": self.id,
             "credit_type": {"id": credit_type.0, "name": credit_type.1},
-            "line_items": [{"name": "CPU hours", "quantity": 1, "credit_type": {"id": credit_type.0, "name": credit_type.1}}],
+            "line_items": [{"name": "CPU hours", "type": "usage", "quantity": 1, "credit_type": {"id": credit_type.0, "name": credit_type.1}}],
             "status": status, "type": "USAGE", "start_timestamp": date(month), "end_timestamp": date(month + 1),
             "plan_id": "plan-1", "plan_name": "Pay as you go", "custom_fields": {},
         });
