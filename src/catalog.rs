@@ -4,6 +4,7 @@
 //! checked. Nothing is asked of a database.
 
 mod check;
+mod written;
 
 use crate::config::{
     At, Calendar, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, WALL_TIME,
@@ -105,6 +106,7 @@ impl Catalog {
             is_fanned_out: datasets.iter().map(|d| (d.name.to_string(), d.is_per_customer())).collect(),
         };
         let jobs = jobs(dir, &words, &mut problems);
+        written::check(&jobs, &reports, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
         let catalog = Self {
             calendars: calendars.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),

@@ -17,6 +17,7 @@ mod progress;
 mod psql;
 mod rejects;
 mod reload;
+mod report;
 mod run_job;
 mod runs;
 mod schema;
@@ -97,6 +98,8 @@ enum Command {
     /// List rejects, triage them, show one, export them for correction, redrive or discard them.
     #[command(subcommand)]
     Rejects(rejects::Command),
+    /// Ask a report for its rows, with the parameters it declares.
+    Report(report::Arguments),
     /// Check the whole configuration and name every problem.
     Check(check::Arguments),
     /// Parse a file as a dataset, without a database.
@@ -120,7 +123,7 @@ enum Command {
 
 impl Command {
     /// Whether the result is for a program.
-    const fn is_json(&self) -> bool {
+    fn is_json(&self) -> bool {
         match self {
             Self::RunJob(arguments) => arguments.json,
             Self::Runs(command) => command.is_json(),
@@ -131,6 +134,7 @@ impl Command {
             Self::Loads(command) => command.is_json(),
             Self::Alerts(arguments) => arguments.json,
             Self::Rejects(command) => command.is_json(),
+            Self::Report(arguments) => arguments.is_json(),
             Self::Check(arguments) => arguments.json,
             Self::Tokens(command) => command.is_json(),
             Self::Parse(arguments) => arguments.json,
@@ -215,6 +219,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Loads(command) => loads::run(context, command).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Rejects(command) => rejects::run(context, command).await,
+            Command::Report(arguments) => report::run(context, arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments).await,
             Command::Demo => demo::run(context).await,

@@ -3,25 +3,34 @@
 //! Everything else is handed a [`Clock`] (or an instant), so that a test or a rehearsal can say what time it is.
 
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Tells the time: the system's, or one that was set and runs on from there.
+/// Tells the time: the system's, or one that was set and runs on from there. Waiting is asked of it, too.
 #[derive(Clone, Debug)]
 pub struct Clock {
     set: Option<(DateTime<Utc>, Instant)>,
+    leapt: Option<Arc<AtomicU64>>,
 }
 
 impl Clock {
     /// The system's clock.
     #[must_use]
     pub const fn system() -> Self {
-        Self { set: None }
+        Self { set: None, leapt: None }
     }
 
     /// A clock that shows `instant` now and runs on at the usual speed.
     #[must_use]
     pub fn starting_at(instant: DateTime<Utc>) -> Self {
-        Self { set: Some((instant, Instant::now())) }
+        Self { set: Some((instant, Instant::now())), leapt: None }
+    }
+
+    /// A clock that shows `instant` now and leaps over what is waited for: a rehearsal of hours takes no time.
+    #[must_use]
+    pub fn leaping_from(instant: DateTime<Utc>) -> Self {
+        Self { leapt: Some(Arc::default()), ..Self::starting_at(instant) }
     }
 
     /// The instant it is now.
@@ -29,7 +38,24 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match self.set {
             None => Utc::now(),
-            Some((instant, since)) => instant + since.elapsed(),
+            Some((instant, since)) => instant + since.elapsed() + self.leapt(),
+        }
+    }
+
+    /// How much waiting was leapt over so far.
+    #[must_use]
+    pub fn leapt(&self) -> Duration {
+        self.leapt.as_ref().map_or(Duration::ZERO, |leapt| Duration::from_nanos(leapt.load(Ordering::Relaxed)))
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.leapt {
+            None => tokio::time::sleep(duration).await,
+            Some(leapt) => {
+                leapt.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

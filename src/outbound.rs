@@ -3,7 +3,11 @@
 //! Whoever knows a webhook's path can use it. So an [`Address`] shows its host at most, and no error of this
 //! room shows more. Knows nothing of what is sent.
 
+pub mod api;
 pub mod download;
+mod pace;
+pub mod pages;
+mod retry;
 
 use crate::clock::Clock;
 use crate::fault;

@@ -10,7 +10,9 @@ use std::sync::Arc;
 /// No two reports may write the same file.
 pub(super) fn check_outputs(reports: &[(Source, Report)], problems: &mut Problems) {
     for (i, (source, report)) in reports.iter().enumerate() {
-        if let Some((_, other)) = reports[..i].iter().find(|(_, other)| other.file == report.file) {
+        if let Some((_, other)) =
+            reports[..i].iter().find(|(_, other)| report.file.is_some() && other.file == report.file)
+        {
             problems
                 .push(source.problem(&At::key("file"), format!("is already the file of the report {}", other.name)));
         }

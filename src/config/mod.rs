@@ -9,6 +9,7 @@ mod customers;
 mod environment;
 mod http;
 mod ident;
+mod metronome;
 mod notify;
 mod problem;
 mod settings;
@@ -21,6 +22,7 @@ pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, n
 pub use environment::Environment;
 pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};
+pub use metronome::{BalanceSource, METRONOME_TOKEN, Metronome};
 pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
 pub use problem::{At, Problem, Problems, suggest};
 pub use settings::{Settings, SettingsFile};

@@ -3,6 +3,7 @@
 use super::environment::Environment;
 use super::http::{self, Http, Token};
 use super::ident::Ident;
+use super::metronome::{METRONOME_TOKEN, Metronome};
 use super::notify::{self, Notify};
 use super::problem::{At, Problem, Problems};
 use super::shape::{self, followed, schema_of};
@@ -37,6 +38,9 @@ pub struct SettingsFile {
     /// Where alerts are told.
     #[validate(nested)]
     pub notify: Notify,
+    /// The Metronome billing API.
+    #[validate(nested)]
+    pub metronome: Metronome,
 }
 
 /// Folders; a relative one is relative to where the program is started.
@@ -117,6 +121,8 @@ pub struct Settings {
     pub smtp_url: Option<SecretString>,
     /// Who may ask over HTTP.
     pub tokens: Vec<Token>,
+    /// `METRONOME_API_TOKEN`; what needs it says so where it is missing.
+    pub metronome_token: Option<SecretString>,
     /// What is known of the places that files come from beside the inbox.
     pub sources: SourceVariables,
 }
@@ -157,10 +163,11 @@ impl Settings {
                 problems.push(Problem::of_environment(variable, message));
             }
         }
-        let database_url = environment
-            .secret("DATABASE_URL")
-            .map_err(|error| problems.push(Problem::of_environment("DATABASE_URL", error.to_string())))
-            .ok();
+        let mut secret = |variable: &str| {
+            let problem = |error: anyhow::Error| problems.push(Problem::of_environment(variable, error.to_string()));
+            environment.secret(variable).map_err(problem).ok()
+        };
+        let (database_url, metronome_token) = (secret("DATABASE_URL"), secret(METRONOME_TOKEN));
         let source = Source::of(config_dir.join("bursar.toml"), text.as_str());
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
@@ -182,6 +189,7 @@ impl Settings {
             webhook_url: secrets.webhook_url,
             smtp_url: secrets.smtp_url,
             tokens,
+            metronome_token: metronome_token?,
             sources,
         })
     }
@@ -253,6 +261,7 @@ fn variables(environment: &Environment) -> BTreeMap<String, (String, String)> {
 fn why_not(key: &String, text: &String) -> Option<String> {
     let value = match type_of(key).as_deref() {
         Some("integer") => text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number)),
+        Some("boolean") => text.parse::<bool>().map_or_else(|_| json!(text), |is_true| json!(is_true)),
         Some("array") => json!(listed(text)),
         _ => json!(text),
     };

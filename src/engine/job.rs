@@ -225,7 +225,7 @@ fn compile_task(
     })
 }
 
-/// The dataset or report that the task's kind asks for; the other key must not be there.
+/// The dataset or report that the task's kind asks for; the other key must not be there. Empty where it asks for none.
 fn subject(
     source: &Source,
     loose: &LooseTask,
@@ -248,6 +248,9 @@ fn subject(
             Some(name) => found = Some(name),
             None => {}
         }
+    }
+    if kind.subject.is_empty() {
+        return Some(String::new());
     }
     let Some(name) = found else {
         problems.push(source.problem(

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub struct KindSpec {
     /// Its name, as in `kind = "load"`.
     pub name: &'static str,
-    /// The key that names what it works on: `dataset` or `report`.
+    /// The key that names what it works on: `dataset` or `report`; empty where there is nothing to name.
     pub subject: &'static str,
     /// Whether it runs for one item (customer) at a time, where its subject is one of several.
     pub needs_item: bool,

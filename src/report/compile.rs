@@ -1,10 +1,12 @@
 //! Compiles `config/reports/NAME.toml` and the SQL file beside it.
 
 use super::names::{self, Known};
-use crate::config::{At, Ident, Problems, Source, suggest};
+use super::parameter::{LooseParameter, Parameter, ParameterType, RUN_DATE, compile_parameters};
+use super::query::{Needed, default_date};
+use crate::config::{At, Ident, Problems, Source, Table, suggest};
 use crate::rows::source::hex;
 use crate::sql::{Piece, Token, tokens};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -16,11 +18,31 @@ use std::fmt::Write;
 pub struct LooseReport {
     /// Its name, an identifier; both files are called the same.
     pub name: String,
-    /// The name of the file it writes, with the run date as `%Y%m%d` and the like.
-    pub file: String,
+    /// The name of the file it writes, with the run date as `%Y%m%d` and the like; `%H%M%S` is the time, in UTC, at
+    /// which the first run of the job for the run date began. Without it the report can only be asked.
+    pub file: Option<String>,
     /// Its columns, exactly as the SQL names them and in that order.
     #[schemars(length(min = 1))]
     pub columns: Vec<String>,
+    /// What the file's header says of each column, where it is not the column's name.
+    pub headers: Option<Vec<String>>,
+    /// What it can be asked for beside the run date.
+    #[serde(default)]
+    pub parameter: Vec<LooseParameter>,
+    /// Relations that must hold something before the report can be written or asked; its provenance tells what.
+    #[serde(default)]
+    pub source: Vec<LooseSource>,
+}
+
+/// A `[[source]]` of a report.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LooseSource {
+    /// A table or view with a column `run_date`, as `schema.name`.
+    pub relation: String,
+    /// The parameter whose date it must hold something of.
+    #[serde(default = "default_date")]
+    pub date: String,
 }
 
 /// A checked report.
@@ -28,12 +50,20 @@ pub struct LooseReport {
 pub struct Report {
     /// Its name.
     pub name: Ident,
-    /// The name of the file it writes, with date specifiers.
-    pub file: String,
+    /// The name of the file it writes, with specifiers of date and time; none where it can only be asked.
+    pub file: Option<String>,
     /// Its columns.
     pub columns: Vec<String>,
-    /// The query, with `$1` for the run date.
+    /// What the file's header says of each.
+    pub headers: Vec<String>,
+    /// The query, with placeholders for parameters.
     pub query: String,
+    /// The names of the parameters that are `$1`, `$2` and so on.
+    pub binds: Vec<String>,
+    /// What it can be asked for.
+    pub parameters: Vec<Parameter>,
+    /// What it needs to be there.
+    pub sources: Vec<Needed>,
     /// Where the SQL lies.
     pub sql_file: String,
     /// The SQL's SHA-256 in hexadecimal.
@@ -43,15 +73,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// The name of the file it writes for a run date.
+    /// The name of the file it writes for a run date whose first run began at this time; without the time its
+    /// place shows letters. None where it can only be asked.
     #[must_use]
-    pub fn file_name(&self, run_date: NaiveDate) -> String {
-        run_date.format(&self.file).to_string()
+    pub fn file_name(&self, run_date: NaiveDate, began: Option<NaiveTime>) -> Option<String> {
+        on(self.file.as_ref()?, run_date, began)
     }
 }
-
-/// The parameters that a report's SQL may name.
-const PARAMETERS: [&str; 1] = ["run_date"];
 
 /// What a query can begin with.
 const QUERIES: [&str; 5] = ["select", "with", "values", "table", "("];
@@ -59,6 +87,7 @@ const QUERIES: [&str; 5] = ["select", "with", "values", "table", "("];
 /// A report's query, checked.
 struct Query {
     text: String,
+    binds: Vec<String>,
     file: String,
     sha256: String,
     datasets: Vec<String>,
@@ -72,30 +101,46 @@ pub fn compile_report(
     problems: &mut Problems,
 ) -> Option<Report> {
     let before = problems.len();
-    let query = compile_query(source, known, problems);
-    let loose = loose?;
+    let declared = loose.as_ref().map(|loose| compile_parameters(source, &loose.parameter, problems));
+    let is_asked = loose.as_ref().is_some_and(|loose| loose.file.is_none());
+    let query = compile_query(source, known, declared.as_deref(), is_asked, problems);
+    let (loose, parameters) = (loose?, declared?);
     let name = Ident::parse(&loose.name)
         .map_err(|error| problems.push(source.problem(&At::key("name"), error.to_string())))
         .ok();
     if name.is_some() {
         source.check_name(&loose.name, problems);
     }
-    check_file_name(source, &loose.file, problems);
+    if let Some(file) = &loose.file {
+        check_file_name(source, file, problems);
+    }
     check_columns(source, &loose.columns, problems);
+    check_headers(source, &loose, problems);
+    let sources = compile_sources(source, &loose.source, &parameters, problems);
     (problems.len() == before).then_some(())?;
     let query = query?;
     Some(Report {
         name: name?,
         file: loose.file,
+        headers: loose.headers.unwrap_or_else(|| loose.columns.clone()),
         columns: loose.columns,
         query: query.text,
+        binds: query.binds,
+        parameters,
+        sources,
         sql_file: query.file,
         sql_sha256: query.sha256,
         datasets: query.datasets,
     })
 }
 
-fn compile_query(source: &Source, known: Known<'_>, problems: &mut Problems) -> Option<Query> {
+fn compile_query(
+    source: &Source,
+    known: Known<'_>,
+    declared: Option<&[Parameter]>,
+    is_asked: bool,
+    problems: &mut Problems,
+) -> Option<Query> {
     let path = source.path().with_extension("sql");
     if !path.exists() {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -104,15 +149,22 @@ fn compile_query(source: &Source, known: Known<'_>, problems: &mut Problems) -> 
         return None;
     }
     let sql = Source::read(&path, problems)?;
-    let text = bind_parameters(&sql, problems);
+    let (text, binds) = bind_parameters(&sql, declared, is_asked, problems);
+    for parameter in declared.into_iter().flatten() {
+        if !binds.iter().any(|name| name == parameter.name.as_str()) {
+            let at = At::key("parameter").index(parameter.position).then("name");
+            problems.push(source.problem(&at, format!("the SQL does not name :{}", parameter.name)));
+        }
+    }
     let datasets = names::check(&sql, known, problems);
-    Some(Query { text, file: path.display().to_string(), sha256: hex(&Sha256::digest(sql.text())), datasets })
+    Some(Query { text, binds, file: path.display().to_string(), sha256: hex(&Sha256::digest(sql.text())), datasets })
 }
 
 fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {
     let mut problem = |message: String| problems.push(source.problem(&At::key("file"), message));
-    let (Some(name), Some(another)) = (on(file, NaiveDate::default()), on(file, NaiveDate::MAX)) else {
-        return problem(format!("{file:?} has a specifier that is none of a date; write %% for a percent sign"));
+    let (Some(name), Some(another)) = (on(file, NaiveDate::default(), None), on(file, NaiveDate::MAX, None)) else {
+        let form = "that is none of a date or a time (%H, %M, %S); write %% for a percent sign";
+        return problem(format!("{file:?} has a specifier {form}"));
     };
     let is_plain = !name.contains(|c: char| c == '/' || c == '\\' || c.is_control()) && !name.starts_with('.');
     if name.is_empty() || !is_plain {
@@ -123,9 +175,61 @@ fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {
 }
 
 /// The file's name on a day; none when the day does not tell it.
-fn on(file: &str, day: NaiveDate) -> Option<String> {
+fn on(file: &str, day: NaiveDate, began: Option<NaiveTime>) -> Option<String> {
+    let (mut pattern, mut characters) = (String::new(), file.chars());
+    while let Some(c) = characters.next() {
+        let specifier = if c == '%' { characters.next() } else { None };
+        match (specifier, began) {
+            (Some(part @ ('H' | 'M' | 'S')), Some(time)) => pattern += &time.format(&format!("%{part}")).to_string(),
+            (Some(part @ ('H' | 'M' | 'S')), None) => pattern.extend([part, part]),
+            (specifier, _) => pattern.extend(std::iter::once(c).chain(specifier)),
+        }
+    }
     let mut name = String::new();
-    write!(name, "{}", day.format(file)).ok().map(|()| name)
+    write!(name, "{}", day.format(&pattern)).ok().map(|()| name)
+}
+
+fn check_headers(source: &Source, loose: &LooseReport, problems: &mut Problems) {
+    let Some(headers) = &loose.headers else { return };
+    if headers.len() != loose.columns.len() {
+        let message = format!("names {} columns; there are {}", headers.len(), loose.columns.len());
+        problems.push(source.problem(&At::key("headers"), message));
+    }
+    for (i, header) in headers.iter().enumerate() {
+        let at = At::key("headers").index(i);
+        if header.is_empty() || header.contains(char::is_control) {
+            problems.push(source.problem(&at, format!("{header:?} is no text of one line")));
+        } else if headers[..i].contains(header) {
+            problems.push(source.problem(&at, format!("the header {header} is there twice")));
+        }
+    }
+}
+
+fn compile_sources(
+    source: &Source,
+    loose: &[LooseSource],
+    parameters: &[Parameter],
+    problems: &mut Problems,
+) -> Vec<Needed> {
+    let is_date = |p: &&Parameter| p.r#type == ParameterType::Date;
+    let dates: Vec<&str> = parameters.iter().filter(is_date).map(|p| p.name.as_str()).chain([RUN_DATE]).collect();
+    let mut compiled = Vec::new();
+    for (i, LooseSource { relation, date }) in loose.iter().enumerate() {
+        let at = |key: &str| At::key("source").index(i).then(key);
+        if !dates.contains(&date.as_str()) {
+            let hint = suggest(date, dates.iter().copied());
+            problems.push(source.problem(&at("date"), format!("there is no parameter {date:?} that is a date{hint}")));
+        }
+        let parts = relation.split_once('.').map(|(schema, name)| (Ident::parse(schema), Ident::parse(name)));
+        match parts {
+            Some((Ok(schema), Ok(name))) => {
+                compiled.push(Needed { relation: Table { schema, name }, date: date.clone() });
+            }
+            _ => problems
+                .push(source.problem(&at("relation"), format!("{relation:?} is no relation; write schema.name"))),
+        }
+    }
+    compiled
 }
 
 fn check_columns(source: &Source, columns: &[String], problems: &mut Problems) {
@@ -140,20 +244,34 @@ fn check_columns(source: &Source, columns: &[String], problems: &mut Problems) {
     }
 }
 
-/// Puts `$1` for `:run_date`, drops a closing semicolon, refuses unknown parameters and further statements.
-fn bind_parameters(sql: &Source, problems: &mut Problems) -> String {
+/// Puts placeholders for parameters, drops a closing semicolon, refuses unknown parameters and further statements.
+/// Gives the parameters in the order of their placeholders. What is declared may not be known, where the TOML has no
+/// shape.
+fn bind_parameters(
+    sql: &Source,
+    declared: Option<&[Parameter]>,
+    is_asked: bool,
+    problems: &mut Problems,
+) -> (String, Vec<String>) {
     let pieces = tokens(sql.text());
-    let mut query = String::with_capacity(sql.text().len());
+    let (mut query, mut binds) = (String::with_capacity(sql.text().len()), Vec::<String>::new());
     let mut copied = 0;
+    let type_of = |name: &str| {
+        let declared = declared.into_iter().flatten().find(|p| p.name.as_str() == name);
+        if name == RUN_DATE { Some(ParameterType::Date) } else { declared.map(|p| p.r#type) }
+    };
     for (i, piece) in pieces.iter().enumerate() {
         let replacement = match (piece.token, piece.text) {
-            (Token::Parameter, "run_date") => "$1::date",
-            (Token::Parameter, name) => {
-                let message = format!("the parameter :{name} is unknown{}", suggest(name, PARAMETERS));
-                problems.push(sql.problem_at(piece.start, message));
-                continue;
-            }
-            (Token::Other, ";") if i + 1 == pieces.len() => "",
+            (Token::Parameter, name) => match type_of(name) {
+                Some(kind) => kind.placeholder(placed(&mut binds, name)),
+                None => {
+                    let known = declared.into_iter().flatten().map(|p| p.name.as_str()).chain([RUN_DATE]);
+                    let message = format!("the parameter :{name} is unknown{}", suggest(name, known));
+                    problems.push(sql.problem_at(piece.start, message));
+                    continue;
+                }
+            },
+            (Token::Other, ";") if i + 1 == pieces.len() => String::new(),
             (Token::Other, ";") => {
                 problems
                     .push(sql.problem_at(piece.start, "a report is one statement; nothing may follow its semicolon"));
@@ -162,15 +280,29 @@ fn bind_parameters(sql: &Source, problems: &mut Problems) -> String {
             _ => continue,
         };
         query.push_str(&sql.text()[copied..piece.start]);
-        query.push_str(replacement);
+        query.push_str(&replacement);
         copied = piece.end;
     }
     query.push_str(&sql.text()[copied..]);
+    let is_misnamed = pieces.iter().any(|piece| piece.token == Token::Parameter && type_of(piece.text).is_none());
     check_statement(sql, &pieces, problems);
-    query
+    // A name that is misspelt was told; it may well be this one.
+    if !is_asked && !is_misnamed && !pieces.is_empty() && !binds.iter().any(|name| name == RUN_DATE) {
+        problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));
+    }
+    (query, binds)
 }
 
-/// A report must be a query, and one of a run date.
+/// The number of a parameter's placeholder.
+fn placed(binds: &mut Vec<String>, name: &str) -> usize {
+    let known = binds.iter().position(|bound| bound == name);
+    known.unwrap_or_else(|| {
+        binds.push(name.to_owned());
+        binds.len() - 1
+    }) + 1
+}
+
+/// A report must be a query.
 fn check_statement(sql: &Source, pieces: &[Piece<'_>], problems: &mut Problems) {
     let Some(first) = pieces.first() else {
         return problems.push(sql.problem(&At::file(), "the file holds no SQL"));
@@ -178,8 +310,5 @@ fn check_statement(sql: &Source, pieces: &[Piece<'_>], problems: &mut Problems) 
     if !QUERIES.iter().any(|word| first.text.eq_ignore_ascii_case(word)) {
         problems
             .push(sql.problem_at(first.start, format!("a report is a query; it can't begin with {:?}", first.text)));
-    }
-    if !pieces.iter().any(|piece| piece.token == Token::Parameter) {
-        problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));
     }
 }

@@ -28,6 +28,20 @@ pub struct Provenance {
     pub inputs: Vec<Input>,
     /// Customers without a load for the run date.
     pub missing: Vec<Missing>,
+    /// What the relations that it is made from hold, where the report names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceRows>,
+}
+
+/// What a relation that a report is made from holds of a date.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceRows {
+    /// Its name.
+    pub relation: String,
+    /// The date.
+    pub date: NaiveDate,
+    /// Its rows.
+    pub rows: Vec<serde_json::Value>,
 }
 
 /// The run that wrote a report.

@@ -1,18 +1,19 @@
 //! Runs a report and writes its files: whole and under their names, or not at all.
 
 use super::compile::Report;
-use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SqlOrigin};
+use super::parameter::Values;
+use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SourceRows, SqlOrigin};
+use super::query;
 use crate::db::fence::{Fence, Finish};
 use crate::db::interrupt::Backend;
 use crate::fault;
 use crate::rows::source::hex;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, Column, Executor, PgConnection, PgPool, Row, SqlSafeStr};
+use sqlx::{Executor, PgConnection, PgPool};
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -34,6 +35,9 @@ pub struct Request<'a> {
     pub report: &'a Report,
     /// The business day.
     pub run_date: NaiveDate,
+    /// When the first run of the job for that day began: the time in the file's name, the same whenever it is written
+    /// again.
+    pub began: DateTime<Utc>,
     /// The run that asks.
     pub run: RunOrigin,
     /// The attempt that writes it.
@@ -74,6 +78,13 @@ pub enum Written {
         /// Customers that are not in it, because they have no load.
         missing: Vec<Missing>,
     },
+    /// There is nothing of the day to make it from, and nothing was written.
+    Nothing {
+        /// The business day.
+        run_date: NaiveDate,
+        /// The relation that holds nothing of it.
+        relation: String,
+    },
     /// It waits for loads.
     Waiting {
         /// The business day.
@@ -106,15 +117,21 @@ pub async fn write_report(
     if !missing.is_empty() && request.partial == Partial::Wait {
         return Ok(Written::Waiting { run_date: request.run_date, missing });
     }
-    let name = report.file_name(request.run_date);
+    let values = Values::of_run_date(report, request.run_date);
+    let sources = query::sources(&mut transaction, report, &values).await?;
+    if let Some(SourceRows { relation, .. }) = sources.iter().find(|source| source.rows.is_empty()) {
+        return Ok(Written::Nothing { run_date: request.run_date, relation: relation.clone() });
+    }
+    let name = report.file_name(request.run_date, Some(request.began.time()));
+    let name = name.ok_or_else(|| fault::config(format!("the report {} names no file", report.name)))?;
     let path = request.output.join(&name);
     check_places(&path)?;
     let mut draft = draft(request.output)?;
     let backend = Backend::of(&mut transaction).await?;
-    let filling = fill(&mut transaction, report, request.run_date, &mut draft, name);
+    let filling = fill(&mut transaction, report, &values, &mut draft, name);
     let file = backend.until_cancelled(pool, request.cancel, filling).await?;
     transaction.rollback().await.context("end the report's snapshot")?;
-    let provenance = provenance_of(request, file.clone(), inputs, missing.clone());
+    let provenance = Provenance { sources, ..provenance_of(request, file.clone(), inputs, missing.clone()) };
     let written = Written::Written { path: path.clone(), file, missing };
     let mut transaction = pool.begin().await.context("record the report")?;
     request.fence.hold(&mut transaction).await?;
@@ -190,27 +207,22 @@ fn draft(output: &Path) -> anyhow::Result<NamedTempFile> {
 async fn fill(
     connection: &mut PgConnection,
     report: &Report,
-    run_date: NaiveDate,
+    values: &Values,
     draft: &mut NamedTempFile,
     name: String,
 ) -> anyhow::Result<FileFacts> {
-    check_described(connection, report).await?;
-    let columns: Vec<String> = report.columns.iter().map(|c| format!("\"{c}\"::text")).collect();
-    let query = format!("select {} from ({}\n) as report", columns.join(", "), report.query);
+    query::check_described(connection, report).await?;
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Tee::new(draft));
-    writer.write_record(&report.columns).map_err(of_disk)?;
-    let mut rows = sqlx::query(AssertSqlSafe(query)).bind(run_date).fetch(connection);
-    let mut count = 0;
-    while let Some(row) = rows.try_next().await.with_context(|| format!("run {}", report.sql_file))? {
-        for index in 0..report.columns.len() {
-            let value: Option<String> = row.try_get(index).context("read the report's row")?;
-            writer.write_field(value.unwrap_or_default()).map_err(of_disk)?;
+    writer.write_record(&report.headers).map_err(of_disk)?;
+    let rows = query::each(connection, report, values, |row| {
+        for value in row {
+            writer.write_field(value.as_deref().unwrap_or_default()).map_err(of_disk)?;
         }
-        writer.write_record(None::<&[u8]>).map_err(of_disk)?;
-        count += 1;
-    }
+        writer.write_record(None::<&[u8]>).map_err(of_disk)
+    })
+    .await?;
     let tee = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    Ok(FileFacts { name, bytes: tee.bytes, sha256: hex(&tee.hash.finalize()), rows: count })
+    Ok(FileFacts { name, bytes: tee.bytes, sha256: hex(&tee.hash.finalize()), rows })
 }
 
 /// What the disk said, with the draft's path: an error of `csv` does not tell its source, by which a full disk is known.
@@ -219,24 +231,6 @@ fn of_disk(error: csv::Error) -> anyhow::Error {
         csv::ErrorKind::Io(error) => error.into(),
         kind => fault::bug(format!("the report is no CSV: {kind:?}")),
     }
-}
-
-/// The SQL's columns must be those the report declares: a report's header never changes by accident.
-async fn check_described(connection: &mut PgConnection, report: &Report) -> anyhow::Result<()> {
-    let described = connection
-        .describe(AssertSqlSafe(report.query.clone()).into_sql_str())
-        .await
-        .with_context(|| format!("prepare {}", report.sql_file))?;
-    let found: Vec<&str> = described.columns().iter().map(Column::name).collect();
-    if found == report.columns {
-        return Ok(());
-    }
-    Err(fault::config(format!(
-        "{} gives the columns {}; the report declares {}",
-        report.sql_file,
-        found.join(", "),
-        report.columns.join(", ")
-    )))
 }
 
 /// Writes through, counting and hashing.
@@ -276,6 +270,7 @@ fn provenance_of(request: &Request<'_>, file: FileFacts, inputs: Vec<Input>, mis
         file,
         inputs,
         missing,
+        sources: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
 pub mod customer_ratings;
+pub mod metronome;
 pub mod receivables;
 
 use crate::catalog::Parts;
@@ -27,7 +28,7 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM, receivables::SYSTEM];
+pub const ALL: &[System] = &[customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
 
 /// What configuration can name of what systems bring.
 #[must_use]

@@ -142,9 +142,9 @@ impl<'a> Forecaster<'a> {
     }
 }
 
-/// Where a report would be written; none for a task that is none.
+/// Where a report would be written; none for a task that is none. The time of a run that has not begun is shown as letters.
 #[must_use]
 pub fn output_of(catalog: &Catalog, settings: &Settings, task: &Task, run_date: NaiveDate) -> Option<PathBuf> {
     let report = (task.kind == report::SPEC.name).then(|| catalog.report(&task.subject).ok())??;
-    Some(settings.file.paths.output.join(report.file_name(run_date)))
+    Some(settings.file.paths.output.join(report.file_name(run_date, None)?))
 }

@@ -8,6 +8,7 @@ use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::report::provenance::{Missing, RunOrigin};
 use crate::report::write::{Partial, Request, Written, write_report};
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -38,6 +39,7 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let request = Request {
         report,
         run_date: context.run.run_date,
+        began: began(deps, context).await?,
         run: RunOrigin { id: context.run.id, job: context.run.job.clone() },
         fence: &context.fence,
         expected: &expected,
@@ -59,6 +61,17 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     outcome(&written)
 }
 
+/// When the first run of the job for the run date began. A report keeps its name, whichever run writes it again.
+async fn began(deps: &Deps, context: &TaskContext) -> anyhow::Result<DateTime<Utc>> {
+    sqlx::query_scalar("select coalesce(min(opened_at), $3) from bursar.runs where job = $1 and run_date = $2")
+        .bind(&context.run.job)
+        .bind(context.run.run_date)
+        .bind(deps.clock.now())
+        .fetch_one(&deps.pool)
+        .await
+        .context("look when the run date was run first")
+}
+
 /// Records what the report came to, in the transaction that records the report.
 struct Settle<'a>(&'a Fence);
 
@@ -73,6 +86,10 @@ fn outcome(written: &Written) -> anyhow::Result<Outcome> {
     match written {
         Written::Waiting { run_date, missing } => {
             let reason = format!("the report waits: for {run_date} there is no load of {}", names(missing));
+            Ok(Outcome::Skipped { reason, summary })
+        }
+        Written::Nothing { run_date, relation } => {
+            let reason = format!("the report is not written: {relation} holds nothing of {run_date}");
             Ok(Outcome::Skipped { reason, summary })
         }
         Written::Written { .. } => Ok(Outcome::Done(summary)),

@@ -89,7 +89,7 @@ const BUILD_SQL: [&str; 6] = [
     "rows/publish/merge.rs",
     "rows/measure.rs",
     "rows/redrive/rows.rs",
-    "report/write.rs",
+    "report/query.rs",
     "db/embedded/session.rs",
 ];
 

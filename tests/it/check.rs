@@ -65,7 +65,7 @@ fn the_shipped_configuration_has_no_problem() {
     let run = Offline::configured().bursar(&["check"]).code(0);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
-        ("config: 4 customers, 2 datasets, 1 report, 2 jobs; no problems\n", "")
+        ("config: 4 customers, 2 datasets, 3 reports, 3 jobs; no problems\n", "")
     );
     let run = Offline::configured().bursar(&["check", "--json"]).code(0);
     assert_eq!(run.json(), serde_json::json!({"problems": []}));
@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 18] = [
+const KEYS: [(&str, &str, &str); 25] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -177,6 +177,13 @@ const KEYS: [(&str, &str, &str); 18] = [
     ("notify.webhook.format", "slack", "format: Slack"),
     ("notify.mail.from", "a@example.com", "from: \"a@example.com\""),
     ("notify.mail.to", "b@example.com, c@example.com", "to: [\"b@example.com\", \"c@example.com\"]"),
+    ("metronome.base_url", "http://h:1/v1", "base_url: \"http://h:1/v1\""),
+    ("metronome.requests_per_second", "12", "requests_per_second: 12"),
+    ("metronome.concurrency", "13", "concurrency: 13"),
+    ("metronome.timeout_s", "14", "timeout_s: 14"),
+    ("metronome.attempts", "15", "attempts: 15"),
+    ("metronome.balance_source", "net_balance", "balance_source: NetBalance"),
+    ("metronome.include_archived", "true", "include_archived: true"),
 ];
 
 /// What must be set beside a key, so that it is of use.
@@ -259,7 +266,7 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: BURSAR__ENGINE__GRACE_S: must be at least 0, found -1
     environment: BURSAR__ENGINE__PARALLEL_TASKS: must be a whole number, found "many"
     environment: BURSAR__HTTP__BINT: unknown key; did you mean "bind"?
-    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify
+    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify, metronome
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);

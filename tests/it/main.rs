@@ -31,6 +31,7 @@ mod job;
 mod known;
 mod late;
 mod laws;
+mod metronome;
 mod notify;
 mod occurrences;
 mod parse;

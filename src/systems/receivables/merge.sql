@@ -10,15 +10,15 @@ analyze {staged} (invoice_number);
 create temporary table bursar_said on commit drop as
 select
     customer_name,
-    contact_name,
-    contact_email,
-    contact_phone,
-    customer_number,
-    parent_customer,
+    nullif(contact_name, '') as contact_name,
+    nullif(contact_email, '') as contact_email,
+    nullif(contact_phone, '') as contact_phone,
+    nullif(customer_number, '') as customer_number,
+    nullif(parent_customer, '') as parent_customer,
     min(ctid) as place,
     max(invoice_date) as last_seen_invoice_date
-from {staged}
-group by customer_name, contact_name, contact_email, contact_phone, customer_number, parent_customer;
+from {staged} as staged
+group by 1, 2, 3, 4, 5, 6;
 
 create temporary table bursar_named on commit drop as
 select customer_name as name, receivables.name_key(customer_name) as name_key, min(place) as place

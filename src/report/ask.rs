@@ -1,0 +1,49 @@
+//! Asks a report for its rows; nothing is written.
+
+use super::compile::Report;
+use super::parameter::Values;
+use super::query::{self, Kind};
+use crate::fault;
+use anyhow::Context;
+use sqlx::{Executor, PgPool};
+
+/// Takes an answer as it comes.
+pub trait Reader: Send {
+    /// What the columns hold, in the report's order, before the first row.
+    ///
+    /// # Errors
+    /// Where it can't be shown; the report is not run.
+    fn begin(&mut self, kinds: &[Kind]) -> anyhow::Result<()>;
+
+    /// A row: values as PostgreSQL writes them, null as none.
+    ///
+    /// # Errors
+    /// Where it can't be shown; no further row comes.
+    fn row(&mut self, values: &[Option<String>]) -> anyhow::Result<()>;
+}
+
+/// Runs a report over one snapshot of the database, which its SQL can only read; gives how many rows there were.
+///
+/// # Errors
+/// A data fault when what the report is made from is not there for its dates; a configuration fault when its SQL can't
+/// be used; whatever `reader` says.
+pub async fn ask(pool: &PgPool, report: &Report, values: &Values, reader: &mut dyn Reader) -> anyhow::Result<u64> {
+    let mut transaction = pool.begin().await.context("begin the report's transaction")?;
+    transaction
+        .execute("set transaction isolation level repeatable read, read only")
+        .await
+        .context("begin the report's transaction")?;
+    let sources = query::sources(&mut transaction, report, values).await?;
+    let empty: Vec<String> = sources
+        .iter()
+        .filter(|source| source.rows.is_empty())
+        .map(|source| format!("{} holds nothing of {}", source.relation, source.date))
+        .collect();
+    if !empty.is_empty() {
+        return Err(fault::data(format!("the report {} has nothing to say: {}", report.name, empty.join("; "))));
+    }
+    reader.begin(&query::check_described(&mut transaction, report).await?)?;
+    let count = query::each(&mut transaction, report, values, |row| reader.row(row)).await?;
+    transaction.rollback().await.context("end the report's snapshot")?;
+    Ok(count)
+}
