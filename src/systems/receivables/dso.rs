@@ -14,6 +14,7 @@ const ABOUT: &str = "Days sales outstanding: what is outstanding of everything b
     where `from` is after `to`.";
 
 /// Days sales outstanding of a month in a currency.
+#[expect(clippy::struct_field_names, reason = "the names are those of the API")]
 #[derive(Serialize, ToSchema, FromRow)]
 struct Dso {
     /// The month.

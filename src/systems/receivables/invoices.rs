@@ -10,6 +10,7 @@ use sqlx::{FromRow, query_as, query_scalar};
 use utoipa::ToSchema;
 
 /// An invoice, as the latest file that holds it says.
+#[expect(clippy::struct_field_names, reason = "the names are those of the API")]
 #[derive(Serialize, ToSchema, FromRow)]
 pub(super) struct Invoice {
     /// What tells invoices apart.

@@ -19,7 +19,7 @@ impl Dice {
 
 fn row(number: u32, (total, applied, is_pending): (u32, u32, bool)) -> String {
     let status = if is_pending { "Pending" } else { "Closed" };
-    let currency = if number % 3 == 0 { "CAD" } else { "USD" };
+    let currency = if number.is_multiple_of(3) { "CAD" } else { "USD" };
     format!(
         "Customer {},I{number},{}/1/25,,{total},{applied},{status},{currency},,,,Net 7,",
         number % 4,

@@ -23,11 +23,11 @@ const PATHS: [&str; 12] = [
 fn reached(document: &Value, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
-            if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(|r| r.rsplit('/').next()) {
-                if !found.iter().any(|known| known == name) {
-                    found.push(name.to_owned());
-                    reached(document, &document["components"]["schemas"][name], found);
-                }
+            if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(|r| r.rsplit('/').next())
+                && !found.iter().any(|known| known == name)
+            {
+                found.push(name.to_owned());
+                reached(document, &document["components"]["schemas"][name], found);
             }
             members.values().for_each(|member| reached(document, member, found));
         }
