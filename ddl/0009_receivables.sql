@@ -7,7 +7,7 @@ comment on schema receivables is 'Accounts receivable: customers, invoices, and 
 -- questions of the API are asked without regard to case, and could not tell them apart.
 create function receivables.name_key(name text) returns text
     language sql immutable strict parallel safe
-    return lower(normalize(btrim(regexp_replace(name, '\s+', ' ', 'g')), nfkc));
+    return lower(upper(btrim(regexp_replace(normalize(name, nfkc), '\s+', ' ', 'g'))));
 comment on function receivables.name_key(text) is 'What tells customers apart: the name without regard to case, blanks at its ends or repeated, and Unicode composition.';
 
 create table receivables.customers (

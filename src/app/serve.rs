@@ -40,7 +40,7 @@ impl App {
         let address = listener.local_addr().context("look at the listening address")?;
         let access = Access::of(&self.settings.tokens, address);
         let router = http::router(Answering {
-            pool: self.database.pool.clone(),
+            pool: self.database.reader.clone(),
             pulse: heartbeat.pulse(),
             routes: systems::routes(&self.deps),
             access: access.clone(),

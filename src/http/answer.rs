@@ -55,6 +55,7 @@ impl Written {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         headers.insert(header::VARY, HeaderValue::from_static("accept, authorization"));
         headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
+        headers.extend(self.total.map(|total| (TOTAL_COUNT, HeaderValue::from(total))));
         if is_known { response } else { self.into_body_of(response) }
     }
 
@@ -68,14 +69,15 @@ impl Written {
     fn into_body_of(self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type);
-        headers.extend(self.total.map(|total| (TOTAL_COUNT, HeaderValue::from(total))));
         *response.body_mut() = Body::from(self.body);
         response
     }
 
-    /// A strong entity tag: a hash of the media type and the body.
+    /// A strong entity tag: a hash of the media type, of how many items there are in all, and of the body.
     fn tag(&self) -> String {
-        let hash = Sha256::new().chain_update(self.content_type.as_bytes()).chain_update([0]).chain_update(&self.body);
+        let total = self.total.unwrap_or(-1).to_be_bytes();
+        let hash = Sha256::new().chain_update(self.content_type.as_bytes()).chain_update([0]).chain_update(total);
+        let hash = hash.chain_update(&self.body);
         let hash = hash.finalize();
         let hex = hex(&hash[..16]);
         format!("\"{hex}\"")

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -19,6 +19,9 @@ use tracing::{debug, warn};
 const MOST_CONNECTIONS: usize = 1024;
 /// A client that takes longer over its headers, or leaves a connection idle for longer, is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a connection is kept, however busy: one whose answers nobody reads would keep its place for ever.
+const LIFE: Duration = Duration::from_secs(600);
 
 /// Takes the port.
 ///
@@ -41,8 +44,9 @@ pub async fn answer(listener: TcpListener, router: Router, stop: CancellationTok
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _permit = permit;
-            if let Err(error) = connection.await {
-                debug!("a connection broke off: {error}");
+            match timeout(LIFE, connection).await {
+                Ok(Err(error)) => debug!("a connection broke off: {error}"),
+                Ok(Ok(())) | Err(_) => {}
             }
         });
     }

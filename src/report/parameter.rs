@@ -112,7 +112,8 @@ impl ParameterType {
     /// What was found and what was expected.
     pub fn parse(self, text: &str) -> Result<Value, String> {
         let day = |text: &str| {
-            let has_form = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            let is_meant = |(i, b): (usize, u8)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() };
+            let has_form = text.len() == 10 && text.bytes().enumerate().all(is_meant);
             has_form.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()
         };
         let value = match self {

@@ -131,7 +131,8 @@ pub async fn accept(
     table::check_columns(connection, &table, &target.dataset).await?;
     let published = ledger::published_date(connection, &load.dataset, &load.customer, &table).await?;
     let appends = matches!(target.dataset.mode, Mode::Append { .. });
-    if let Some(date) = published.filter(|date| !appends && *date > load.run_date && older == Older::Measure) {
+    let may_rewind = older == Older::Publish && target.dataset.into.is_none();
+    if let Some(date) = published.filter(|date| !appends && *date > load.run_date && !may_rewind) {
         return Err(fault::data(format!(
             "{table} holds the rows of {date}, and load {} is for {}, which is older; --publish puts it in their place",
             load.id, load.run_date

@@ -134,11 +134,9 @@ impl Candidate<'_> {
         let is_published = latest.state == State::Published.as_str();
         let is_there = match (&request.dataset.mode, self.target) {
             (_, State::Measured) => true,
-            (Mode::Replace(_), _) => is_published && latest.is_seen,
+            (Mode::Replace(_) | Mode::Merge { .. }, _) => is_published && latest.is_seen,
             // Rows of later run dates came beside its own.
-            (Mode::Merge { .. } | Mode::Append { .. }, _) => {
-                is_published && (latest.is_seen || request.older == Older::Measure)
-            }
+            (Mode::Append { .. }, _) => is_published && (latest.is_seen || request.older == Older::Measure),
         };
         is_there
             && latest.is_current

@@ -61,13 +61,18 @@ impl Place {
             rows: 0,
             beside: Vec::new(),
         };
-        let newer = published.filter(|date| *date > request.run_date && request.older == Older::Measure);
+        // What a system's tables knew on which day can't be told any more once an older file comes after a newer one.
+        let may_rewind = request.older == Older::Publish && request.dataset.into.is_none();
+        let newer = published.filter(|date| *date > request.run_date && !may_rewind);
         // Rows of another run date are not rewound by appending this one's.
         if let Some(date) = newer.filter(|_| !matches!(request.dataset.mode, Mode::Append { .. })) {
             place.state = State::Measured;
-            place.reasons = vec![format!(
-                "the table holds the rows of {date}, which is newer; --publish puts this date in their place"
-            )];
+            let remedy = if request.dataset.into.is_some() {
+                "an older file is never merged over it: have a corrected one delivered for a later date"
+            } else {
+                "--publish puts this date in their place"
+            };
+            place.reasons = vec![format!("the table holds the rows of {date}, which is newer; {remedy}")];
             return Ok(place);
         }
         let publish = match &request.dataset.mode {

@@ -130,8 +130,8 @@ fn a_file_that_is_no_text_or_not_there_is_named() {
 fn a_key_that_is_there_twice_is_named() {
     let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
     insta::assert_snapshot!(said, @r#"
-    config/bursar.toml:40: the key http is there twice
-    config/bursar.toml:42: the key paths is there twice
+    config/bursar.toml:49: the key http is there twice
+    config/bursar.toml:51: the key paths is there twice
     error: 2 problems in config
     "#);
 }

@@ -112,6 +112,22 @@ async fn an_invoice_that_is_not_in_the_latest_file_stays_and_is_said_to_be_missi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_whose_row_was_rejected_is_not_missing() {
+    let world = World::new().await;
+    deliver(
+        &world,
+        &[&row("A1", "10", "0", "Pending"), &row("B1", "20", "0", "Pending"), &row("C1", "1", "0", "Pending")],
+    );
+    load(&world, "2025-03-01");
+    deliver(&world, &[&row("A1", "10", "0", "Pending"), &row(" B1 ", "2x", "0", "Pending")]);
+    assert_eq!(load(&world, "2025-03-02")["certificate"]["rejected"], 1);
+    assert_eq!(
+        world.column("select invoice_number from receivables.invoices where missing_since is not null").await,
+        ["C1"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_due_date_follows_from_the_terms_only_where_the_file_leaves_it_blank() {
     let world = World::new().await;
     let with =
@@ -149,6 +165,8 @@ async fn an_older_file_is_measured_and_changes_nothing() {
     load(&world, "2025-03-02");
     deliver(&world, &[&row("A1", "99", "0", "Pending"), &row("B1", "1", "0", "Pending")]);
     assert_eq!(load(&world, "2025-03-01")["state"], "measured");
+    // What was known on which day could not be told any more.
+    world.bursar(&["run-job", "receivables", "--date", "2025-03-01", "--publish"]).code(0);
     assert_eq!(
         world.column("select invoice_number || ' ' || bill_total from receivables.invoices").await,
         ["A1 10.00"]

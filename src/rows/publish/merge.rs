@@ -6,6 +6,7 @@ use crate::config::{Ident, Table};
 use crate::fault;
 use crate::rows::column::Column;
 use crate::rows::dataset::Dataset;
+use crate::rows::header::folded;
 use crate::rows::statement;
 use anyhow::Context;
 use chrono::NaiveDate;
@@ -61,12 +62,20 @@ async fn into_target(
         .merge
         .replace("{staged}", &merging.staged.quoted())
         .replace("{is_whole}", if merging.extent == Extent::File { "true" } else { "false" })
+        .replace("{key_header}", &key_header(merging.dataset, target))
         .replace("{load_id}", &merging.load_id.to_string())
         .replace("{run_date}", &merging.run_date.to_string());
     let (inserted, updated, unchanged) = statement::counts(connection, statements)
         .await
         .with_context(|| format!("merge rows into the tables of {}", target.name))?;
     Ok(Merged { inserted, updated, unchanged })
+}
+
+/// What the file's header calls the key, as text of SQL; rejects are kept under these names.
+fn key_header(dataset: &Dataset, target: &Target) -> String {
+    let is_key = |column: &&Column| target.key.first().is_some_and(|key| column.name.as_str() == *key);
+    let header = dataset.columns.iter().find(is_key).map(|column| folded(&column.header)).unwrap_or_default();
+    format!("'{}'", header.replace('\'', "''"))
 }
 
 async fn by_key(

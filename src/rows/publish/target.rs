@@ -15,7 +15,8 @@ pub struct Target {
     /// Those that tell rows apart.
     pub key: &'static [&'static str],
     /// Statements that merge the table `{staged}`, whose rows lie in the order of the file, for `{load_id}` and
-    /// `{run_date}` (a text); `{is_whole}` tells whether they are a whole file (true, false). The last one gives how many rows were inserted, updated and unchanged.
+    /// `{run_date}` (a text); `{is_whole}` tells whether they are a whole file (true, false), `{key_header}` what the
+    /// rejects' payload calls the key (a literal; case folded, blanks as `_`). The last one gives how many rows were inserted, updated and unchanged.
     pub merge: &'static str,
 }
 

@@ -62,7 +62,14 @@ select
     ) as has_contact,
     customer_number,
     parent_customer,
-    coalesce(are_there, false) as has_numbers
+    coalesce(are_there, false) and (
+        {is_whole}
+        or not exists (
+            select from receivables.customers as known
+             where known.name_key = spelling.name_key
+               and coalesce(known.customer_number, known.parent_number) is not null
+        )
+    ) as has_numbers
 from spelling
 left join contact using (name_key)
 left join numbers using (name_key);
@@ -175,12 +182,30 @@ update receivables.invoices as was
   from bursar_changed as is_now
  where is_now.id = was.id;
 
--- An invoice that the file does not hold any more stays, and is said to be missing; one that is back is not.
+-- An invoice that the file does not hold any more stays, and is said to be missing; one that is back is not. A row that
+-- was rejected is in the file as well: its number is what the reject says of it.
+create temporary table bursar_rejected on commit drop as
+select btrim(header.value) as invoice_number
+  from bursar.file_invalid_rows as rejected
+ cross join lateral jsonb_each_text(rejected.payload) as header
+ where rejected.load_id = {load_id} and {is_whole}
+   and lower(regexp_replace(btrim(header.key), '\s+', '_', 'g')) = {key_header};
+
 update receivables.invoices as was
-   set missing_since = case when was.missing_since is null then date '{run_date}' end
- where ({is_whole} or was.missing_since is not null)
-   and (was.missing_since is null)
-     = (not exists (select from {staged} as staged where staged.invoice_number = was.invoice_number));
+   set missing_since = null
+ where was.missing_since is not null
+   and was.invoice_number in (
+       select invoice_number from {staged}
+       union all
+       select invoice_number from bursar_rejected where invoice_number is not null
+   );
+
+update receivables.invoices as was
+   set missing_since = '{run_date}'
+ where {is_whole}
+   and was.missing_since is null
+   and not exists (select from {staged} as staged where staged.invoice_number = was.invoice_number)
+   and not exists (select from bursar_rejected as rejected where rejected.invoice_number = was.invoice_number);
 
 create temporary table bursar_counted on commit drop as
 select count(*) as known from receivables.invoices;

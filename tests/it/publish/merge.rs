@@ -60,6 +60,18 @@ async fn an_older_file_is_not_merged_over_newer_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_newer_file_is_merged_again_after_an_older_one_was_published_over_it() {
+    let world = world_with("mode = \"merge\"\nkey = [\"customer_number\"]").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    load(&world, "2025-05-14", &["1,9,9,low-value"]);
+    world.deliver("A", ratings(&["1,2,3,low-value"]));
+    world.run_job("2025-05-13", &["--customer", "agency_a", "--publish", "--force"]).code(0);
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+    load(&world, "2025-05-14", &["1,9,9,low-value"]);
+    assert_eq!(world.rows("agency_a").await, ["(1,9,9,low-value)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_lie_in_segments_are_not_doubled_by_a_merge() {
     let world = world_with("publish = \"segments\"").await;
     load(&world, "2025-05-13", &["1,2,3,low-value"]);
