@@ -141,6 +141,8 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
     let options = options.application_name("bursar");
     let pool = PgPoolOptions::new()
         .max_connections(connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
         .acquire_timeout(Duration::from_secs(patience_s))
         .after_connect(move |connection, _| {
             let path = path.clone();
@@ -163,6 +165,8 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
 fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(4)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
         .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s))
         .connect_lazy_with(options.application_name("bursar").options([
             ("search_path", "apalis, bursar, public"),
@@ -171,11 +175,19 @@ fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
         ]))
 }
 
+/// Whether a connection that somebody used before is fit for the next one. Who is dropped while a transaction is being
+/// begun leaves it open, and the driver does not know of it: what came next would never be committed.
+async fn is_outside_transactions(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select now() = statement_timestamp()").fetch_one(connection).await
+}
+
 /// A client waits for what is asked here: it is told soon when there is no connection for it.
 fn reader_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
     let path = format!("bursar, {}, public", settings.file.database.schema);
     PgPoolOptions::new()
         .max_connections(8)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
         .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s.min(10)))
         .connect_lazy_with(options.application_name("bursar").options([
             ("search_path", path.as_str()),

@@ -33,6 +33,8 @@ impl Installation {
     /// before 2025-05-13.
     async fn new(keys: &str) -> Self {
         let world = World::new().await;
+        // Another job that is due the same morning, and whose file nobody delivers here.
+        std::fs::remove_file(world.path("config/jobs/receivables.toml")).expect("the shipped job");
         world
             .edit("datasets/customer_rating.toml", |text| text.replace("table = ", &format!("{DUE_BY}{keys}table = ")));
         world.edit("bursar.toml", |text| text + "\n[notify.webhook]\nformat = \"json\"\n");
