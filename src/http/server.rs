@@ -21,7 +21,7 @@ const MOST_CONNECTIONS: usize = 1024;
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a connection is kept, however busy: one whose answers nobody reads would keep its place for ever.
-const LIFE: Duration = Duration::from_secs(600);
+const LIFE: Duration = Duration::from_mins(10);
 
 /// Takes the port.
 ///
@@ -44,9 +44,8 @@ pub async fn answer(listener: TcpListener, router: Router, stop: CancellationTok
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             let _permit = permit;
-            match timeout(LIFE, connection).await {
-                Ok(Err(error)) => debug!("a connection broke off: {error}"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = timeout(LIFE, connection).await {
+                debug!("a connection broke off: {error}");
             }
         });
     }
