@@ -69,6 +69,7 @@ impl Arena {
         let child = self
             .bursar(&["serve"])?
             .env("BURSAR_HTTP_BIND", address.to_string())
+            .env("BURSAR__HTTP__REQUESTS_PER_SECOND", "1000000")
             .stderr(File::create(&log).context("make the daemon's log")?)
             .stdout(Stdio::null())
             .kill_on_drop(true)
