@@ -139,10 +139,10 @@ impl Place {
         Ok(())
     }
 
-    /// A staged table of the dataset's columns alone.
+    /// A staged table of the dataset's columns alone. It goes with the transaction, so nothing of it is logged.
     async fn stage(&self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         let (staged, columns) = (self.tables[0].quoted(), definitions(&loading.request.dataset.columns));
-        statement::run(connection, format!("create table {staged} ({columns})"))
+        statement::run(connection, format!("create unlogged table {staged} ({columns})"))
             .await
             .with_context(|| format!("make a table for the rows of {}", loading.table))
     }
@@ -190,8 +190,13 @@ impl Place {
     ) -> anyhow::Result<()> {
         self.state = State::Held;
         self.reasons = reasons;
-        if self.publication.way != Some(Way::Truncate) {
-            return Ok(());
+        match self.publication.way {
+            Some(Way::Truncate) => {}
+            Some(Way::Merge | Way::Append) | None => {
+                let keep = format!("alter table {} set logged", self.tables[0].quoted());
+                return statement::run(connection, keep).await.context("keep the rows of a held load");
+            }
+            Some(Way::Swap | Way::Segments) => return Ok(()),
         }
         statement::run(connection, "rollback to savepoint before_rows").await.context("bring back the old rows")?;
         self.locked = None;

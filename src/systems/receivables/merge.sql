@@ -19,11 +19,12 @@ select
     max(invoice_date) as last_seen_invoice_date
 from {staged} as staged
 group by 1, 2, 3, 4, 5, 6;
+analyze bursar_said;
 
 create temporary table bursar_named on commit drop as
-select customer_name as name, receivables.name_key(customer_name) as name_key, min(place) as place
-  from bursar_said
- group by customer_name;
+select name, receivables.name_key(name) as name_key, place
+  from (select customer_name as name, min(place) as place from bursar_said group by customer_name) as named;
+analyze bursar_named;
 
 -- What the file says of each customer: the spelling that stands first, the first contact that is not blank, the numbers
 -- of the first row that has any.
@@ -145,16 +146,46 @@ from {staged} as staged
 join bursar_known as known on known.name = staged.customer_name
 left join bursar_terms as terms using (customer_terms);
 
--- Invoices that say something else now, as they were.
-create temporary table bursar_changed on commit drop as
-select was.id, is_now.*
-  from receivables.invoices as was
-  join bursar_invoices as is_now using (invoice_number)
- where (was.customer_id, was.invoice_date, was.due_date, was.customer_po_number, was.bill_total, was.applied,
-        was.status, was.currency, was.customer_terms, was.terms_days)
-       is distinct from
-       (is_now.customer_id, is_now.invoice_date, is_now.due_date, is_now.customer_po_number, is_now.bill_total,
-        is_now.applied, is_now.status, is_now.currency, is_now.customer_terms, is_now.terms_days);
+-- A row that was rejected is in the file as well: its number is what the reject says of it.
+create temporary table bursar_rejected on commit drop as
+select btrim(header.value) as invoice_number
+  from bursar.file_invalid_rows as rejected
+ cross join lateral jsonb_each_text(rejected.payload) as header
+ where rejected.load_id = {load_id} and {is_whole}
+   and lower(regexp_replace(btrim(header.key), '\s+', '_', 'g')) = {key_header};
+
+create temporary table bursar_book on commit drop as
+select count(*) as invoices, count(*) = 0 as is_empty from receivables.invoices;
+
+-- Where the book and the file differ, with what the file says. An empty book is not compared: all is new to it.
+create temporary table bursar_differences on commit drop as
+select
+    case
+        when was.id is null then 'new'
+        when is_now.invoice_number is null then 'missing'
+        when is_other then 'changed'
+        else 'back'
+    end as kind,
+    was.id,
+    was.invoice_number as known_number,
+    is_now.*
+from (
+    select *
+      from receivables.invoices
+     where {is_whole} or invoice_number in (select invoice_number from {staged})
+) as was
+full join bursar_invoices as is_now on is_now.invoice_number = was.invoice_number
+cross join lateral (
+    select (was.customer_id, was.invoice_date, was.due_date, was.customer_po_number, was.bill_total, was.applied,
+            was.status, was.currency, was.customer_terms, was.terms_days)
+           is distinct from
+           (is_now.customer_id, is_now.invoice_date, is_now.due_date, is_now.customer_po_number, is_now.bill_total,
+            is_now.applied, is_now.status, is_now.currency, is_now.customer_terms, is_now.terms_days) as is_other
+) as compared
+where not (select is_empty from bursar_book)
+  and case when is_now.invoice_number is null then was.missing_since is null
+      else was.missing_since is not null or is_other end;
+analyze bursar_differences;
 
 insert into receivables.invoice_history
     (invoice_id, invoice_number, customer_id, invoice_date, due_date, customer_po_number, bill_total, applied, status,
@@ -163,8 +194,9 @@ select
     was.id, was.invoice_number, was.customer_id, was.invoice_date, was.due_date, was.customer_po_number, was.bill_total,
     was.applied, was.status, was.currency, was.customer_terms, was.terms_days, was.outstanding, was.known_since,
     was.load_id, greatest(was.known_since, '{run_date}'), {load_id}
-from bursar_changed
-join receivables.invoices as was using (id);
+from bursar_differences
+join receivables.invoices as was using (id)
+where kind = 'changed';
 
 update receivables.invoices as was
    set customer_id = is_now.customer_id,
@@ -178,49 +210,49 @@ update receivables.invoices as was
        customer_terms = is_now.customer_terms,
        terms_days = is_now.terms_days,
        known_since = greatest(was.known_since, '{run_date}'),
-       load_id = {load_id}
-  from bursar_changed as is_now
- where is_now.id = was.id;
+       load_id = {load_id},
+       missing_since = null
+  from bursar_differences as is_now
+ where is_now.id = was.id and kind = 'changed';
 
--- An invoice that the file does not hold any more stays, and is said to be missing; one that is back is not. A row that
--- was rejected is in the file as well: its number is what the reject says of it.
-create temporary table bursar_rejected on commit drop as
-select btrim(header.value) as invoice_number
-  from bursar.file_invalid_rows as rejected
- cross join lateral jsonb_each_text(rejected.payload) as header
- where rejected.load_id = {load_id} and {is_whole}
-   and lower(regexp_replace(btrim(header.key), '\s+', '_', 'g')) = {key_header};
+-- An invoice that the file does not hold any more stays, and is said to be missing; one that is back, as itself or
+-- rejected, is not.
+update receivables.invoices as was
+   set missing_since = '{run_date}'
+  from bursar_differences as missing
+ where missing.id = was.id
+   and kind = 'missing'
+   and not exists (select from bursar_rejected as rejected where rejected.invoice_number = known_number);
 
 update receivables.invoices as was
    set missing_since = null
  where was.missing_since is not null
-   and was.invoice_number in (
-       select invoice_number from {staged}
-       union all
-       select invoice_number from bursar_rejected where invoice_number is not null
-   );
+   and (was.id in (select id from bursar_differences where kind = 'back')
+        or was.invoice_number in (select invoice_number from bursar_rejected));
 
-update receivables.invoices as was
-   set missing_since = '{run_date}'
- where {is_whole}
-   and was.missing_since is null
-   and not exists (select from {staged} as staged where staged.invoice_number = was.invoice_number)
-   and not exists (select from bursar_rejected as rejected where rejected.invoice_number = was.invoice_number);
+-- The first file of all: what makes sure of single rows, or finds them, is made once all are there.
+create temporary table bursar_later on commit drop as
+select format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as makes,
+       format('alter table %s drop constraint %I', conrelid::regclass, conname) as removes,
+       contype = 'f' as refers
+  from pg_constraint
+ where (select is_empty from bursar_book)
+   and contype in ('p', 'u', 'f')
+   and 'receivables.invoices'::regclass in (conrelid, confrelid)
+ union all
+select pg_get_indexdef(indexrelid), format('drop index %s', indexrelid::regclass), false
+  from pg_index
+ where (select is_empty from bursar_book)
+   and indrelid = 'receivables.invoices'::regclass
+   and not exists (select from pg_constraint where conindid = indexrelid);
 
-create temporary table bursar_counted on commit drop as
-select count(*) as known from receivables.invoices;
-
--- The first file of all: what makes sure of single rows is made once all are there.
 do $$
+declare
+    removes text;
 begin
-    if not exists (select from receivables.invoices) then
-        alter table receivables.invoices
-            drop constraint invoices_number_key,
-            drop constraint invoices_customer_fkey;
-        drop index receivables.invoices_customer_id_idx;
-        drop index receivables.invoices_invoice_date_idx;
-        drop index receivables.invoices_due_date_idx;
-    end if;
+    for removes in select later.removes from bursar_later as later order by refers desc loop
+        execute removes;
+    end loop;
 end $$;
 
 insert into receivables.invoices
@@ -228,21 +260,26 @@ insert into receivables.invoices
      customer_terms, terms_days, known_since, load_id)
 select
     invoice_number, customer_id, invoice_date, due_date, customer_po_number, bill_total, applied, status, currency,
-    customer_terms, terms_days, '{run_date}', {load_id}
-from bursar_invoices as is_now
-where not exists (select from receivables.invoices as was where was.invoice_number = is_now.invoice_number);
+    customer_terms, terms_days, date '{run_date}', {load_id}
+from bursar_invoices
+where (select is_empty from bursar_book)
+union all
+select
+    invoice_number, customer_id, invoice_date, due_date, customer_po_number, bill_total, applied, status, currency,
+    customer_terms, terms_days, date '{run_date}', {load_id}
+from bursar_differences
+where kind = 'new';
 
 drop view bursar_invoices;
 
 do $$
+declare
+    makes text;
 begin
-    if to_regclass('receivables.invoices_customer_id_idx') is null then
-        alter table receivables.invoices add constraint invoices_number_key unique (invoice_number);
-        alter table receivables.invoices
-            add constraint invoices_customer_fkey foreign key (customer_id) references receivables.customers;
-        create index invoices_customer_id_idx on receivables.invoices (customer_id, invoice_date);
-        create index invoices_invoice_date_idx on receivables.invoices (invoice_date);
-        create index invoices_due_date_idx on receivables.invoices (due_date, invoice_number) where applied < bill_total;
+    for makes in select later.makes from bursar_later as later order by refers loop
+        execute makes;
+    end loop;
+    if (select is_empty from bursar_book) then
         analyze receivables.invoices;
     end if;
 end $$;
@@ -270,6 +307,6 @@ select
     (select count(*) from {staged}) - inserted - updated as unchanged
 from (
     select
-        (select count(*) from receivables.invoices) - (select known from bursar_counted) as inserted,
-        (select count(*) from bursar_changed) as updated
+        (select count(*) from receivables.invoices) - (select invoices from bursar_book) as inserted,
+        (select count(*) from bursar_differences where kind = 'changed') as updated
 ) as counted;
