@@ -1,5 +1,5 @@
 //! `bursar bench load`: this program's load against a bare `\copy`, in paired rounds of one run. `bursar bench queue`:
-//! what a task costs that does nothing. `bursar bench receivables`: how long the API takes to answer.
+//! what a task costs that does nothing. `bursar bench receivables`: loads of invoices, and how long the API takes to answer.
 
 mod generate;
 mod parse;
@@ -31,7 +31,7 @@ enum What {
     Parse(parse::Arguments),
     /// Run tasks that do nothing, and say what each costs.
     Queue(queue::Arguments),
-    /// Ask the API about many invoices, at a steady rate.
+    /// Load many invoices, and ask the API about them at a steady rate.
     Receivables(receivables::Arguments),
 }
 

@@ -1,9 +1,10 @@
 //! A database and a folder of the bench's own, filled by a load and answered from by a daemon, both this program.
 
-use super::invoices;
+use crate::clock::Stopwatch;
 use crate::fault;
 use crate::http;
 use anyhow::Context;
+use chrono::NaiveDate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -21,12 +22,24 @@ const CUSTOMERS: &str = "[[customer]]\nname = \"bench\"\n";
 const JOB: &str =
     "name = \"receivables\"\n[[task]]\nname = \"load\"\nkind = \"load\"\ndataset = \"receivables_invoice\"\n";
 
+/// A table as loads stage their rows in, and a bare copy into it.
+const FLOOR: &str = "set client_min_messages = warning;
+set datestyle = 'ISO, MDY';
+create table if not exists public.floor (
+    customer_name text, invoice_number text, invoice_date date, customer_po_number text, bill_total numeric(18, 2),
+    applied numeric(18, 2), status text, currency text, contact_name text, contact_phone text, contact_email text,
+    customer_terms text, due_date date);
+begin;
+truncate public.floor;
+";
+
 /// So often a daemon is asked whether it is there, a tenth of a second apart.
 const TRIES: u32 = 300;
 
 pub(super) struct Arena {
     folder: PathBuf,
     url: String,
+    psql: PathBuf,
 }
 
 /// A daemon that answers.
@@ -36,29 +49,48 @@ pub(super) struct Daemon {
 }
 
 impl Arena {
-    pub(super) fn new(folder: &Path, url: String) -> Self {
-        Self { folder: folder.to_owned(), url }
-    }
-
-    /// Loads a file of so many invoices.
-    pub(super) async fn load(&self, count: u32, customers: u32, seed: u64) -> anyhow::Result<()> {
+    /// Where `psql` is is found out by whoever knows the server.
+    pub(super) fn new(folder: &Path, url: String, psql: PathBuf) -> anyhow::Result<Self> {
+        let arena = Self { folder: folder.to_owned(), url, psql };
         let write = |relative: &str, text: &str| -> std::io::Result<()> {
-            let path = self.folder.join("config").join(relative);
+            let path = folder.join("config").join(relative);
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::write(path, text)
         };
+        let copy = format!(
+            "{FLOOR}\\copy public.floor from '{}' with (format csv, header)\ncommit;\n",
+            arena.file().display()
+        );
         let written = write("customers.toml", CUSTOMERS)
             .and_then(|()| write("datasets/receivables_invoice.toml", DATASET))
             .and_then(|()| write("jobs/receivables.toml", JOB))
-            .and_then(|()| std::fs::create_dir_all(self.folder.join("inbox/receivables")));
-        written.map_err(|error| fault::config(format!("can't write to {}: {error}", self.folder.display())))?;
-        invoices::write(&self.folder.join("inbox/receivables/invoices.csv"), count, customers, seed)?;
-        let ran = self.bursar(&["run-job", "receivables", "--date", "2025-03-01"])?.output().await;
-        let ran = ran.context("start this program again")?;
-        if !ran.status.success() {
-            return Err(fault::bug(format!("the load failed: {}", String::from_utf8_lossy(&ran.stderr))));
-        }
-        Ok(())
+            .and_then(|()| write("floor.sql", &copy))
+            .and_then(|()| std::fs::create_dir_all(folder.join("inbox/receivables")));
+        written.map_err(|error| fault::config(format!("can't write to {}: {error}", folder.display())))?;
+        Ok(arena)
+    }
+
+    /// The file that is loaded.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.join("inbox/receivables/invoices.csv")
+    }
+
+    /// Makes the tables.
+    pub(super) async fn migrate(&self) -> anyhow::Result<()> {
+        finish(&mut self.bursar(&["migrate"])?, "making the tables").await.map(drop)
+    }
+
+    /// Loads the file for a day; gives the seconds from the start of the process to its end.
+    pub(super) async fn load(&self, day: NaiveDate) -> anyhow::Result<f64> {
+        finish(&mut self.bursar(&["run-job", "receivables", "--date", &day.to_string()])?, "the load").await
+    }
+
+    /// One `psql` with a bare \copy of the file; gives its seconds.
+    pub(super) async fn floor(&self) -> anyhow::Result<f64> {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.url, "-f"])
+            .arg(self.folder.join("config/floor.sql"));
+        finish(&mut psql, "psql").await
     }
 
     /// Starts a daemon, and waits until it answers.
@@ -98,6 +130,16 @@ impl Arena {
             .env("BURSAR_DATA_DIR", self.folder.join("state"));
         Ok(command)
     }
+}
+
+/// Runs it to its end; gives the seconds that took.
+async fn finish(command: &mut Command, what: &str) -> anyhow::Result<f64> {
+    let stopwatch = Stopwatch::start();
+    let ran = command.output().await.map_err(|error| fault::config(format!("can't start {what}: {error}")))?;
+    if !ran.status.success() {
+        return Err(fault::bug(format!("{what} failed: {}", String::from_utf8_lossy(&ran.stderr))));
+    }
+    Ok(stopwatch.elapsed().as_secs_f64())
 }
 
 impl Daemon {
