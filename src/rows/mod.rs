@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod ledger_list;
 pub mod load;
 pub mod loaded;
+pub mod map;
 pub mod measure;
 pub mod moment;
 pub mod number;
