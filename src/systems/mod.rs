@@ -2,6 +2,7 @@
 //!
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
+pub mod billing_export;
 pub mod customer_ratings;
 pub mod metronome;
 pub mod receivables;
@@ -28,7 +29,7 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
+pub const ALL: &[System] = &[billing_export::SYSTEM, customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
 
 /// What configuration can name of what systems bring.
 #[must_use]
