@@ -6,6 +6,7 @@ pub mod billing_export;
 pub mod customer_ratings;
 pub mod metronome;
 pub mod receivables;
+mod reports;
 
 use crate::catalog::Parts;
 use crate::engine::task::{KindSpec, TaskKind};
@@ -40,10 +41,11 @@ pub fn parts() -> Parts {
     }
 }
 
-/// What all systems answer over HTTP.
+/// What all systems answer over HTTP, and the reports that can be asked.
 #[must_use]
 pub fn routes(deps: &Deps) -> Vec<Routes> {
-    ALL.iter().filter_map(|system| (system.routes)(deps)).collect()
+    let own = ALL.iter().filter_map(|system| (system.routes)(deps));
+    own.chain([reports::routes(deps)]).collect()
 }
 
 /// Builds every kind of task.

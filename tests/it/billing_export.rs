@@ -2,6 +2,7 @@
 
 mod answers;
 mod checks;
+mod http;
 
 use crate::offline::project;
 use crate::support::{Ran, World, real_data};

@@ -166,7 +166,7 @@ fn jobs_are_shown_with_their_offset_and_limits_where_they_have_them() {
     let ratings = |folder: &Offline| {
         let jobs = folder.bursar(&["jobs", "--json"]).code(0).json();
         let mut jobs = jobs.as_array().expect("jobs").iter();
-        jobs.find(|job| job["name"] == "customer-ratings").expect("the job").clone()
+        jobs.find(|job| job["job"] == "customer-ratings").expect("the job").clone()
     };
     let shown = ratings(&folder);
     assert_eq!(shown["run_date_offset_days"], 0);
