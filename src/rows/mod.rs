@@ -35,6 +35,7 @@ pub mod measure;
 pub mod moment;
 pub mod number;
 pub mod parse;
+pub mod parts;
 pub mod pattern;
 mod place;
 pub mod publish;

@@ -112,6 +112,11 @@ impl Forms {
         self.0.iter().map(Form::as_str).collect::<Vec<_>>().join(", or ")
     }
 
+    /// Each of them, as it was written.
+    pub fn each(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Form::as_str)
+    }
+
     /// The day that is written in one of them.
     #[must_use]
     pub fn date(&self, text: &[u8]) -> Option<NaiveDate> {

@@ -3,6 +3,7 @@
 mod answers;
 mod checks;
 mod http;
+mod parquet;
 
 use crate::offline::project;
 use crate::support::{Ran, World, real_data};
