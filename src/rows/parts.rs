@@ -113,7 +113,7 @@ pub(super) async fn assemble(request: &Request, cancel: &CancellationToken) -> a
         spooled.push(assemble::spool(source, &folder, cancel).await?);
     }
     let (dataset, stop) = (request.dataset.clone(), cancel.clone());
-    let work = tokio::task::spawn_blocking(move || assemble::write(&dataset, spooled, &folder, &stop));
+    let work = tokio::task::spawn_blocking(move || assemble::write(&dataset, &spooled, &folder, &stop));
     let (account, file) = work.await.map_err(of_panic)??;
     Ok(Assembled { account, shown: shown(&wanted).into(), file })
 }

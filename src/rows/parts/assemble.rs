@@ -71,23 +71,23 @@ pub(super) async fn spool(
 /// Writes the rows that count into a file of the spool.
 pub(super) fn write(
     dataset: &Dataset,
-    spooled: Vec<Spooled>,
+    spooled: &[Spooled],
     folder: &Path,
     cancel: &CancellationToken,
 ) -> anyhow::Result<(Account, TempPath)> {
     let mut parts = Vec::with_capacity(spooled.len());
-    for Spooled { path, bytes, sha256, file } in &spooled {
+    for Spooled { path, bytes, sha256, file } in spooled {
         let records = Opened::open(file, path, dataset)?.records();
         parts.push(Part { path: path.clone(), bytes: *bytes, sha256: sha256.clone(), records });
     }
     let records = parts.iter().map(|part| part.records).sum();
-    let counting = newest::find(dataset, &spooled, records, cancel)?;
+    let counting = newest::find(dataset, spooled, records, cancel)?;
     let (to, path) = draft(folder)?;
     let mut writer = Writer::new(dataset, to);
     let (mut row, mut superseded) = (0, 0);
     let all: Vec<usize> = (0..dataset.columns.len()).collect();
     writer.header()?;
-    for (number, (part, spooled)) in parts.iter().zip(&spooled).enumerate() {
+    for (number, (part, spooled)) in parts.iter().zip(spooled).enumerate() {
         let before = row;
         let opened = Opened::open(&spooled.file, &part.path, dataset)?;
         let (rows, places) = opened.rows(&all)?;

@@ -74,7 +74,9 @@ fn find_by(
             }
             _ => {}
         })?;
-        newest.values().for_each(|(_, row)| counting.set(*row));
+        for (_, row) in newest.values() {
+            counting.set(*row);
+        }
     }
     Ok(counting)
 }
@@ -162,8 +164,7 @@ mod tests {
         let (mut file, path) = tempfile::NamedTempFile::new().unwrap().into_parts();
         let mut bytes = Vec::new();
         let schema = Arc::new(parse_message_type(schema).unwrap());
-        let mut writer =
-            SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap();
         for group in rows.chunks(3) {
             let mut to = writer.next_row_group().unwrap();
             let columns: [Vec<Option<i64>>; 2] =

@@ -13,12 +13,15 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Where a column stands among others, and what its numbers count, where they are times; none where it is not there.
+pub(super) type Place = Option<(usize, Unit)>;
+
 /// A part, opened.
 pub(super) struct Opened<'a> {
     shown: &'a str,
     reader: SerializedFileReader<File>,
-    /// For each column of the dataset its place among the part's, and what its numbers count, where they are times.
-    columns: Vec<Option<(usize, Unit)>>,
+    /// For each column of the dataset its place among the part's.
+    columns: Vec<Place>,
 }
 
 impl<'a> Opened<'a> {
@@ -35,7 +38,7 @@ impl<'a> Opened<'a> {
             let place = fields.iter().position(|field| folded(field.name()) == name)?;
             Some((place, unit(&fields[place])))
         });
-        let columns: Vec<Option<(usize, Unit)>> = columns.collect();
+        let columns: Vec<Place> = columns.collect();
         let opened = Self { shown, reader, columns };
         opened.check(dataset)?;
         Ok(opened)
@@ -72,7 +75,7 @@ impl<'a> Opened<'a> {
     ///
     /// # Errors
     /// A data fault when it can't be read.
-    pub(super) fn rows(&self, wanted: &[usize]) -> anyhow::Result<(RowIter<'_>, Vec<Option<(usize, Unit)>>)> {
+    pub(super) fn rows(&self, wanted: &[usize]) -> anyhow::Result<(RowIter<'_>, Vec<Place>)> {
         let found = |place: &usize| self.columns[*place];
         let mut chosen: Vec<usize> = wanted.iter().filter_map(found).map(|(place, _)| place).collect();
         chosen.sort_unstable();

@@ -30,8 +30,8 @@ pub fn table(name: &str) -> (Vec<String>, Records) {
 
 /// A part with columns of text, in groups of 50 rows.
 pub fn part(columns: &[String], records: &[Vec<Option<String>>], compression: Compression) -> Vec<u8> {
-    let fields: String = columns.iter().map(|name| format!("optional binary {name} (utf8); ")).collect();
-    let schema = Arc::new(parse_message_type(&format!("message part {{ {fields} }}")).expect("a schema"));
+    let fields: Vec<String> = columns.iter().map(|name| format!("optional binary {name} (utf8);")).collect();
+    let schema = Arc::new(parse_message_type(&format!("message part {{ {} }}", fields.join(" "))).expect("a schema"));
     let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
     let mut bytes = Vec::new();
     let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).expect("a writer");
@@ -96,9 +96,9 @@ fn put_sample(s3: &S3) {
                     .for_each(|cell| *cell = None);
             }
             older.iter_mut().step_by(2).for_each(|record| *place(&columns, record, "updated_at") = None);
-            later.iter_mut().for_each(|record| {
+            for record in &mut later {
                 *place(&columns, record, "updated_at") = Some("2030-01-01 0:00:00".to_owned());
-            });
+            }
         }
         put("dt=2026-01-31/0_20260131T030000.parquet", &records[..records.len() / 2]);
         put("dt=2026-02-02/0_20260202T030000.parquet", &records);

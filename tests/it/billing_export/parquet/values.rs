@@ -104,8 +104,7 @@ fn typed_part() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_comes_to_the_table_as_it_is() {
     let (world, s3) = (World::new().await, S3::start().await);
-    let columns: String =
-        COLUMNS.iter().map(|(name, kind)| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n")).collect();
+    let columns = COLUMNS.map(|(name, kind)| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n")).concat();
     world.write("config/datasets/typed.toml", format!("{DATASET}{columns}"));
     world.write(
         "config/jobs/typed.toml",
