@@ -176,6 +176,7 @@ fn check_account(dataset: &Dataset, bytes: &[u8], tally: &Tally, found: &Found) 
         tally: tally.clone(),
         copied_rows: Some(found.good.len() as u64),
         copied_rejects: Some(found.bad.len() as u64),
+        parts: None,
     };
     assert_eq!(certificate.imbalances(), Vec::<String>::new());
     let mut spans: Vec<(u64, u64)> =

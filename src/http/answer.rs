@@ -3,6 +3,7 @@
 use super::accept::Format;
 use super::csv;
 use super::page::Page;
+use super::table::Table;
 use super::token::hex;
 use anyhow::Context;
 use axum::body::{Body, Bytes};
@@ -43,6 +44,15 @@ impl Written {
             Format::Csv => csv::write(&page.items)?,
         };
         Ok(Self { total: Some(page.total), ..Self::bytes(format.content_type(), body) })
+    }
+
+    /// A page of a table.
+    pub(super) fn table(table: &Table, format: Format) -> anyhow::Result<Self> {
+        let body = match format {
+            Format::Json => table.json()?,
+            Format::Csv => table.csv()?,
+        };
+        Ok(Self { total: Some(table.page.total), ..Self::bytes(format.content_type(), body) })
     }
 
     /// The response to a request with these headers: with a tag, so that the client need not fetch the same again.

@@ -49,7 +49,7 @@ impl Column {
 }
 
 /// The text, with a `'` before it where a spreadsheet would take it for a formula.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let first = text.trim_start_matches([' ', '\u{a0}', '\u{3000}', '\u{feff}']).chars().next();
     let is_formula = first.is_some_and(|c| "=+-@\t\r\n＝＋－＠".contains(c));
     if is_formula { format!("'{text}") } else { text.to_owned() }

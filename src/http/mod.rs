@@ -23,6 +23,7 @@ mod rate;
 mod router;
 mod routes;
 mod server;
+mod table;
 mod token;
 
 pub use access::Access;
@@ -35,4 +36,5 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use router::{Answering, router};
 pub use routes::Routes;
 pub use server::{answer, listen};
+pub use table::{Heading, Table};
 pub use token::{NewToken, new_token};

@@ -14,6 +14,7 @@ use super::answer::Written;
 use super::page::Page;
 use super::param::{self, Found, Params, Spec};
 use super::problem::Problem;
+use super::table::{self, Table};
 use crate::fault;
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -163,6 +164,19 @@ impl<P: Params> Draft<P> {
         self.finish(&[Format::Json, Format::Csv], schema, components, move |values, format| {
             let answer = handler(values);
             async move { answer.await.and_then(|page| Written::page(&page, format)) }.boxed()
+        })
+    }
+
+    /// The handler, whose answer is a page of rows with these columns: JSON, or CSV.
+    #[must_use]
+    pub fn tabulates<F>(self, columns: &[String], handler: impl Fn(P::Values) -> F + Send + Sync + 'static) -> Operation
+    where
+        F: Future<Output = anyhow::Result<Table>> + Send + 'static,
+    {
+        let schema = table::schema(columns).into();
+        self.finish(&[Format::Json, Format::Csv], schema, Vec::new(), move |values, format| {
+            let answer = handler(values);
+            async move { answer.await.and_then(|table| Written::table(&table, format)) }.boxed()
         })
     }
 

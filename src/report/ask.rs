@@ -20,6 +20,11 @@ pub trait Reader: Send {
     /// # Errors
     /// Where it can't be shown; no further row comes.
     fn row(&mut self, values: &[Option<String>]) -> anyhow::Result<()>;
+
+    /// What is said where the report has nothing to be made from, and is not run.
+    fn nothing(&self, why: String) -> anyhow::Error {
+        fault::data(why)
+    }
 }
 
 /// Runs a report over one snapshot of the database, which its SQL can only read; gives how many rows there were.
@@ -40,7 +45,8 @@ pub async fn ask(pool: &PgPool, report: &Report, values: &Values, reader: &mut d
         .map(|source| format!("{} holds nothing of {}", source.relation, source.date))
         .collect();
     if !empty.is_empty() {
-        return Err(fault::data(format!("the report {} has nothing to say: {}", report.name, empty.join("; "))));
+        let why = format!("the report {} has nothing to say: {}", report.name, empty.join("; "));
+        return Err(reader.nothing(why));
     }
     reader.begin(&query::check_described(&mut transaction, report).await?)?;
     let count = query::each(&mut transaction, report, values, |row| reader.row(row)).await?;

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// The parameter that every report may name without declaring it.
 pub const RUN_DATE: &str = "run_date";
 
+/// Those that tell which part of an answer is wanted, over HTTP.
+const PAGING: [&str; 2] = ["limit", "offset"];
+
 /// A `[[parameter]]` of a report: `:NAME` in its SQL.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -188,6 +191,11 @@ pub(super) fn compile_parameters(source: &Source, loose: &[LooseParameter], prob
         let name = match Ident::parse(&parameter.name) {
             Ok(name) if name.as_str() == RUN_DATE => {
                 problems.push(source.problem(&at("name"), "run_date is there without being declared"));
+                None
+            }
+            Ok(name) if PAGING.contains(&name.as_str()) => {
+                let message = format!("{name} tells over HTTP which rows are wanted; call it something else");
+                problems.push(source.problem(&at("name"), message));
                 None
             }
             Ok(name) => Some(name),

@@ -2,6 +2,7 @@
 
 use super::boolean::{Words, parse_boolean};
 use super::column::{IntegerRule, Kind, Range, TextRule};
+use super::map::encode_map;
 use super::moment::Forms;
 use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
 use super::reject::{CellError, Code, shown};
@@ -82,6 +83,7 @@ pub fn encode(kind: &Kind, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Res
             put(&value, &Type::UUID, out)
         }
         Kind::Json => encode_json(text, out),
+        Kind::Map => encode_map(text, out),
     }
 }
 

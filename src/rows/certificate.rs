@@ -1,5 +1,6 @@
 //! The certificate of a load: the proof that every record of the file was loaded, rejected or skipped.
 
+use super::parts::Account;
 use crate::fault;
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,9 @@ pub struct Certificate {
     pub copied_rows: Option<u64>,
     /// Rows the server says it took into quarantine; none where no server was asked.
     pub copied_rejects: Option<u64>,
+    /// What the parts held that the file was put together from; none where it was delivered as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Account>,
 }
 
 impl Certificate {
@@ -120,7 +124,14 @@ impl Certificate {
     pub fn imbalances(&self) -> Vec<String> {
         let tally = &self.tally;
         let skipped = tally.skipped.total();
+        let rows = tally.loaded + tally.rejected;
+        let parts = self.parts.as_ref();
         let equations = [
+            (
+                "records of the parts = loaded + rejected + superseded",
+                parts.map_or(rows, |parts| parts.records),
+                rows + parts.map_or(0, |parts| parts.superseded),
+            ),
             ("records = loaded + rejected + skipped", tally.records, tally.loaded + tally.rejected + skipped),
             (
                 "bytes of the (unpacked) file = bytes covered",
@@ -168,6 +179,7 @@ mod tests {
             tally,
             copied_rows: Some(1),
             copied_rejects: Some(1),
+            parts: None,
         }
     }
 
@@ -178,13 +190,14 @@ mod tests {
 
     #[test]
     fn every_single_lost_or_invented_thing_is_found() {
-        let breaks: [fn(&mut Certificate); 7] = [
+        let breaks: [fn(&mut Certificate); 8] = [
             |c| c.bytes += 1,
             |c| c.unpacked_bytes = Some(10),
             |c| c.tally.records += 1,
             |c| c.tally.loaded -= 1,
             |c| c.copied_rows = Some(2),
             |c| c.copied_rejects = Some(0),
+            |c| c.parts = Some(Account { records: 3, superseded: 2, parts: Vec::new() }),
             |c| c.tally.cover(Fate::ByteOrderMark, 8, 1),
         ];
         for breaks in breaks {

@@ -24,7 +24,7 @@ pub struct LooseColumn {
     pub name: String,
     /// What the file's header calls it, where that differs (case and blanks do not matter).
     pub header: Option<String>,
-    /// `integer`, `bigint`, `numeric(p,s)`, `text`, `date`, `timestamp`, `boolean`, `uuid` or `json`.
+    /// `integer`, `bigint`, `numeric(p,s)`, `text`, `date`, `timestamp`, `boolean`, `uuid`, `json` or `map`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether a null text (by default: nothing between the delimiters) is allowed.
@@ -127,6 +127,8 @@ pub enum Kind {
     Uuid,
     /// `json`, kept as `jsonb`.
     Json,
+    /// `map`: `{key=value, key=value}`, kept as an object of texts.
+    Map,
 }
 
 /// Rules of a whole number.
@@ -198,7 +200,7 @@ impl Kind {
             Self::Timestamp(..) => "timestamp without time zone".into(),
             Self::Boolean(_) => "boolean".into(),
             Self::Uuid => "uuid".into(),
-            Self::Json => "jsonb".into(),
+            Self::Json | Self::Map => "jsonb".into(),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
 use super::known::definition;
 use super::measure::{LooseMeasure, Measure, compile_measures};
+use super::parts::{LooseParts, Parts, compile_parts};
 use super::pattern;
 use super::publish::target::Target;
 use super::publish::{LooseMode, LooseTarget, Mode, Publish};
@@ -43,6 +44,8 @@ pub struct LooseDataset {
     /// How to tell that a file is not being delivered any more.
     #[serde(default)]
     pub complete: LooseComplete,
+    /// The file is delivered in parts.
+    pub parts: Option<LooseParts>,
     /// What becomes of a file once it is loaded: `"leave"`, or `{ archive = "archive/%Y/%m/{file}" }`.
     #[serde(default)]
     pub processed: Processed,
@@ -120,6 +123,8 @@ pub struct Dataset {
     pub calendar: Option<String>,
     /// How to tell that a file is complete.
     pub complete: Complete,
+    /// How its parts are put together, where it is delivered in parts.
+    pub parts: Option<Parts>,
     /// What becomes of a file once it is loaded.
     pub processed: Processed,
     /// The table's name, perhaps with `{customer}` in it.
@@ -256,6 +261,7 @@ pub fn compile_dataset(
     check_tables(source, loose.table.as_deref(), customers, problems);
     check_consolidated(source, &loose, problems);
     let columns = compile_columns(source, &loose.column, &loose.dialect, problems);
+    let parts = compile_parts(source, &loose, &columns, problems);
     let into = compile_into(source, &loose, &columns, targets, problems);
     let required = compile_required(source, &loose.column, problems);
     let measures = compile_measures(source, &loose.measures, problems);
@@ -280,6 +286,7 @@ pub fn compile_dataset(
         late_window: TimeDelta::hours(loose.late_window_h.into()),
         calendar: loose.calendar,
         complete,
+        parts,
         processed: loose.processed,
         table: loose.table.unwrap_or_default(),
         into,

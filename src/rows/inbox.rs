@@ -5,8 +5,9 @@ mod remote;
 use super::complete::modified_at;
 use super::control::Of;
 use super::dataset::Dataset;
+use super::parts;
 use super::pattern::render;
-use super::source::address::Kind;
+use super::source::address::{Kind, shown};
 use super::source::{Located, Places};
 use crate::config::Customer;
 use crate::fault;
@@ -157,13 +158,60 @@ impl Inbox {
         }
     }
 
-    /// What there is of a customer's file for a run date.
+    /// The parts of a customer's file up to a run date, in the order of their days and names; and the pattern.
+    ///
+    /// # Errors
+    /// A data fault when there is none; a transient one when one is still being delivered.
+    pub fn find_parts(
+        &mut self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<(String, Vec<PathBuf>)> {
+        let wanted = render(dataset.pattern_of(customer), customer, run_date)?;
+        let paths = match self.look_for_all(dataset, customer, run_date, now)? {
+            Found::One(part) => vec![part.path],
+            Found::Several(paths) => paths,
+            Found::Nothing(_) => Vec::new(),
+            Found::Partial(path, why) => {
+                return Err(fault::transient(format!(
+                    "a part of {} for {run_date} is still being delivered: {}: {why}",
+                    customer.name,
+                    path.display()
+                )));
+            }
+        };
+        let dated = paths.into_iter().filter_map(|path| Some((parts::day_of(&path)?, self.places.whole(&path))));
+        let mut dated: Vec<(NaiveDate, PathBuf)> = dated.filter(|(day, _)| *day <= run_date).collect();
+        if dated.is_empty() {
+            let name = &customer.name;
+            return Err(fault::data(format!("no part of {name} up to {run_date}: nothing matches {}", shown(&wanted))));
+        }
+        dated.sort();
+        Ok((wanted, dated.into_iter().map(|(_, path)| path).collect()))
+    }
+
+    /// What there is of a customer's file for a run date. Parts are one file: that of their pattern.
     ///
     /// # Errors
     /// When a folder can't be searched, which says nothing of what was delivered.
     /// Files that lie in no folder are looked for by the runtime; the caller's thread waits for it, and must be none of
     /// its own (`spawn_blocking`, `block_in_place`).
     pub fn look(
+        &mut self,
+        dataset: &Dataset,
+        customer: &Customer,
+        run_date: NaiveDate,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Found> {
+        let found = self.look_for_all(dataset, customer, run_date, now)?;
+        let (Some(_), Found::One(_) | Found::Several(_)) = (&dataset.parts, &found) else { return Ok(found) };
+        let path = PathBuf::from(shown(&render(dataset.pattern_of(customer), customer, run_date)?));
+        Ok(Found::One(Delivered { path, bytes: 0, modified_at: now, complete_at: now }))
+    }
+
+    fn look_for_all(
         &mut self,
         dataset: &Dataset,
         customer: &Customer,
@@ -189,6 +237,9 @@ impl Inbox {
                 },
                 Err(why) => partial = Some((path, why)),
             }
+        }
+        if dataset.parts.is_some() && partial.is_some() {
+            complete.clear();
         }
         Ok(match Found::of(complete, partial, || root.join(&wanted)) {
             Found::Several(paths) => Found::Several(paths.into_iter().map(|path| root.join(path)).collect()),

@@ -7,6 +7,7 @@ use super::dataset::Dataset;
 use super::known::{self, Candidate, Repeat, Verdict};
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
+use super::parts::{self, Assembled};
 use super::place::Place;
 use super::publish::lock;
 use super::reader::Reading;
@@ -80,7 +81,14 @@ pub async fn load(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Loaded> {
     let stopwatch = Stopwatch::start();
-    let (file, name, is_archived) = find(pool, request).await?;
+    let parts = match &request.dataset.parts {
+        Some(_) => Some(parts::assemble(request, cancel).await?),
+        None => None,
+    };
+    let (file, name, is_archived) = match &parts {
+        Some(parts) => (parts.located(), file_name(&parts.shown), false),
+        None => find(pool, request).await?,
+    };
     let source = request.inbox.open(&file, cancel).await?;
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
@@ -89,10 +97,11 @@ pub async fn load(
         pool,
         request,
         table,
-        path: file.path.clone(),
+        path: parts.as_ref().map_or_else(|| file.path.clone(), |parts| parts.shown.clone()),
         file,
         name,
         is_archived,
+        parts,
         stated: None,
         load_id: 0,
         superseded: Arc::default(),
@@ -157,6 +166,8 @@ pub(super) struct Loading<'a> {
     pub(super) name: String,
     /// Whether it lies in the archive already.
     pub(super) is_archived: bool,
+    /// What the file was put together from, where it was delivered in parts.
+    parts: Option<Assembled>,
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
@@ -235,6 +246,7 @@ impl Loading<'_> {
         }
         let quarantined = rejects.copy_into(connection, QUARANTINE, self.cancel).await?;
         certificate.copied_rejects = Some(quarantined);
+        certificate.parts = self.parts.as_ref().map(|parts| parts.account.clone());
         let rejects_ms = self.stopwatch.elapsed_ms();
         certificate.check()?;
         let stages = Stages {

@@ -6,7 +6,13 @@ use serde::Deserialize;
 
 /// The parts a form may have; each stands for a fixed thing, so that a form reads one way only.
 const DATE_PARTS: [&str; 6] = ["Y", "y", "m", "d", "-m", "-d"];
-const TIME_PARTS: [&str; 3] = ["H", "M", "S"];
+const TIME_PARTS: [&str; 6] = ["H", "-H", "M", "S", "3f", "6f"];
+
+/// The parts that are one digit or two.
+const SHORT_PARTS: [&str; 3] = ["-m", "-d", "-H"];
+
+/// Times of day, with one digit and with two, at which forms are compared.
+const TIMES: [(u32, u32, u32, u32); 2] = [(1, 2, 3, 4_005), (11, 12, 13, 14_015)];
 
 /// What a form is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +54,11 @@ enum Part {
     ShortYear,
     Month(Zero),
     Day(Zero),
-    Hour,
+    Hour(Zero),
     Minute,
     Second,
+    /// So many digits behind the point.
+    Fraction(u32),
 }
 
 /// Whether a number below ten has a zero before it.
@@ -69,6 +77,7 @@ struct Found {
     hour: u32,
     minute: u32,
     second: u32,
+    micro: u32,
 }
 
 impl Forms {
@@ -103,6 +112,11 @@ impl Forms {
         self.0.iter().map(Form::as_str).collect::<Vec<_>>().join(", or ")
     }
 
+    /// Each of them, as it was written.
+    pub fn each(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Form::as_str)
+    }
+
     /// The day that is written in one of them.
     #[must_use]
     pub fn date(&self, text: &[u8]) -> Option<NaiveDate> {
@@ -125,13 +139,15 @@ impl Form {
         let mut parts = Vec::new();
         for rest in text.split('%').skip(1) {
             let known = DATE_PARTS.iter().chain(&TIME_PARTS).find(|part| rest.starts_with(**part));
-            parts.push(*known.ok_or("has a specifier that is none of %Y, %y, %m, %-m, %d, %-d, %H, %M, %S")?);
+            parts.push(
+                *known.ok_or("has a specifier that is none of %Y, %y, %m, %-m, %d, %-d, %H, %-H, %M, %S, %3f, %6f")?,
+            );
         }
         let joined = |part: &str| {
             text.contains(&format!("%{part}%")) || text.split(&format!("%{part}")).skip(1).any(begins_with_digit)
         };
-        if ["-m", "-d"].into_iter().any(joined) {
-            return Err("needs something between %-m or %-d and the digits behind it".to_owned());
+        if SHORT_PARTS.into_iter().any(joined) {
+            return Err("needs something between %-m, %-d or %-H and the digits behind it".to_owned());
         }
         let count = |names: &[&str]| parts.iter().filter(|part| names.contains(part)).count();
         if [&["Y", "y"], &["m", "-m"], &["d", "-d"]].iter().any(|part| count(&part[..]) != 1) {
@@ -139,8 +155,11 @@ impl Form {
         }
         match moment {
             Moment::Date if count(&TIME_PARTS) > 0 => Err("has a time of day, which a date can't keep".to_owned()),
-            Moment::Timestamp if count(&["H"]) != 1 || count(&["M"]) != 1 || count(&["S"]) > 1 => {
-                Err("must hold %H and %M once, and %S at most once".to_owned())
+            Moment::Timestamp if count(&["H", "-H"]) != 1 || count(&["M"]) != 1 || count(&["S"]) > 1 => {
+                Err("must hold %H (or %-H) and %M once, and %S at most once".to_owned())
+            }
+            Moment::Timestamp if count(&["3f", "6f"]) > count(&["S"]) => {
+                Err("may hold one of %3f and %6f, and only with %S".to_owned())
             }
             _ => Ok(Self { text: text.to_owned(), parts: parts_of(text) }),
         }
@@ -162,7 +181,8 @@ impl Form {
     #[must_use]
     pub fn timestamp(&self, text: &[u8]) -> Option<NaiveDateTime> {
         let found = self.read(text)?;
-        Some(found.date()?.and_time(NaiveTime::from_hms_opt(found.hour, found.minute, found.second)?))
+        let time = NaiveTime::from_hms_micro_opt(found.hour, found.minute, found.second, found.micro)?;
+        Some(found.date()?.and_time(time))
     }
 
     fn read(&self, mut text: &[u8]) -> Option<Found> {
@@ -176,9 +196,10 @@ impl Form {
                 Part::ShortYear => found.year = century_of(value) + value,
                 Part::Month(_) => found.month = value,
                 Part::Day(_) => found.day = value,
-                Part::Hour => found.hour = value,
+                Part::Hour(_) => found.hour = value,
                 Part::Minute => found.minute = value,
                 Part::Second => found.second = value,
+                Part::Fraction(digits) => found.micro = value * 10_u32.pow(6 - digits),
             }
         }
         text.is_empty().then_some(found)
@@ -190,10 +211,12 @@ impl Form {
         if self == other {
             return Some(format!("{:?} is there twice", self.text));
         }
-        let days = [2001, 2004, 2012].into_iter().flat_map(|year| {
-            let first = NaiveDate::from_yo_opt(year, 1).and_then(|first| first.and_hms_opt(1, 2, 3));
-            (0..366).filter_map(move |day| first?.checked_add_days(Days::new(day)))
+        let firsts = [2001, 2004, 2012].into_iter().flat_map(|year| {
+            TIMES.map(|(h, m, s, micro)| {
+                NaiveDate::from_yo_opt(year, 1).and_then(|first| first.and_hms_micro_opt(h, m, s, micro))
+            })
         });
+        let days = firsts.flat_map(|first| (0..366).filter_map(move |day| first?.checked_add_days(Days::new(day))));
         let mut texts = days.flat_map(|day| [self, other].map(|form| day.format(&form.text).to_string()));
         let text = texts.find(|text| {
             let by = [self, other].map(|form| form.timestamp(text.as_bytes()));
@@ -212,10 +235,10 @@ impl Part {
         match self {
             Self::Text(own) => Some((0, text.strip_prefix(own.as_slice())?)),
             Self::Year => digits::<4>(text),
-            Self::Month(Zero::None) | Self::Day(Zero::None) => match digits::<2>(text) {
-                Some((value, rest)) => (value > 9).then_some((value, rest)),
-                None => digits::<1>(text).filter(|(value, _)| *value > 0),
-            },
+            Self::Month(Zero::None) | Self::Day(Zero::None) => short(text).filter(|(value, _)| *value > 0),
+            Self::Hour(Zero::None) => short(text),
+            Self::Fraction(3) => digits::<3>(text),
+            Self::Fraction(_) => digits::<6>(text),
             _ => digits::<2>(text),
         }
     }
@@ -224,6 +247,14 @@ impl Part {
 impl Found {
     fn date(&self) -> Option<NaiveDate> {
         NaiveDate::from_ymd_opt(i32::try_from(self.year).ok()?, self.month, self.day).filter(|_| self.year > 0)
+    }
+}
+
+/// A number of two digits, or of one where it is below ten.
+fn short(text: &[u8]) -> Option<(u32, &[u8])> {
+    match digits::<2>(text) {
+        Some((value, rest)) => (value > 9).then_some((value, rest)),
+        None => digits::<1>(text),
     }
 }
 
@@ -253,12 +284,15 @@ fn parts_of(text: &str) -> Vec<Part> {
             Some(b'y') => Part::ShortYear,
             Some(b'm') => Part::Month(zero),
             Some(b'd') => Part::Day(zero),
-            Some(b'H') => Part::Hour,
+            Some(b'H') => Part::Hour(zero),
             Some(b'M') => Part::Minute,
+            Some(b'3') => Part::Fraction(3),
+            Some(b'6') => Part::Fraction(6),
             _ => Part::Second,
         };
+        let own_from = if matches!(part, Part::Fraction(_)) { 2 } else { 1 };
         parts.push(part);
-        parts.extend(piece.get(1..).and_then(own));
+        parts.extend(piece.get(own_from..).and_then(own));
     }
     parts
 }

@@ -75,6 +75,7 @@ pub fn parse_file(
         tally: reading.tally,
         copied_rows: None,
         copied_rejects: None,
+        parts: None,
     };
     certificate.check()?;
     Ok(Parsed {

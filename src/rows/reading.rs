@@ -35,6 +35,7 @@ impl Reading {
             tally: self.tally.clone(),
             copied_rows: Some(copied_rows),
             copied_rejects: Some(copied_rejects),
+            parts: None,
         }
     }
 }

@@ -25,6 +25,7 @@ pub enum Code {
     NotABoolean,
     NotAUuid,
     NotJson,
+    NotAMap,
     OutOfRange,
     TooManyDecimals,
     Null,
@@ -76,7 +77,8 @@ impl Code {
             | Self::NotATimestamp
             | Self::NotABoolean
             | Self::NotAUuid
-            | Self::NotJson => ErrorClass::Type,
+            | Self::NotJson
+            | Self::NotAMap => ErrorClass::Type,
             Self::OutOfRange | Self::TooManyDecimals => ErrorClass::Range,
             Self::Null | Self::Required => ErrorClass::Null,
             Self::TooShort | Self::TooLong => ErrorClass::Length,

@@ -2,9 +2,11 @@
 //!
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
+pub mod billing_export;
 pub mod customer_ratings;
 pub mod metronome;
 pub mod receivables;
+mod reports;
 
 use crate::catalog::Parts;
 use crate::engine::task::{KindSpec, TaskKind};
@@ -28,7 +30,7 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
+pub const ALL: &[System] = &[billing_export::SYSTEM, customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
 
 /// What configuration can name of what systems bring.
 #[must_use]
@@ -39,10 +41,11 @@ pub fn parts() -> Parts {
     }
 }
 
-/// What all systems answer over HTTP.
+/// What all systems answer over HTTP, and the reports that can be asked.
 #[must_use]
 pub fn routes(deps: &Deps) -> Vec<Routes> {
-    ALL.iter().filter_map(|system| (system.routes)(deps)).collect()
+    let own = ALL.iter().filter_map(|system| (system.routes)(deps));
+    own.chain([reports::routes(deps)]).collect()
 }
 
 /// Builds every kind of task.

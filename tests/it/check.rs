@@ -65,7 +65,7 @@ fn the_shipped_configuration_has_no_problem() {
     let run = Offline::configured().bursar(&["check"]).code(0);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
-        ("config: 4 customers, 2 datasets, 3 reports, 3 jobs; no problems\n", "")
+        ("config: 4 customers, 11 datasets, 13 reports, 4 jobs; no problems\n", "")
     );
     let run = Offline::configured().bursar(&["check", "--json"]).code(0);
     assert_eq!(run.json(), serde_json::json!({"problems": []}));

@@ -18,6 +18,7 @@ mod architecture;
 mod archive;
 mod backfill;
 mod bad_input;
+mod billing_export;
 mod check;
 mod control;
 mod deliveries;

@@ -111,26 +111,26 @@ impl World {
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    headers: HashMap<String, String>,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub body: String,
 }
 
 impl Answer {
     #[track_caller]
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.body))
     }
 
     /// The names of the parameters that are said to be wrong.
-    fn wrong(&self) -> Vec<String> {
+    pub fn wrong(&self) -> Vec<String> {
         self.json()["errors"].as_object().map(|errors| errors.keys().cloned().collect()).unwrap_or_default()
     }
 }
 
 /// The started program.
-struct Api {
+pub struct Api {
     _running: Running,
     address: SocketAddr,
 }
@@ -142,7 +142,7 @@ impl Api {
         Self::start(world).await
     }
 
-    async fn start(world: &World) -> Self {
+    pub async fn start(world: &World) -> Self {
         // A test asks faster than a person.
         let limit = ("BURSAR__HTTP__REQUESTS_PER_SECOND", "1000000");
         let running =
@@ -155,7 +155,7 @@ impl Api {
         Self { _running: running, address }
     }
 
-    fn ask(&self, target: &str, headers: &str) -> Answer {
+    pub fn ask(&self, target: &str, headers: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).expect("connect to the daemon");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         let request = format!("GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n", self.address);
@@ -170,7 +170,7 @@ impl Api {
 
     /// The JSON of a good answer.
     #[track_caller]
-    fn get(&self, target: &str) -> Value {
+    pub fn get(&self, target: &str) -> Value {
         let answer = self.ask(target, "");
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
         answer.json()
@@ -178,7 +178,7 @@ impl Api {
 
     /// The problem that a request meets.
     #[track_caller]
-    fn refused(&self, target: &str, status: u16) -> Value {
+    pub fn refused(&self, target: &str, status: u16) -> Value {
         let answer = self.ask(target, "");
         assert_eq!(answer.status, status, "{target}: {}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{target}");
@@ -186,7 +186,7 @@ impl Api {
     }
 
     #[track_caller]
-    fn csv(&self, target: &str) -> String {
+    pub fn csv(&self, target: &str) -> String {
         let answer = self.ask(target, "accept: text/csv\r\n");
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
         answer.body
@@ -194,7 +194,7 @@ impl Api {
 }
 
 /// A text as it stands in a query or in a segment of a path.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             encoded.push(byte.into());

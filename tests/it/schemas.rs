@@ -121,14 +121,14 @@ fn every_key_is_described_and_no_value_can_be_null() {
 fn an_editor_knows_the_words_that_can_stand_there() {
     let (dataset, job) = (schema("dataset.schema.json"), schema("job.schema.json"));
     let with_type = |kind: &str| serde_json::json!({"name": "d", "file": "f", "table": "t", "column": [{"name": "c", "type": kind}]});
-    for kind in ["integer", "json", "numeric(10,2)", "numeric(10)", "numeric( 10 , 2 )"] {
+    for kind in ["integer", "json", "map", "numeric(10,2)", "numeric(10)", "numeric( 10 , 2 )"] {
         assert!(fits(&dataset, &with_type(kind)), "{kind}");
     }
     for kind in ["int", "numeric", "numeric(a)", "numeric(p,s)", ""] {
         assert!(!fits(&dataset, &with_type(kind)), "{kind}");
     }
     let task = &job["$defs"]["LooseTask"]["properties"];
-    assert_eq!(task["kind"]["enum"], serde_json::json!(["load", "report", "metronome_fetch"]));
+    assert_eq!(task["kind"]["enum"], serde_json::json!(["load", "report", "billing_export_check", "metronome_fetch"]));
     assert_eq!(task["for_each"]["enum"], serde_json::json!(["customer"]));
     let words = |name: &str| -> Vec<&str> {
         let all = job["$defs"][name]["oneOf"].as_array().expect("words");

@@ -176,12 +176,14 @@ impl World {
         for name in ["inbox", "output"] {
             std::fs::create_dir_all(folder.path(name)).expect("a folder");
         }
-        // One job is due by itself; the other is run by those whose files it takes in.
-        let job = folder.path("config/jobs/receivables.toml");
-        let text = std::fs::read_to_string(&job).expect("the shipped job");
-        let keys = ["schedule", "timezone", "catchup", "overlap"];
-        let lines = text.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
-        std::fs::write(&job, lines.collect::<Vec<_>>().join("\n")).expect("the job");
+        // One job is due by itself; the others are run by those whose files they take in.
+        for job in ["billing-export", "receivables"] {
+            let job = folder.path(&format!("config/jobs/{job}.toml"));
+            let text = std::fs::read_to_string(&job).expect("the shipped job");
+            let keys = ["schedule", "timezone", "catchup", "overlap"];
+            let lines = text.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
+            std::fs::write(&job, lines.collect::<Vec<_>>().join("\n")).expect("the job");
+        }
         Self { folder, database, server }
     }
 

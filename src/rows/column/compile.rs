@@ -14,8 +14,8 @@ use regex::bytes::Regex;
 use std::fmt::Display;
 
 /// The types there are, as they are written.
-pub const TYPES: [&str; 9] =
-    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json"];
+pub const TYPES: [&str; 10] =
+    ["integer", "bigint", "numeric(p,s)", "text", "date", "timestamp", "boolean", "uuid", "json", "map"];
 
 /// Columns that every table of PostgreSQL has (manual, section 5.6).
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
@@ -166,6 +166,7 @@ impl<'a> Compiler<'a> {
             "boolean" => Some(Kind::Boolean(self.words())),
             "uuid" => Some(Kind::Uuid),
             "json" => Some(Kind::Json),
+            "map" => Some(Kind::Map),
             other => self.numeric(other),
         }
     }

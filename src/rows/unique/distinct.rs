@@ -16,8 +16,9 @@ pub fn compile_distinct(source: &Source, loose: &[String], columns: &[Column], p
             Some(place) if places.contains(&place) => {
                 problems.push(source.problem(&at, format!("{name} is there twice")));
             }
-            Some(place) if matches!(columns[place].kind, Kind::Json) => {
-                problems.push(source.problem(&at, format!("{name} is json, which can be the same in many spellings")));
+            Some(place) if matches!(columns[place].kind, Kind::Json | Kind::Map) => {
+                let message = format!("{name} is json or a map, which can be the same in many spellings");
+                problems.push(source.problem(&at, message));
             }
             Some(place) => places.push(place),
         }

@@ -11,7 +11,8 @@ fn day() -> impl Strategy<Value = NaiveDate> {
 }
 
 fn instant() -> impl Strategy<Value = NaiveDateTime> {
-    (day(), 0..86_400u32).prop_filter_map("an instant", |(day, s)| day.and_hms_opt(s / 3600, s / 60 % 60, s % 60))
+    (day(), 0..86_400u32, 0..1_000_000u32)
+        .prop_filter_map("an instant", |(day, s, micro)| day.and_hms_micro_opt(s / 3600, s / 60 % 60, s % 60, micro))
 }
 
 fn form(text: &str, moment: Moment) -> Form {
@@ -20,7 +21,8 @@ fn form(text: &str, moment: Moment) -> Form {
 
 const DATES: [&str; 7] =
     ["%-m/%-d/%y 00:00", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d", "%-d.%-m.%Y", "day %d of %m in %Y", "%d.%m.%y"];
-const TIMES: [&str; 4] = ["%H:%M:%S", "%H%M%S", "%H.%M", "at %H h %M"];
+const TIMES: [&str; 8] =
+    ["%H:%M:%S", "%H%M%S", "%H.%M", "at %H h %M", "%-H:%M:%S", "%-H h %M", "%H:%M:%S.%6f UTC", "%H%M%S%3f"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]

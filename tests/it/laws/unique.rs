@@ -183,7 +183,7 @@ fn every_wrong_key_is_told_with_its_place() {
         "unique[1][0]: \"nobody\" is not a column of the dataset",
         "unique[2][1]: number is there twice",
         "unique[4]: is there twice",
-        "unique[5][0]: doc is json, which can be the same in many spellings",
+        "unique[5][0]: doc is json or a map, which can be the same in many spellings",
     ] {
         assert!(told.iter().any(|t| t == expected), "{expected}: {told:#?}");
     }

@@ -163,13 +163,18 @@ fn what_cannot_be_asked_is_usage() {
 #[test]
 fn jobs_are_shown_with_their_offset_and_limits_where_they_have_them() {
     let folder = Offline::configured();
-    let shown = folder.bursar(&["jobs", "--json"]).code(0).json()[0].clone();
+    let ratings = |folder: &Offline| {
+        let jobs = folder.bursar(&["jobs", "--json"]).code(0).json();
+        let mut jobs = jobs.as_array().expect("jobs").iter();
+        jobs.find(|job| job["job"] == "customer-ratings").expect("the job").clone()
+    };
+    let shown = ratings(&folder);
     assert_eq!(shown["run_date_offset_days"], 0);
     assert_eq!((&shown["catchup_limit"], &shown["max_parallel_tasks"]), (&Value::Null, &Value::Null));
     let text = folder.read("config/jobs/customer-ratings.toml");
     let all = "catchup = \"all\"\nrun_date_offset_days = -1\nmax_parallel_tasks = 10";
     folder.write("config/jobs/customer-ratings.toml", text.replace("catchup = \"latest\"", all));
-    let shown = folder.bursar(&["jobs", "--json"]).code(0).json()[0].clone();
+    let shown = ratings(&folder);
     assert_eq!(shown["run_date_offset_days"], -1);
     assert_eq!((&shown["catchup_limit"], &shown["max_parallel_tasks"]), (&json!(31), &json!(10)));
     let table = folder.bursar(&["jobs"]).code(0).stdout;
