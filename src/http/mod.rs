@@ -6,6 +6,7 @@
 
 mod accept;
 mod access;
+mod acting;
 mod answer;
 mod csv;
 mod document;
@@ -26,6 +27,7 @@ mod server;
 mod token;
 
 pub use access::Access;
+pub use acting::{Reply, Sent};
 pub use health::ask_health;
 pub use money::Money;
 pub use operation::{Draft, Operation};
