@@ -2,6 +2,7 @@
 //!
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
+pub mod charges;
 pub mod customer_ratings;
 pub mod metronome;
 pub mod receivables;
@@ -12,6 +13,7 @@ use crate::http::Routes;
 use crate::rows::publish::target::Target;
 use crate::tasks::{self, Deps};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What a system hands over.
 pub struct System {
@@ -28,7 +30,7 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
+pub const ALL: &[System] = &[charges::SYSTEM, customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
 
 /// What configuration can name of what systems bring.
 #[must_use]
@@ -43,6 +45,11 @@ pub fn parts() -> Parts {
 #[must_use]
 pub fn routes(deps: &Deps) -> Vec<Routes> {
     ALL.iter().filter_map(|system| (system.routes)(deps)).collect()
+}
+
+/// What systems do beside a daemon's work, until `stop`.
+pub async fn beside(deps: &Deps, stop: &CancellationToken) {
+    charges::follow(deps, stop).await;
 }
 
 /// Builds every kind of task.
