@@ -18,6 +18,7 @@ mod architecture;
 mod archive;
 mod backfill;
 mod bad_input;
+mod charges;
 mod check;
 mod control;
 mod deliveries;
