@@ -240,7 +240,9 @@ async fn succeed(
 async fn lost(machine: &Machine, row: &Row, by: By) -> anyhow::Result<()> {
     let error = "the program stopped before the answer came".to_owned();
     let answer = Answer { error, ..Answer::default() };
-    record(machine, row, change(machine, State::Uncertain, answer, Some(machine.clock.now()), by)).await
+    // Once may be chance; what breaks off again and again is not to be repeated without pause.
+    let pause = if row.sends > 2 { backoff(row.sends, LONGEST_SEND_S) } else { TimeDelta::zero() };
+    record(machine, row, change(machine, State::Uncertain, answer, Some(machine.clock.now() + pause), by)).await
 }
 
 async fn give_up(machine: &Machine, row: &Row, by: By) -> anyhow::Result<()> {

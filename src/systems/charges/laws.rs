@@ -81,6 +81,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_table_can_not_hold_loses_no_invoice_and_is_no_charge() {
+        let text = r#"{"invoice":{"id":"a\u0000b","status":"\u0000","line_items":[{"description":"\u0000"}]}}"#;
+        let (Verdict::Made(invoice), _) = of_request(&answered(200, None, text)) else { panic!("it is made") };
+        let lines: Vec<_> = invoice.lines().iter().flat_map(|line| line.texts()).collect();
+        let texts = [vec![Some(invoice.id.clone())], invoice.texts().to_vec(), lines].concat();
+        assert!(texts.iter().flatten().all(|text| !text.contains('\0')), "{texts:?}");
+        for path in ["document_number", "organization_id"] {
+            let mut spoilt = good();
+            spoilt[path] = json!("a\0b");
+            let refusal = charge::parse(ID.parse().unwrap(), &spoilt.to_string()).unwrap_err();
+            assert_eq!(refusal.errors[path], "must not hold a NUL character");
+        }
+    }
+
+    #[test]
     fn each_state_of_a_job_means_what_the_documentation_says() {
         for (status, text, expected) in [
             (200, r#"{"id":"j","status":"prequeued"}"#, "accepted"),

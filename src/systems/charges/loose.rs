@@ -112,7 +112,12 @@ impl Wrong {
 
     /// A member that may be missing or null.
     pub(super) fn optional<T: DeserializeOwned>(&mut self, path: &str, value: Option<&Item>) -> Option<T> {
-        let mut reader = serde_json::Deserializer::from_str(value?.get());
+        let text = value?.get();
+        if text.starts_with('"') && text.contains("\\u0000") {
+            self.add(path, "must not hold a NUL character");
+            return None;
+        }
+        let mut reader = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize(&mut reader) {
             Ok(value) => Some(value),
             Err(error) => {

@@ -84,7 +84,14 @@ struct RutterItem {
 
 fn text(value: Option<&Item>) -> Option<String> {
     let value = value?.get();
-    serde_json::from_str(value).ok().or_else(|| Some(value.to_owned())).filter(|text: &String| text != "null")
+    let text =
+        serde_json::from_str(value).ok().or_else(|| Some(value.to_owned())).filter(|text: &String| text != "null");
+    text.map(clean)
+}
+
+/// What PostgreSQL's texts can't hold must not lose an invoice.
+fn clean(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
 fn amount(value: Option<&Item>) -> Option<Decimal> {
@@ -231,11 +238,13 @@ fn of_body(text: &str, answer: &mut Answer) -> Verdict {
             return Verdict::Unknown;
         }
     };
-    if let Some(invoice) = body.invoice.as_ref().and_then(|invoice| serde_json::from_str(invoice.get()).ok()) {
+    let invoice = body.invoice.as_ref().and_then(|invoice| serde_json::from_str::<RutterInvoice>(invoice.get()).ok());
+    if let Some(mut invoice) = invoice {
+        invoice.id = clean(invoice.id);
         return Verdict::Made(Box::new(invoice));
     }
     if let Some(job) = body.async_response {
-        answer.job = Some(job.id);
+        answer.job = Some(clean(job.id));
         return Verdict::Accepted;
     }
     tell_of(&body.errors.unwrap_or_default(), answer);
@@ -267,7 +276,7 @@ pub(super) fn of_poll(answered: &Answered) -> (Verdict, Answer) {
 
 /// Judges a job.
 pub(super) fn of_job(job: &Job, answer: &mut Answer) -> Verdict {
-    answer.job.clone_from(&job.id);
+    answer.job = job.id.clone().map(clean);
     if ["prequeued", "pending"].contains(&job.status.as_str()) {
         return Verdict::Accepted;
     }
@@ -315,5 +324,5 @@ fn tell_of(troubles: &[Trouble], answer: &mut Answer) {
     if !told.is_empty() {
         answer.error = told;
     }
-    answer.code = troubles.iter().find_map(Trouble::code);
+    answer.code = troubles.iter().find_map(Trouble::code).map(clean);
 }
