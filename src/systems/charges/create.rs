@@ -9,7 +9,7 @@ use super::payload;
 use super::refusal::{Reason, Refusal, told};
 use super::{invoice, show};
 use crate::fault;
-use crate::http::{Operation, Param, Reply, Sent};
+use crate::http::{Operation, Param, Problem, Reply, Sent};
 use crate::outbound::exchange::StatusCode;
 use anyhow::Context;
 use chrono::TimeDelta;
@@ -36,6 +36,16 @@ struct Wishes {
     /// Who gets the mail; only whom `charges.mail.allowed_recipients` allows.
     #[schema(min_length = 1, max_length = 254)]
     recipient: Option<String>,
+}
+
+impl Wishes {
+    fn check(&self) -> Result<(), Problem> {
+        let length = self.recipient.as_ref().map_or(1, |recipient| recipient.chars().count());
+        if (1..=254).contains(&length) {
+            return Ok(());
+        }
+        Err(Problem::bad_parameter("body.recipient", format!("must have 1 to 254 characters, found {length}")))
+    }
 }
 
 /// How long the request waits.
@@ -101,6 +111,7 @@ pub(super) fn operation(machine: &Arc<Machine>) -> Operation {
             let machine = Arc::clone(&machine);
             async move {
                 let wishes = sent.json::<Wishes>()?.unwrap_or_default();
+                wishes.check()?;
                 let charge = show::uuid(&charge)?;
                 let asked = Asked { charge, is_rehearsal, mode, retry, key, wishes };
                 create(&machine, &asked).await.map_err(told)
