@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod download;
+pub mod exchange;
 mod pace;
 pub mod pages;
 mod retry;

@@ -60,8 +60,9 @@ impl App {
             followed
         };
         let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
-        let sweeping = self.sweep_staged(&beside);
-        let (followed, (), (), ()) = Box::pin(async { tokio::join!(beating, looking, sending, sweeping) }).await;
+        let (sweeping, acting) = (self.sweep_staged(&beside), systems::beside(&self.deps, &beside));
+        let (followed, (), (), (), ()) =
+            Box::pin(async { tokio::join!(beating, looking, sending, sweeping, acting) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;

@@ -5,6 +5,7 @@
 //! a job or a report means is compiled by the room that runs it; [`crate::catalog`] puts them together.
 
 mod calendar;
+mod charges;
 mod customers;
 mod environment;
 mod http;
@@ -18,6 +19,10 @@ mod source;
 mod sources;
 
 pub use calendar::{Calendar, LooseCalendar, WALL_TIME, Weekday, parse_wall_time};
+pub use charges::{
+    CHARGE_ID, ChargeMail, ChargeSecrets, ChargeSource, Charges, EMAIL_SERVICE_URL, EMAIL_SMTP_URL, MailVia,
+    RUTTER_ACCESS_TOKEN, RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, ResponseMode, Rutter, STREAMOS_API_TOKEN,
+};
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use environment::Environment;
 pub use http::{Http, LooseToken, Role, Token, is_name};

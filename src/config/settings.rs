@@ -1,5 +1,6 @@
 //! The program's own settings: `config/bursar.toml`, then the environment over it.
 
+use super::charges::{self, ChargeSecrets, Charges};
 use super::environment::Environment;
 use super::http::{self, Http, Token};
 use super::ident::Ident;
@@ -41,6 +42,9 @@ pub struct SettingsFile {
     /// The Metronome billing API.
     #[validate(nested)]
     pub metronome: Metronome,
+    /// Charges, and the invoices made of them.
+    #[validate(nested)]
+    pub charges: Charges,
 }
 
 /// Folders; a relative one is relative to where the program is started.
@@ -123,16 +127,23 @@ pub struct Settings {
     pub tokens: Vec<Token>,
     /// `METRONOME_API_TOKEN`; what needs it says so where it is missing.
     pub metronome_token: Option<SecretString>,
+    /// The credentials of charges; what needs one says so where it is missing.
+    pub charges: ChargeSecrets,
     /// What is known of the places that files come from beside the inbox.
     pub sources: SourceVariables,
 }
 
-/// Variables with a short name, and the key each sets.
-const SHORT_NAMES: [(&str, &str); 4] = [
+/// Variables with a short name, and the key each sets; of two for one key the last wins.
+const SHORT_NAMES: [(&str, &str); 8] = [
     ("BURSAR_INBOX_DIR", "paths.inbox"),
     ("BURSAR_OUTPUT_DIR", "paths.output"),
     ("BURSAR_DATA_DIR", "paths.data"),
     ("BURSAR_HTTP_BIND", "http.bind"),
+    ("STREAMOS_BASE_URL", "charges.base_url"),
+    ("RUTTER_BASE_URL", "charges.rutter.base_url"),
+    // As the program before this one spelt it.
+    ("RECEPIENT_EMAIL", "charges.mail.recipient"),
+    ("RECIPIENT_EMAIL", "charges.mail.recipient"),
 ];
 
 /// What the program is told beside the configuration folder.
@@ -172,7 +183,11 @@ impl Settings {
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
         let sources = SourceVariables::of(environment, problems);
+        let charges = charges::secrets(environment, problems);
         let file = layered(&text, variables.values().map(|(key, value)| (key, value)));
+        for (at, message) in file.iter().flat_map(|file| charges::lacking(&file.charges.mail, &charges)) {
+            problems.push(source.problem(&at, message));
+        }
         let tokens = file.as_ref().map(|file| http::tokens(&file.http, problems)).unwrap_or_default();
         (problems.len() == before).then_some(())?;
         let file = file
@@ -190,6 +205,7 @@ impl Settings {
             smtp_url: secrets.smtp_url,
             tokens,
             metronome_token: metronome_token?,
+            charges,
             sources,
         })
     }
@@ -308,6 +324,7 @@ fn misfits(file: &SettingsFile) -> Vec<(At, String)> {
     }
     found.extend(http::misfits(&file.http));
     found.extend(notify::misfits(&file.notify));
+    found.extend(charges::misfits(&file.charges));
     let schema = At::key("database").then("schema");
     match Ident::parse(&file.database.schema) {
         Ok(name) if name.as_str() == "bursar" || name.as_str().starts_with("pg_") => {

@@ -37,7 +37,7 @@ impl Access {
     /// The token of a request, by its place among the tokens; none where there are no tokens.
     pub(super) fn admit(&self, request: &Request) -> Result<Option<usize>, Problem> {
         match self {
-            Self::Open => host_is_ours(request).map(|()| None),
+            Self::Open => host_is_ours(request).and_then(|()| origin_is_ours(request)).map(|()| None),
             Self::Closed => Err(closed()),
             Self::Tokens(tokens) => {
                 let found = presented(request).and_then(|text| known(tokens, &text));
@@ -145,6 +145,21 @@ fn host_is_ours(request: &Request) -> Result<(), Problem> {
          Make a token with `bursar tokens new NAME --role read`."
     );
     Err(Problem::new(StatusCode::FORBIDDEN, "foreign-host", detail))
+}
+
+/// Without tokens, a page from elsewhere could have somebody's browser do something here: it tells where the page is
+/// from, and only our own pages may.
+fn origin_is_ours(request: &Request) -> Result<(), Problem> {
+    if is_reading(request.method()) {
+        return Ok(());
+    }
+    let mut origins = request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.to_str().unwrap_or("?"));
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let Some(origin) = origins.find(|origin| origin.split_once("://").is_none_or(|(_, rest)| rest != host)) else {
+        return Ok(());
+    };
+    let detail = format!("Without a token no page from elsewhere may do this, and this one is from {origin:?}.");
+    Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail))
 }
 
 fn is_this_machine(host: &str) -> bool {

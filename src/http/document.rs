@@ -1,14 +1,16 @@
 //! The `OpenAPI` 3.1 document: made from the same declarations that requests are read by.
 
 use super::accept::Format;
+use super::acting::Body;
 use super::operation::Operation;
 use super::param::{Place, Spec};
 use super::problem::{PROBLEM_JSON, Written};
 use super::routes::Routes;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use utoipa::PartialSchema;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -17,7 +19,7 @@ use utoipa::openapi::{
     Ref, RefOr, Required, Response, ResponseBuilder, Schema,
 };
 
-const ABOUT: &str = "What Bursar answers. Every operation takes GET and HEAD; another method is answered with 405. \
+const ABOUT: &str = "What Bursar answers. Whatever takes GET takes HEAD; a method that is not here is answered with 405. \
     An answer has an ETag: with it in If-None-Match, the same answer is not sent again (304). Errors are \
     application/problem+json (RFC 9457), with a member of `errors` for each parameter that is wrong.";
 
@@ -48,9 +50,13 @@ pub(super) fn document(routes: &[Routes]) -> OpenApi {
     for group in routes.iter().filter(|group| !group.operations.is_empty()) {
         tags.push(TagBuilder::new().name(&group.tag).description(Some(&group.about)).build());
         for operation in &group.operations {
-            let path = PathItem::new(HttpMethod::Get, described(operation, &group.tag));
+            let is_post = operation.declared.method == Method::POST;
+            let method = if is_post { HttpMethod::Post } else { HttpMethod::Get };
+            let path = PathItem::new(method, described(operation, &group.tag));
             paths = paths.path(operation.declared.path.clone(), path);
             components.schemas.extend(operation.components.iter().cloned());
+            let body = operation.declared.body.iter().flat_map(|body| body.components.iter().cloned());
+            components.schemas.extend(body);
         }
     }
     OpenApiBuilder::new()
@@ -93,21 +99,32 @@ fn described(operation: &Operation, tag: &str) -> utoipa::openapi::path::Operati
         .summary(Some(&declared.summary))
         .description(about)
         .parameters(Some(operation.specs.iter().map(parameter)))
-        .response("200", answer(operation, "The answer."));
-    if declared.is_fleeting {
+        .response("200", answer(operation, StatusCode::OK, "The answer."));
+    if declared.is_fleeting || declared.is_signed {
         described = described.securities(Some([]));
-    } else {
+    } else if declared.method == Method::GET {
         described = described.response("304", not_modified());
     }
     let guarded = GUARDED.into_iter().filter(|_| !declared.is_fleeting);
     for (status, about) in PROBLEMS.into_iter().chain(guarded) {
         described = described.response(status.as_str(), problem(about, status));
     }
+    if let Some(body) = &declared.body {
+        let text = "The body is not sent as application/json.";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        described = described.request_body(Some(taken(body))).response(status.as_str(), problem(text, status));
+    }
+    for (status, when) in &declared.also {
+        described = described.response(status.as_str(), answer(operation, *status, when));
+    }
+    for (status, when) in &declared.refuses {
+        described = described.response(status.as_str(), problem(when, *status));
+    }
     if let Some(when) = &declared.missing {
         described = described.response("404", problem(when, StatusCode::NOT_FOUND));
     }
     match &declared.otherwise {
-        Some((status, when)) => described.response(status.as_str(), answer(operation, when)).build(),
+        Some((status, when)) => described.response(status.as_str(), answer(operation, *status, when)).build(),
         None => described.response("503", problem(UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE)).build(),
     }
 }
@@ -118,7 +135,11 @@ fn parameter(spec: &Spec) -> Parameter {
     let is_needed = spec.is_required;
     ParameterBuilder::new()
         .name(&spec.name)
-        .parameter_in(if spec.place == Place::Path { ParameterIn::Path } else { ParameterIn::Query })
+        .parameter_in(match spec.place {
+            Place::Path => ParameterIn::Path,
+            Place::Query => ParameterIn::Query,
+            Place::Header => ParameterIn::Header,
+        })
         .required(if is_needed { Required::True } else { Required::False })
         .description(Some(&spec.about).filter(|about| !about.is_empty()))
         .schema(Some(schema))
@@ -126,20 +147,34 @@ fn parameter(spec: &Spec) -> Parameter {
         .build()
 }
 
+/// What is sent.
+fn taken(body: &Body) -> RequestBody {
+    RequestBodyBuilder::new()
+        .description(Some(&body.about))
+        .required(Some(if body.is_required { Required::True } else { Required::False }))
+        .content("application/json", ContentBuilder::new().schema(Some(body.schema.clone())).build())
+        .build()
+}
+
 /// An answer in all its forms.
-fn answer(operation: &Operation, about: &str) -> Response {
+fn answer(operation: &Operation, status: StatusCode, about: &str) -> Response {
+    let example = operation.declared.examples.iter().find(|(of, _)| *of == status).map(|(_, example)| example.clone());
     let mut response = ResponseBuilder::new().description(about);
     for format in operation.formats {
         let schema = match format {
             Format::Json => operation.schema.clone(),
             Format::Csv => ObjectBuilder::new().schema_type(Type::String).into(),
         };
-        response = response.content(format.essence(), ContentBuilder::new().schema(Some(schema)).build());
+        response = response
+            .content(format.essence(), ContentBuilder::new().schema(Some(schema)).example(example.clone()).build());
     }
     if operation.formats.contains(&Format::Csv) {
         response = header(response, "X-Total-Count", "How many items there are in all pages.", Type::Integer);
     }
-    if !operation.declared.is_fleeting {
+    if status == StatusCode::ACCEPTED {
+        response = header(response, "Location", "Where to look for what becomes of it.", Type::String);
+    }
+    if !operation.declared.is_fleeting && operation.declared.method == Method::GET {
         response = header(response, "ETag", "Changes when the answer does.", Type::String);
     }
     request_id(response).build()

@@ -42,8 +42,10 @@ const SECURITY: [(HeaderName, &str); 4] = [
 /// Bounds, and who may ask.
 pub(super) struct Guard {
     access: Access,
-    /// One for each token; one for all without tokens.
+    /// One for each token; one for all without tokens; the last for those whose requests are signed.
     buckets: Vec<Bucket>,
+    /// Paths at which a signature stands in place of a token.
+    signed: Vec<String>,
     since: Stopwatch,
     at_a_time: Semaphore,
     per_second: u32,
@@ -57,11 +59,12 @@ struct By(String);
 
 impl Guard {
     /// A guard with these settings.
-    pub(super) fn new(access: Access, http: &Http) -> Arc<Self> {
-        let buckets = (0..access.count().max(1)).map(|_| Bucket::new(http.requests_per_second)).collect();
+    pub(super) fn new(access: Access, http: &Http, signed: Vec<String>) -> Arc<Self> {
+        let buckets = (0..=access.count().max(1)).map(|_| Bucket::new(http.requests_per_second)).collect();
         Arc::new(Self {
             access,
             buckets,
+            signed,
             since: Stopwatch::start(),
             at_a_time: Semaphore::new(MOST_AT_A_TIME),
             per_second: http.requests_per_second,
@@ -76,6 +79,9 @@ impl Guard {
             return self.run(request, next).await;
         }
         self.check_size(&request)?;
+        if self.signed.iter().any(|path| path == request.uri().path()) {
+            return self.limited(Some(self.buckets.len() - 1), request, next).await;
+        }
         let token = self.access.admit(&request)?;
         let by = token.and_then(|token| self.access.name(token)).map(|name| By(name.to_owned()));
         let mut response = match self.limited(token, request, next).await {

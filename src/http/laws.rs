@@ -68,7 +68,7 @@ mod tests {
     fn errors(uri: &str) -> BTreeMap<String, String> {
         let operation = lines();
         let uri: Uri = uri.parse().unwrap();
-        param::parse(&operation.specs, "/lines/{name}", &uri).unwrap_err().into_iter().collect()
+        param::parse(&operation.specs, "/lines/{name}", &uri, &HeaderMap::new()).unwrap_err().into_iter().collect()
     }
 
     #[tokio::test]
@@ -206,7 +206,7 @@ mod tests {
         #[test]
         fn no_query_makes_the_parser_panic(query in "[a-z%&=+0-9;~\\.]{0,60}") {
             if let Ok(uri) = format!("/lines/{query}?{query}").replace("/&", "/").parse::<Uri>() {
-                let _ = param::parse(&lines().specs, "/lines/{name}", &uri);
+                let _ = param::parse(&lines().specs, "/lines/{name}", &uri, &HeaderMap::new());
             }
         }
 
@@ -215,7 +215,7 @@ mod tests {
             let encoded: Vec<String> = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let encoded = encoded.concat();
             let spec = [Param::text("t", 30).required().spec().clone()];
-            let found = param::parse(&spec, "/", &format!("/?t={encoded}").parse().unwrap()).unwrap();
+            let found = param::parse(&spec, "/", &format!("/?t={encoded}").parse().unwrap(), &HeaderMap::new()).unwrap();
             prop_assert_eq!(found, vec![Some(Value::Text(text))]);
         }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod access;
+mod acting;
 mod answer;
 mod csv;
 mod document;
@@ -27,6 +28,7 @@ mod table;
 mod token;
 
 pub use access::Access;
+pub use acting::{Reply, Sent};
 pub use health::ask_health;
 pub use money::Money;
 pub use operation::{Draft, Operation};

@@ -10,6 +10,7 @@
 //! the client learns only whether to try again, and the log the rest.
 
 use super::accept::{Format, wanted};
+use super::acting::{Body, Sent};
 use super::answer::Written;
 use super::page::Page;
 use super::param::{self, Found, Params, Spec};
@@ -17,8 +18,8 @@ use super::problem::Problem;
 use super::table::{self, Table};
 use crate::fault;
 use axum::body::Bytes;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -27,12 +28,12 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-type Run = Arc<dyn Fn(Found, Format) -> BoxFuture<'static, anyhow::Result<Written>> + Send + Sync>;
+type Run = Arc<dyn Fn(Found, Format, Sent) -> BoxFuture<'static, anyhow::Result<Response>> + Send + Sync>;
 
-/// What can be asked for at a path, with GET (and so with HEAD).
+/// What can be asked for at a path, with GET (and so with HEAD), or done there with POST.
 #[derive(Clone)]
 pub struct Operation {
-    pub(super) declared: Declared,
+    pub(super) declared: Box<Declared>,
     pub(super) specs: Vec<Spec>,
     pub(super) formats: &'static [Format],
     pub(super) schema: RefOr<Schema>,
@@ -53,11 +54,23 @@ pub(super) struct Declared {
     pub(super) otherwise: Option<(StatusCode, String)>,
     /// Its answer is true only now and for everybody: it is not to be kept, and needs no token.
     pub(super) is_fleeting: bool,
+    /// GET, POST.
+    pub(super) method: Method,
+    /// What it takes.
+    pub(super) body: Option<Body>,
+    /// Whether a signature stands in place of a token.
+    pub(super) is_signed: bool,
+    /// Further statuses of good answers, and when they are given.
+    pub(super) also: Vec<(StatusCode, String)>,
+    /// Statuses of problems that the handler raises, and when it does.
+    pub(super) refuses: Vec<(StatusCode, String)>,
+    /// Examples of good answers.
+    pub(super) examples: Vec<(StatusCode, serde_json::Value)>,
 }
 
 /// An operation that has no handler yet.
 pub struct Draft<P> {
-    declared: Declared,
+    pub(super) declared: Box<Declared>,
     params: P,
 }
 
@@ -66,6 +79,16 @@ impl Operation {
     /// made from the document; `summary` is a line.
     #[must_use]
     pub fn get(path: &str, id: &str, summary: &str) -> Draft<()> {
+        Self::with(Method::GET, path, id, summary)
+    }
+
+    /// As [`Self::get`], for something that is done there.
+    #[must_use]
+    pub fn post(path: &str, id: &str, summary: &str) -> Draft<()> {
+        Self::with(Method::POST, path, id, summary)
+    }
+
+    fn with(method: Method, path: &str, id: &str, summary: &str) -> Draft<()> {
         let declared = Declared {
             path: path.to_owned(),
             id: id.to_owned(),
@@ -74,21 +97,33 @@ impl Operation {
             missing: None,
             otherwise: None,
             is_fleeting: false,
+            method,
+            body: None,
+            is_signed: false,
+            also: Vec::new(),
+            refuses: Vec::new(),
+            examples: Vec::new(),
         };
-        Draft { declared, params: () }
+        Draft { declared: Box::new(declared), params: () }
+    }
+
+    /// Answers a request without a body.
+    #[cfg(test)]
+    pub(super) async fn answer(&self, asked: Parts) -> Response {
+        self.answer_with(asked, axum::body::Bytes::new()).await
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, asked: Parts) -> Response {
-        let found = match param::parse(&self.specs, &self.declared.path, &asked.uri) {
+    pub(super) async fn answer_with(&self, asked: Parts, body: Bytes) -> Response {
+        let found = match param::parse(&self.specs, &self.declared.path, &asked.uri, &asked.headers) {
             Ok(found) => found,
             Err(errors) => return Problem::bad_parameters(errors).into_response(),
         };
         let Some(format) = wanted(&asked.headers, self.formats) else { return self.not_acceptable().into_response() };
-        match (self.run)(found, format).await {
-            Ok(written) if self.declared.is_fleeting => written.fleeting(),
-            Ok(written) => written.tagged(&asked.headers),
-            Err(error) => Problem::of(&error, &format!("GET {} failed", self.declared.path)).into_response(),
+        let what = format!("{} {} failed", self.declared.method, self.declared.path);
+        match (self.run)(found, format, Sent { headers: asked.headers, body }).await {
+            Ok(response) => response,
+            Err(error) => Problem::of(&error, &what).into_response(),
         }
     }
 
@@ -192,6 +227,7 @@ impl<P: Params> Draft<P> {
         })
     }
 
+    /// The handler of something that is read: its answer is tagged, unless it is true only now.
     fn finish(
         self,
         formats: &'static [Format],
@@ -199,10 +235,24 @@ impl<P: Params> Draft<P> {
         components: Vec<(String, RefOr<Schema>)>,
         run: impl Fn(P::Values, Format) -> BoxFuture<'static, anyhow::Result<Written>> + Send + Sync + 'static,
     ) -> Operation {
+        let is_fleeting = self.declared.is_fleeting;
+        self.finish_with(formats, schema, components, move |values, format, sent| {
+            let written = run(values, format);
+            async move { Ok(respond(written.await?, is_fleeting, &sent.headers)) }.boxed()
+        })
+    }
+
+    pub(super) fn finish_with(
+        self,
+        formats: &'static [Format],
+        schema: RefOr<Schema>,
+        components: Vec<(String, RefOr<Schema>)>,
+        run: impl Fn(P::Values, Format, Sent) -> BoxFuture<'static, anyhow::Result<Response>> + Send + Sync + 'static,
+    ) -> Operation {
         let (params, id) = (self.params, self.declared.id.clone());
         let specs = params.specs();
-        let run = move |found: Found, format| match params.values(&mut found.into_iter()) {
-            Some(values) => run(values, format),
+        let run = move |found: Found, format, sent| match params.values(&mut found.into_iter()) {
+            Some(values) => run(values, format, sent),
             None => {
                 let error = fault::bug(format!("a parameter of {id} is not of its type"));
                 async move { Err(error) }.boxed()
@@ -210,6 +260,10 @@ impl<P: Params> Draft<P> {
         };
         Operation { declared: self.declared, specs, formats, schema, components, run: Arc::new(run) }
     }
+}
+
+fn respond(written: Written, is_fleeting: bool, asked: &HeaderMap) -> Response {
+    if is_fleeting { written.fleeting() } else { written.tagged(asked) }
 }
 
 impl Draft<()> {
@@ -221,7 +275,7 @@ impl Draft<()> {
 }
 
 /// A reference to the schema of `T`, and what it refers to.
-fn shape<T: ToSchema>(name: String) -> (RefOr<Schema>, Vec<(String, RefOr<Schema>)>) {
+pub(super) fn shape<T: ToSchema>(name: String) -> (RefOr<Schema>, Vec<(String, RefOr<Schema>)>) {
     let mut components = Vec::new();
     T::schemas(&mut components);
     let reference = utoipa::openapi::Ref::from_schema_name(name.as_str()).into();

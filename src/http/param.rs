@@ -28,6 +28,8 @@ pub enum Place {
     Query,
     /// A segment of the path, written `{name}` there.
     Path,
+    /// A header.
+    Header,
 }
 
 /// What is declared of a parameter, whatever its type.
@@ -89,6 +91,13 @@ impl<T: 'static> Param<Option<T>> {
     pub fn in_path(mut self) -> Param<T> {
         self.spec.place = Place::Path;
         self.required()
+    }
+
+    /// It is a header, which may be left out.
+    #[must_use]
+    pub fn in_header(mut self) -> Self {
+        self.spec.place = Place::Header;
+        self
     }
 
     /// What holds where it is not given.

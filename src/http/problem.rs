@@ -25,6 +25,7 @@ pub struct Problem {
     kind: &'static str,
     status: StatusCode,
     detail: String,
+    code: Option<String>,
     errors: Box<IndexMap<String, String>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -50,6 +51,10 @@ pub(super) struct Written<'p> {
     instance: &'p str,
     /// The request's id, as it stands in the log.
     request_id: &'p str,
+    /// What it is called where the operation has names for its refusals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "UNRECONCILED_CUSTOMER")]
+    code: Option<&'p str>,
     /// Each parameter that is wrong, with what is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, String>>, example = json!({"limit": "must be a whole number from 1 to 200, found \"abc\""}))]
@@ -59,7 +64,27 @@ pub(super) struct Written<'p> {
 impl Problem {
     /// A problem; `kind` is the last part of its type.
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, status, detail: detail.into(), errors: Box::default(), headers: Vec::new() }
+        Self { kind, status, detail: detail.into(), code: None, errors: Box::default(), headers: Vec::new() }
+    }
+
+    /// What a handler refuses to do; `kind` is the last part of the type.
+    #[must_use]
+    pub fn refused(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(status, kind, detail)
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// What is wrong, by its place.
+    #[must_use]
+    pub fn errors(mut self, errors: IndexMap<String, String>) -> Self {
+        *self.errors = errors;
+        self
     }
 
     /// Parameters that are wrong, each with what is wrong with it.
@@ -120,6 +145,7 @@ impl Problem {
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
+            code: self.code.as_deref(),
             instance,
             request_id,
             errors: (!self.errors.is_empty()).then_some(&*self.errors),

@@ -15,7 +15,8 @@ use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware;
-use axum::routing::get;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use sqlx::PgPool;
 use std::sync::{Arc, OnceLock};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -42,12 +43,16 @@ pub fn router(answering: Answering) -> Router {
     // It was made from values that all can be written.
     let text = serde_json::to_vec_pretty(&document(&all)).unwrap_or_default();
     let _ = written.set(Bytes::from(text));
-    let operations = all.into_iter().flat_map(|group| group.operations);
-    let router = operations.fold(Router::new(), |router, operation| {
-        let (path, operation) = (operation.declared.path.clone(), Arc::new(operation));
-        router.route(&path, get(move |request: Request| answer(operation, request)))
+    let operations: Vec<Operation> = all.into_iter().flat_map(|group| group.operations).collect();
+    let signed = operations.iter().filter(|operation| operation.declared.is_signed);
+    let signed = signed.map(|operation| operation.declared.path.clone()).collect();
+    let router = operations.into_iter().fold(Router::new(), |router, operation| {
+        let (path, method) = (operation.declared.path.clone(), operation.declared.method.clone());
+        let operation = Arc::new(operation);
+        let answering = move |request: Request| answer(operation, request);
+        router.route(&path, if method == Method::POST { post(answering) } else { get(answering) })
     });
-    let guarding = Guard::new(answering.access, &answering.http);
+    let guarding = Guard::new(answering.access, &answering.http, signed);
     pages::add_to(router)
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_that_method)
@@ -64,7 +69,25 @@ fn openapi(written: Arc<OnceLock<Bytes>>) -> Operation {
 }
 
 async fn answer(operation: Arc<Operation>, request: Request) -> axum::response::Response {
-    operation.answer(request.into_parts().0).await
+    let (parts, body) = request.into_parts();
+    // What a request to read brings along is left unread.
+    if operation.declared.method == Method::GET {
+        return operation.answer_with(parts, Bytes::new()).await;
+    }
+    match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(bytes) => operation.answer_with(parts, bytes).await,
+        Err(error) => broken(&error).into_response(),
+    }
+}
+
+/// A body that is longer than the guard allows, or broke off.
+fn broken(error: &axum::Error) -> Problem {
+    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    if causes.into_iter().any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
+        let detail = "The body is longer than http.max_body_bytes allows.";
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail);
+    }
+    Problem::new(StatusCode::BAD_REQUEST, "bad-body", "The body broke off.")
 }
 
 async fn nothing_here(request: Request) -> Problem {

@@ -1,4 +1,4 @@
-//! The channel that sends mail.
+//! The channel that sends mail, and the mail server for others who send one.
 
 use super::message::Message;
 use crate::config::MailSection;
@@ -19,30 +19,29 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a mail may take in all.
 const TOTAL: Duration = Duration::from_secs(20);
 
-pub(super) struct Mail {
+/// A mail server.
+#[derive(Clone)]
+pub struct MailServer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
-    from: Mailbox,
-    to: Vec<Mailbox>,
 }
 
-impl Mail {
-    pub(super) fn build(section: &MailSection, url: &SecretString) -> anyhow::Result<Self> {
+impl MailServer {
+    /// The server at an address, which comes from `variable`. Nothing is called yet.
+    ///
+    /// # Errors
+    /// A configuration fault, which does not show the address.
+    pub fn at(url: &SecretString, variable: &str) -> anyhow::Result<Self> {
         use_ring();
-        let no_server = |_| fault::config("BURSAR_SMTP_URL can't be used: is it smtps://USER:PASSWORD@HOST:PORT?");
-        let no_address = |error| fault::config(format!("notify.mail: {error}"));
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret())
-            .map_err(no_server)?
-            .timeout(Some(CONNECT))
-            .build();
-        Ok(Self {
-            transport,
-            from: section.from.parse().map_err(no_address)?,
-            to: section.to.iter().map(|to| to.parse()).collect::<Result<_, _>>().map_err(no_address)?,
-        })
+        let no_server = |_| fault::config(format!("{variable} can't be used: is it smtps://USER:PASSWORD@HOST:PORT?"));
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose_secret());
+        Ok(Self { transport: transport.map_err(no_server)?.timeout(Some(CONNECT)).build() })
     }
 
-    pub(super) async fn send(&self, message: &Message, now: DateTime<Utc>) -> Result<(), Failure> {
-        let letter = self.letter(message, now)?;
+    /// Sends a mail.
+    ///
+    /// # Errors
+    /// Why it was not taken, without what may repeat a secret.
+    pub async fn send(&self, letter: lettre::Message) -> Result<(), Failure> {
         match timeout(TOTAL, self.transport.send(letter)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(judged(&error).into()),
@@ -50,6 +49,27 @@ impl Mail {
                 Err(fault::transient(format!("the mail server did not take it within {} s", TOTAL.as_secs())).into())
             }
         }
+    }
+}
+
+pub(super) struct Mail {
+    server: MailServer,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl Mail {
+    pub(super) fn build(section: &MailSection, url: &SecretString) -> anyhow::Result<Self> {
+        let no_address = |error| fault::config(format!("notify.mail: {error}"));
+        Ok(Self {
+            server: MailServer::at(url, "BURSAR_SMTP_URL")?,
+            from: section.from.parse().map_err(no_address)?,
+            to: section.to.iter().map(|to| to.parse()).collect::<Result<_, _>>().map_err(no_address)?,
+        })
+    }
+
+    pub(super) async fn send(&self, message: &Message, now: DateTime<Utc>) -> Result<(), Failure> {
+        self.server.send(self.letter(message, now)?).await
     }
 
     fn letter(&self, message: &Message, now: DateTime<Utc>) -> anyhow::Result<lettre::Message> {

@@ -6,7 +6,7 @@
 
 pub mod alert;
 mod channel;
-mod mail;
+pub mod mail;
 mod message;
 mod notices;
 pub mod send;

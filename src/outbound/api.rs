@@ -135,7 +135,7 @@ impl Api {
     /// certificates to trust.
     pub fn new(rules: Rules, clock: Clock) -> anyhow::Result<Self> {
         use_ring();
-        let base = base(&rules)?;
+        let base = base(&rules.base_url, rules.base_url_key)?;
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(rules.timeout)
@@ -176,9 +176,9 @@ impl Api {
 }
 
 /// The address of the API: calls are put behind it.
-fn base(rules: &Rules) -> anyhow::Result<Url> {
-    let wrong = |why: &str| fault::config(format!("{} {why}; write https://HOST/PATH", rules.base_url_key));
-    let url = Url::parse(&rules.base_url).map_err(|error| wrong(&format!("is no address: {error}")))?;
+pub(super) fn base(base_url: &str, key: &str) -> anyhow::Result<Url> {
+    let wrong = |why: &str| fault::config(format!("{key} {why}; write https://HOST/PATH"));
+    let url = Url::parse(base_url).map_err(|error| wrong(&format!("is no address: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
         return Err(wrong("is no address of HTTP"));
     }
@@ -255,7 +255,7 @@ impl Inner {
 }
 
 /// The bytes of an answer; none where there are more than `most`.
-async fn read(answer: &mut Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
+pub(super) async fn read(answer: &mut Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         if bytes.len() + chunk.len() > most {
@@ -267,6 +267,6 @@ async fn read(answer: &mut Response, most: usize) -> reqwest::Result<Option<Vec<
 }
 
 /// The beginning of a text, in one line.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_TOLD).collect()
 }

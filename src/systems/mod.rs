@@ -3,6 +3,7 @@
 //! A system is a value. A new one is a folder and a line in [`ALL`].
 
 pub mod billing_export;
+pub mod charges;
 pub mod customer_ratings;
 pub mod metronome;
 pub mod receivables;
@@ -14,6 +15,7 @@ use crate::http::Routes;
 use crate::rows::publish::target::Target;
 use crate::tasks::{self, Deps};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What a system hands over.
 pub struct System {
@@ -30,7 +32,8 @@ pub struct System {
 }
 
 /// Every system.
-pub const ALL: &[System] = &[billing_export::SYSTEM, customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
+pub const ALL: &[System] =
+    &[billing_export::SYSTEM, charges::SYSTEM, customer_ratings::SYSTEM, metronome::SYSTEM, receivables::SYSTEM];
 
 /// What configuration can name of what systems bring.
 #[must_use]
@@ -46,6 +49,11 @@ pub fn parts() -> Parts {
 pub fn routes(deps: &Deps) -> Vec<Routes> {
     let own = ALL.iter().filter_map(|system| (system.routes)(deps));
     own.chain([reports::routes(deps)]).collect()
+}
+
+/// What systems do beside a daemon's work, until `stop`.
+pub async fn beside(deps: &Deps, stop: &CancellationToken) {
+    charges::follow(deps, stop).await;
 }
 
 /// Builds every kind of task.

@@ -65,7 +65,7 @@ fn the_shipped_configuration_has_no_problem() {
     let run = Offline::configured().bursar(&["check"]).code(0);
     assert_eq!(
         (run.stdout.as_str(), run.stderr.as_str()),
-        ("config: 4 customers, 11 datasets, 13 reports, 4 jobs; no problems\n", "")
+        ("config: 4 customers, 11 datasets, 14 reports, 5 jobs; no problems\n", "")
     );
     let run = Offline::configured().bursar(&["check", "--json"]).code(0);
     assert_eq!(run.json(), serde_json::json!({"problems": []}));
@@ -130,8 +130,8 @@ fn a_file_that_is_no_text_or_not_there_is_named() {
 fn a_key_that_is_there_twice_is_named() {
     let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
     insta::assert_snapshot!(said, @r#"
-    config/bursar.toml:49: the key http is there twice
-    config/bursar.toml:51: the key paths is there twice
+    config/bursar.toml:75: the key http is there twice
+    config/bursar.toml:77: the key paths is there twice
     error: 2 problems in config
     "#);
 }
@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 25] = [
+const KEYS: [(&str, &str, &str); 48] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -184,11 +184,35 @@ const KEYS: [(&str, &str, &str); 25] = [
     ("metronome.attempts", "15", "attempts: 15"),
     ("metronome.balance_source", "net_balance", "balance_source: NetBalance"),
     ("metronome.include_archived", "true", "include_archived: true"),
+    ("charges.source", "table", "source: Table"),
+    ("charges.base_url", "http://s:1", "base_url: Some(\"http://s:1\")"),
+    ("charges.path", "/c/{charge_id}", "path: \"/c/{charge_id}\""),
+    ("charges.table_schema", "theirs", "table_schema: \"theirs\""),
+    ("charges.wait_s", "17", "wait_s: 17"),
+    ("charges.timeout_s", "18", "timeout_s: 18"),
+    ("charges.concurrency", "19", "concurrency: 19"),
+    ("charges.batch", "21", "batch: 21"),
+    ("charges.rutter.base_url", "http://r:1", "base_url: \"http://r:1\""),
+    ("charges.rutter.response_mode", "async", "response_mode: Async"),
+    ("charges.rutter.requests_per_second", "22", "requests_per_second: 22"),
+    ("charges.rutter.key_life_s", "61", "key_life_s: 61"),
+    ("charges.rutter.poll_for_s", "62", "poll_for_s: 62"),
+    ("charges.rutter.new_key_for", "A, B", "new_key_for: [\"A\", \"B\"]"),
+    ("charges.rutter.attempts", "6", "attempts: 6"),
+    ("charges.mail.via", "http", "via: Http"),
+    ("charges.mail.by_default", "true", "by_default: true"),
+    ("charges.mail.recipient", "a@example.com", "recipient: Some(\"a@example.com\")"),
+    ("charges.mail.allowed_recipients", "@example.com", "allowed_recipients: [\"@example.com\"]"),
+    ("charges.mail.from", "c@example.com", "from: Some(\"c@example.com\")"),
+    ("charges.mail.subject", "S", "subject: \"S\""),
+    ("charges.mail.text", "T", "text: \"T\""),
+    ("charges.mail.attempts", "7", "attempts: 7"),
 ];
 
 /// What must be set beside a key, so that it is of use.
 fn beside(key: &str) -> Vec<(String, String)> {
     let variables: &[(&str, &str)] = match key {
+        "charges.mail.via" => &[("EMAIL_SERVICE_URL", "https://h/x")],
         "notify.webhook.format" => &[("BURSAR_WEBHOOK_URL", "https://h/x")],
         "notify.mail.from" => &[("BURSAR_SMTP_URL", "smtp://h"), ("BURSAR__NOTIFY__MAIL__TO", "x@example.com")],
         "notify.mail.to" => &[("BURSAR_SMTP_URL", "smtp://h"), ("BURSAR__NOTIFY__MAIL__FROM", "x@example.com")],
@@ -266,7 +290,7 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: BURSAR__ENGINE__GRACE_S: must be at least 0, found -1
     environment: BURSAR__ENGINE__PARALLEL_TASKS: must be a whole number, found "many"
     environment: BURSAR__HTTP__BINT: unknown key; did you mean "bind"?
-    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify, metronome
+    environment: BURSAR__TELEMETRY: unknown key; known are paths, database, http, engine, notify, metronome, charges
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);

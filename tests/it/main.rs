@@ -19,6 +19,7 @@ mod archive;
 mod backfill;
 mod bad_input;
 mod billing_export;
+mod charges;
 mod check;
 mod control;
 mod deliveries;

@@ -128,7 +128,10 @@ fn an_editor_knows_the_words_that_can_stand_there() {
         assert!(!fits(&dataset, &with_type(kind)), "{kind}");
     }
     let task = &job["$defs"]["LooseTask"]["properties"];
-    assert_eq!(task["kind"]["enum"], serde_json::json!(["load", "report", "billing_export_check", "metronome_fetch"]));
+    assert_eq!(
+        task["kind"]["enum"],
+        serde_json::json!(["load", "report", "billing_export_check", "invoice_charges", "metronome_fetch"])
+    );
     assert_eq!(task["for_each"]["enum"], serde_json::json!(["customer"]));
     let words = |name: &str| -> Vec<&str> {
         let all = job["$defs"][name]["oneOf"].as_array().expect("words");

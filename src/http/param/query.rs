@@ -2,7 +2,7 @@
 
 use super::kind::shown;
 use super::{Place, Spec, Value};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use indexmap::IndexMap;
 
 /// The values of the declared parameters, in their order; a default in place of one that is not given.
@@ -12,8 +12,14 @@ pub(crate) type Found = Vec<Option<Value>>;
 ///
 /// # Errors
 /// Each parameter that is wrong, with what is wrong with it.
-pub(crate) fn parse(specs: &[Spec], template: &str, uri: &Uri) -> Result<Found, IndexMap<String, String>> {
-    let mut given = Given { in_path: segments(template, uri.path()), in_query: pairs(uri.query().unwrap_or_default()) };
+pub(crate) fn parse(
+    specs: &[Spec],
+    template: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Found, IndexMap<String, String>> {
+    let (in_path, in_query) = (segments(template, uri.path()), pairs(uri.query().unwrap_or_default()));
+    let mut given = Given { in_path, in_query, headers };
     let mut wrong = IndexMap::new();
     let mut found = Found::with_capacity(specs.len());
     for spec in specs {
@@ -42,21 +48,34 @@ fn unknown(specs: &[Spec]) -> String {
 }
 
 /// Texts of a request, percent-encoded where they stand.
-struct Given {
+struct Given<'h> {
     in_path: IndexMap<String, String>,
     in_query: IndexMap<String, Vec<String>>,
+    headers: &'h HeaderMap,
 }
 
-impl Given {
+impl Given<'_> {
     /// The decoded text of a parameter.
     fn take(&mut self, spec: &Spec) -> Result<Option<String>, String> {
         let texts = match spec.place {
             Place::Path => self.in_path.shift_remove(&spec.name).into_iter().collect(),
             Place::Query => self.in_query.shift_remove(&spec.name).unwrap_or_default(),
+            Place::Header => return self.header(&spec.name),
         };
         match &texts[..] {
             [] => Ok(None),
             [text] => decoded(text, spec.place).map(Some),
+            several => Err(format!("is given {} times; give it once", several.len())),
+        }
+    }
+}
+
+impl Given<'_> {
+    fn header(&self, name: &str) -> Result<Option<String>, String> {
+        let values: Vec<_> = self.headers.get_all(name).iter().collect();
+        match &values[..] {
+            [] => Ok(None),
+            [value] => value.to_str().map(|text| Some(text.to_owned())).map_err(|_| "must be ASCII".to_owned()),
             several => Err(format!("is given {} times; give it once", several.len())),
         }
     }
