@@ -14,6 +14,7 @@ use crate::engine::task::{KindSpec, TaskKind};
 use crate::http::Routes;
 use crate::rows::publish::target::Target;
 use crate::tasks::{self, Deps};
+use futures_util::future::{BoxFuture, join_all};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,12 @@ pub struct System {
     pub build: fn(&Deps) -> Vec<Arc<dyn TaskKind>>,
     /// What it answers over HTTP.
     pub routes: fn(&Deps) -> Option<Routes>,
+    /// What it does beside a daemon's work, until it is told to stop.
+    pub beside: Option<Beside>,
 }
+
+/// Something that is done beside a daemon's work.
+pub type Beside = for<'a> fn(&'a Deps, &'a CancellationToken) -> BoxFuture<'a, ()>;
 
 /// Every system.
 pub const ALL: &[System] =
@@ -53,7 +59,8 @@ pub fn routes(deps: &Deps) -> Vec<Routes> {
 
 /// What systems do beside a daemon's work, until `stop`.
 pub async fn beside(deps: &Deps, stop: &CancellationToken) {
-    charges::follow(deps, stop).await;
+    let each = ALL.iter().filter_map(|system| system.beside).map(|beside| beside(deps, stop));
+    join_all(each).await;
 }
 
 /// Builds every kind of task.

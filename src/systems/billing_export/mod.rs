@@ -15,4 +15,5 @@ pub const SYSTEM: System = System {
     targets: &[],
     build: |deps| vec![Arc::new(check::CheckTask(deps.clone()))],
     routes: |_| None,
+    beside: None,
 };

@@ -22,7 +22,7 @@ const MOST: i64 = 200;
 const AT_A_TIME: usize = 8;
 
 /// Takes up charges that are due until `stop`. Where the accounting API is not configured there is nothing to do.
-pub async fn follow(deps: &Deps, stop: &CancellationToken) {
+pub(super) async fn follow(deps: &Deps, stop: &CancellationToken) {
     let machine = Machine::of(deps);
     if let Err(error) = machine.rutter() {
         let is_unconfigured = error.chain().any(<dyn std::error::Error>::is::<Refusal>);

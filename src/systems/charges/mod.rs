@@ -31,7 +31,6 @@ mod webhook;
 use super::System;
 use crate::http::Routes;
 use crate::tasks::Deps;
-pub use follow::follow;
 use std::sync::Arc;
 
 /// The system.
@@ -41,6 +40,7 @@ pub const SYSTEM: System = System {
     targets: &[],
     build: |deps| vec![Arc::new(job::InvoiceTask::new(deps))],
     routes: |deps| Some(routes(deps)),
+    beside: Some(|deps, stop| Box::pin(follow::follow(deps, stop))),
 };
 
 const ABOUT: &str = "A charge becomes one accounting invoice, however often it is asked for. Amounts are texts with the \

@@ -9,5 +9,11 @@ use super::System;
 pub const JOB: &str = "customer-ratings";
 
 /// The system.
-pub const SYSTEM: System =
-    System { name: "customer-ratings", kinds: &[], targets: &[], build: |_| Vec::new(), routes: |_| None };
+pub const SYSTEM: System = System {
+    name: "customer-ratings",
+    kinds: &[],
+    targets: &[],
+    build: |_| Vec::new(),
+    routes: |_| None,
+    beside: None,
+};

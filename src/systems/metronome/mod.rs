@@ -20,4 +20,5 @@ pub const SYSTEM: System = System {
     targets: &[],
     build: |deps| vec![Arc::new(fetch::FetchTask(deps.clone()))],
     routes: |_| None,
+    beside: None,
 };

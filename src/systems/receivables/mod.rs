@@ -54,6 +54,7 @@ pub const SYSTEM: System = System {
     targets: &[&TARGET],
     build: |_| Vec::new(),
     routes: |deps| Some(routes(deps)),
+    beside: None,
 };
 
 const ABOUT: &str = "Who owes what. Amounts are texts with two decimals, and those of several currencies are never \
