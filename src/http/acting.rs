@@ -48,6 +48,10 @@ impl Sent {
             let detail = format!("The body is sent as {essence:?}; send it as application/json.");
             return Err(Problem::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
         }
+        // A list would be taken for the members in their order.
+        if self.body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::bad_parameter("body", "must be a JSON object, found a list"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let read = serde_path_to_error::deserialize(&mut reader);
         let read = read.map_err(|error| (error.path().to_string(), error.into_inner().to_string()));

@@ -7,7 +7,7 @@ mod tests {
     use super::super::outbox::{Row, State};
     use super::super::payload;
     use super::super::refusal::Reason;
-    use super::super::verdict::{Verdict, of_poll, of_request};
+    use super::super::verdict::{RutterLine, Verdict, of_poll, of_request};
     use crate::config::{ResponseMode, Rutter};
     use crate::outbound::exchange::{Answered, StatusCode};
     use axum::http::{HeaderMap, HeaderValue};
@@ -84,7 +84,7 @@ mod tests {
     fn what_a_table_can_not_hold_loses_no_invoice_and_is_no_charge() {
         let text = r#"{"invoice":{"id":"a\u0000b","status":"\u0000","line_items":[{"description":"\u0000"}]}}"#;
         let (Verdict::Made(invoice), _) = of_request(&answered(200, None, text)) else { panic!("it is made") };
-        let lines: Vec<_> = invoice.lines().iter().flat_map(|line| line.texts()).collect();
+        let lines: Vec<_> = invoice.lines().iter().flat_map(RutterLine::texts).collect();
         let texts = [vec![Some(invoice.id.clone())], invoice.texts().to_vec(), lines].concat();
         assert!(texts.iter().flatten().all(|text| !text.contains('\0')), "{texts:?}");
         for path in ["document_number", "organization_id"] {
