@@ -8,7 +8,7 @@ use super::outbox::{self, By, Row, State};
 use super::refusal::{Reason, Refusal};
 use super::source;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
-use crate::fault;
+use crate::fault::{self, Fault};
 use crate::tasks::Deps;
 use anyhow::Context;
 use chrono::TimeDelta;
@@ -19,6 +19,9 @@ use tracing::info;
 use uuid::Uuid;
 
 pub(super) const SPEC: KindSpec = KindSpec { name: "invoice_charges", subject: "", needs_item: false };
+
+/// So many charges are named that wait for an operator.
+const MOST_SHOWN: usize = 5;
 
 pub(super) struct InvoiceTask(Arc<Machine>);
 
@@ -71,7 +74,25 @@ async fn work(machine: &Machine, context: &TaskContext) -> anyhow::Result<Outcom
     .await
     .context("count what came of the charges")?;
     let counts: serde_json::Map<_, _> = counts.into_iter().map(|(result, count)| (result, json!(count))).collect();
-    Ok(Outcome::Done(counts.into()))
+    let summary = counts.into();
+    let stuck = outbox::list_stuck(&machine.pool).await?;
+    if stuck.is_empty() {
+        return Ok(Outcome::Done(summary));
+    }
+    // The run fails, so that an operator is paged until somebody has looked.
+    Ok(Outcome::Refused { fault: Fault::Data, reason: wait_for_an_operator(&stuck), summary })
+}
+
+fn wait_for_an_operator(stuck: &[Uuid]) -> String {
+    let shown: Vec<String> = stuck.iter().take(MOST_SHOWN).map(Uuid::to_string).collect();
+    let more = stuck.len().saturating_sub(MOST_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(
+        "it is not known of {} charges whether they have an invoice, and asking again will not tell: {}{more}; look for their \
+         document numbers at the accounting platform (docs/charges.md)",
+        stuck.len(),
+        shown.join(", ")
+    )
 }
 
 /// Whether a charge was begun before this run.

@@ -148,6 +148,14 @@ pub(super) async fn list_open(pool: &PgPool) -> anyhow::Result<Vec<Uuid>> {
     .context("look for charges that are not settled")
 }
 
+/// Charges of which only an operator can tell whether they have an invoice, the one that waits longest first.
+pub(super) async fn list_stuck(pool: &PgPool) -> anyhow::Result<Vec<Uuid>> {
+    sqlx::query_scalar("select charge_id from charges.outbox where needs_operator order by changed_at, charge_id")
+        .fetch_all(pool)
+        .await
+        .context("look for charges that wait for an operator")
+}
+
 /// Stores what is meant to be done, unless something was begun already.
 pub(super) async fn insert(
     connection: &mut PgConnection,
