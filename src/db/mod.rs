@@ -12,7 +12,7 @@ use embedded::{Embedded, Options};
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Row};
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -177,8 +177,11 @@ fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
 
 /// Whether a connection that somebody used before is fit for the next one. Who is dropped while a transaction is being
 /// begun leaves it open, and the driver does not know of it: what came next would never be committed.
+///
+/// The statement goes as one message: prepared, its own transaction begins some microseconds before it is executed, and
+/// every connection would look unfit.
 async fn is_outside_transactions(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select now() = statement_timestamp()").fetch_one(connection).await
+    sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
 }
 
 /// A client waits for what is asked here: it is told soon when there is no connection for it.

@@ -34,7 +34,9 @@ fn write_to(mut file: impl Write, invoices: u32, customers: u32, seed: u64) -> i
     let mut random = Rng::with_seed(seed);
     file.write_all(HEADER)?;
     for number in 0..invoices {
-        row(&mut file, number, random.u32(..customers), &mut random)?;
+        // Each customer has an invoice, if there are enough.
+        let customer = if number < customers { number } else { random.u32(..customers) };
+        row(&mut file, number, customer, &mut random)?;
     }
     file.flush()
 }

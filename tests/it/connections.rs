@@ -1,0 +1,36 @@
+//! What a pool hands out.
+
+use crate::support::World;
+use bursar::db::Database;
+use sqlx::{PgPool, Row};
+
+/// The process behind the connection that comes next, and whether it is outside of any transaction. One that is dropped
+/// is given back a moment later.
+async fn next(pool: &PgPool) -> (i32, bool) {
+    while pool.num_idle() < usize::try_from(pool.size()).expect("a count") {
+        tokio::task::yield_now().await;
+    }
+    let mut connection = pool.acquire().await.expect("a connection");
+    let state = "select pg_backend_pid(), now() = statement_timestamp()";
+    let row = sqlx::raw_sql(state).fetch_one(&mut *connection).await.expect("its state");
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_used_again_but_never_with_a_transaction_that_somebody_left_open() {
+    let world = World::new().await;
+    let database = Database::open(&world.settings()).await.expect("the database");
+    for pool in [&database.pool, &database.queue, &database.reader] {
+        let (first, _) = next(pool).await;
+        for _ in 0..3 {
+            assert_eq!(next(pool).await, (first, true), "nothing was wrong with it");
+        }
+        let mut connection = pool.acquire().await.expect("a connection");
+        // The driver does not know of a transaction that is begun so.
+        sqlx::raw_sql("begin").execute(&mut *connection).await.expect("begin");
+        drop(connection);
+        let (_, is_outside) = next(pool).await;
+        assert!(is_outside, "what comes next would never be committed");
+    }
+    database.close().await.expect("close");
+}
