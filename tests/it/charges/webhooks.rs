@@ -1,6 +1,31 @@
 //! Webhooks: signed, repeated, late, of jobs that nobody knows.
 
 use super::*;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+/// A charge whose job goes on for long, and the webhook that would end it.
+struct Accepted {
+    world: World,
+    fake: Fake,
+    daemon: Daemon,
+    charge: String,
+    body: String,
+    signature: String,
+}
+
+impl Accepted {
+    async fn new() -> Self {
+        let scenario = Scenario { usual: Happening::Async(1000), ..Scenario::default() };
+        let (world, fake) = (World::new().await, serve(scenario).await);
+        let daemon = Daemon::start(&world, &fake, &[("BURSAR__CHARGES__WAIT_S", "0")]).await;
+        let charge = new_charge();
+        daemon.post(&charge).await;
+        daemon.becomes(&charge, "accepted").await;
+        let (body, signature) = fake.webhook_of(&fake.jobs()[0]);
+        Self { world, fake, daemon, charge, body, signature }
+    }
+}
 
 impl Daemon {
     async fn hook(&self, body: &str, signature: Option<&str>) -> Told {
@@ -10,17 +35,21 @@ impl Daemon {
         }
         self.send(request.header("content-type", "application/json").body(body.to_owned())).await.expect("an answer")
     }
+
+    /// What is answered to a body of so many bytes before any of it is sent.
+    fn announce(&self, bytes: usize) -> String {
+        let mut stream = TcpStream::connect(self.address).expect("connect");
+        let head = format!("POST /webhooks/rutter HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        write!(stream, "{head}content-length: {bytes}\r\n\r\n").expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
 }
 
 #[tokio::test]
 async fn a_webhook_completes_a_charge_once_and_however_often_it_comes() {
-    let scenario = Scenario { usual: Happening::Async(1000), ..Scenario::default() };
-    let (world, fake) = (World::new().await, serve(scenario).await);
-    let daemon = Daemon::start(&world, &fake, &[("BURSAR__CHARGES__WAIT_S", "0")]).await;
-    let charge = new_charge();
-    daemon.post(&charge).await;
-    daemon.becomes(&charge, "accepted").await;
-    let (body, signature) = fake.webhook_of(&fake.jobs()[0]);
+    let Accepted { world, fake, daemon, charge, body, signature } = Accepted::new().await;
     let hooks = (0..5).map(|_| daemon.hook(&body, Some(&signature)));
     for told in futures_util::future::join_all(hooks).await {
         assert!(
@@ -39,23 +68,16 @@ async fn a_webhook_completes_a_charge_once_and_however_often_it_comes() {
 
 #[tokio::test]
 async fn what_is_not_signed_changes_nothing() {
-    let scenario = Scenario { usual: Happening::Async(1000), ..Scenario::default() };
-    let (world, fake) = (World::new().await, serve(scenario).await);
-    let daemon = Daemon::start(&world, &fake, &[("BURSAR__CHARGES__WAIT_S", "0")]).await;
-    let charge = new_charge();
-    daemon.post(&charge).await;
-    daemon.becomes(&charge, "accepted").await;
-    let (body, signature) = fake.webhook_of(&fake.jobs()[0]);
+    let Accepted { fake, daemon, charge, body, signature, .. } = &Accepted::new().await;
     let other = fake::signature(b"another body");
     let bare = signature.trim_start_matches("sha256=");
     for wrong in [None, Some(""), Some("sha256="), Some("sha256=!"), Some(bare), Some(&other)] {
-        let told = daemon.hook(&body, wrong).await;
+        let told = daemon.hook(body, wrong).await;
         assert!([400, 401].contains(&told.status), "{wrong:?}: {told:?}");
     }
-    assert_eq!(daemon.hook(&(body.clone() + " "), Some(&signature)).await.status, 401, "every byte counts");
-    assert_eq!(daemon.get(&charge).await.body["state"], "accepted");
-    let large = format!("{body}{}", " ".repeat(2 << 20));
-    assert_eq!(daemon.hook(&large, Some(&fake::signature(large.as_bytes()))).await.status, 413);
+    assert_eq!(daemon.hook(&format!("{body} "), Some(signature)).await.status, 401, "every byte counts");
+    assert_eq!(daemon.get(charge).await.body["state"], "accepted");
+    assert!(daemon.announce(2 << 20).starts_with("HTTP/1.1 413 "));
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ async fn a_notice_is_told_once_on_each_channel() {
 async fn that_it_is_over_is_told_once_and_after_that_it_began() {
     let post = Post::new().await;
     post.raise(&alert("nightly")).await;
-    post.web.does(Web::status(500));
+    // However short the pause were that is drawn for it, it would not be over while this is tried.
+    post.web.does(Web::Answer(503, "retry-after: 30\r\n", String::new()));
     post.send(start()).await;
     post.resolve(&alert("nightly")).await;
     post.web.does(Web::status(200));
