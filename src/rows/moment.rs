@@ -1,6 +1,7 @@
 //! How a dataset's files write dates and timestamps, where that is not `YYYY-MM-DD`.
 
-use chrono::{Days, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::format::{Item, StrftimeItems};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,6 +11,13 @@ const TIME_PARTS: [&str; 6] = ["H", "-H", "M", "S", "3f", "6f"];
 
 /// The parts that are one digit or two.
 const SHORT_PARTS: [&str; 3] = ["-m", "-d", "-H"];
+
+/// The years in which forms are compared: their numbers are days and months, too.
+const YEARS: [i32; 3] = [2001, 2004, 2012];
+
+/// The days of a month on which forms are compared: all whose numbers are months or hours too, but for some of those
+/// that are hours alone, and one that is a minute alone.
+const DAYS: [u32; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 25];
 
 /// Times of day, with one digit and with two, at which forms are compared.
 const TIMES: [(u32, u32, u32, u32); 2] = [(1, 2, 3, 4_005), (11, 12, 13, 14_015)];
@@ -205,28 +213,43 @@ impl Form {
         text.is_empty().then_some(found)
     }
 
-    /// Why it can't stand beside another: some text is one day by this form and another day by that one. Every day of
-    /// years whose numbers are days and months too is tried.
+    /// Why it can't stand beside another: some text is one day by this form and another day by that one.
     fn why_not_beside(&self, other: &Self) -> Option<String> {
         if self == other {
             return Some(format!("{:?} is there twice", self.text));
         }
-        let firsts = [2001, 2004, 2012].into_iter().flat_map(|year| {
-            TIMES.map(|(h, m, s, micro)| {
-                NaiveDate::from_yo_opt(year, 1).and_then(|first| first.and_hms_micro_opt(h, m, s, micro))
-            })
-        });
-        let days = firsts.flat_map(|first| (0..366).filter_map(move |day| first?.checked_add_days(Days::new(day))));
-        let mut texts = days.flat_map(|day| [self, other].map(|form| day.format(&form.text).to_string()));
-        let text = texts.find(|text| {
-            let by = [self, other].map(|form| form.timestamp(text.as_bytes()));
-            by[0].is_some() && by[1].is_some() && by[0] != by[1]
-        })?;
+        let text = self.ambiguous(other, &DAYS)?;
         Some(format!(
             "{:?} and {:?} read {text:?} as two different days: nothing tells which one is meant",
             other.text, self.text
         ))
     }
+
+    /// The first text, of the moments of these days, that is read differently by another form.
+    fn ambiguous(&self, other: &Self, days: &[u32]) -> Option<String> {
+        let pairs = [(self, other), (other, self)].map(|(form, by)| {
+            let items: Vec<Item<'_>> = StrftimeItems::new(&form.text).collect();
+            (form, by, items)
+        });
+        moments(days).find_map(|moment| {
+            pairs.iter().find_map(|(form, by, items)| {
+                let text = moment.format_with_items(items.iter()).to_string();
+                let read = by.timestamp(text.as_bytes())?;
+                (form.timestamp(text.as_bytes()) != Some(read)).then_some(text)
+            })
+        })
+    }
+}
+
+/// These days of every month of the years in which forms are compared, at both times.
+fn moments(days: &[u32]) -> impl Iterator<Item = NaiveDateTime> {
+    let firsts = YEARS.into_iter().flat_map(|year| TIMES.map(|time| (year, time)));
+    let months = firsts.flat_map(|first| (1..=12).map(move |month| (first, month)));
+    months.flat_map(move |((year, (hour, minute, second, micro)), month)| {
+        days.iter().filter_map(move |day| {
+            NaiveDate::from_ymd_opt(year, month, *day)?.and_hms_micro_opt(hour, minute, second, micro)
+        })
+    })
 }
 
 impl Part {
@@ -299,4 +322,37 @@ fn parts_of(text: &str) -> Vec<Part> {
 
 fn begins_with_digit(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    fn form() -> impl Strategy<Value = Form> {
+        let date = (select(&["%Y", "%y"][..]), select(&["%m", "%-m"][..]), select(&["%d", "%-d"][..]));
+        let time = prop::collection::vec(select(&["%H", "%-H", "%M", "%S", "%3f", "%6f"][..]), 0..4);
+        let between = prop::collection::vec(select(&["/", "-", ".", " ", ""][..]), 8);
+        (date, time, between)
+            .prop_flat_map(|((year, month, day), time, between)| {
+                let parts: Vec<&str> = [year, month, day].into_iter().chain(time).collect();
+                Just(parts).prop_shuffle().prop_map(move |parts| {
+                    let pieces = parts.iter().zip(&between).flat_map(|(part, between)| [*part, *between]);
+                    pieces.collect::<String>()
+                })
+            })
+            .prop_filter_map("no form", |text| {
+                Form::parse(&text, Moment::Timestamp).or_else(|_| Form::parse(&text, Moment::Date)).ok()
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn forms_are_as_unlike_on_some_days_as_on_all(one in form(), other in form()) {
+            let all: Vec<u32> = (1..=31).collect();
+            let (some, all) = (one.ambiguous(&other, &DAYS), one.ambiguous(&other, &all));
+            prop_assert_eq!(some.is_some(), all.is_some(), "{:?} {:?}", some, all);
+        }
+    }
 }
