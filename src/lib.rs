@@ -2,7 +2,8 @@
 //!
 //! The rooms, from the bottom up; each may use only those above it in this list (a test holds that):
 //!
-//! - [`fault`], [`clock`], [`sql`]: what kind of failure an error is, what time it is, how SQL is taken apart
+//! - [`fault`], [`clock`], [`sql`], [`json`]: what kind of failure an error is, what time it is, how SQL is taken apart,
+//!   how JSON is read as what is expected
 //! - [`config`]: settings, names, customers; files read against their schema, every problem at once
 //! - [`db`]: the database, also the embedded one
 //! - [`outbound`]: HTTP we call
@@ -27,6 +28,7 @@ pub mod deliveries;
 pub mod engine;
 pub mod fault;
 pub mod http;
+pub mod json;
 pub mod notify;
 pub mod outbound;
 pub mod report;

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod download;
+mod endpoint;
 pub mod exchange;
 mod pace;
 pub mod pages;
@@ -16,7 +17,7 @@ use anyhow::Context;
 use chrono::DateTime;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,16 @@ const LONGEST_WORD: usize = 60;
 /// Names the one provider of TLS. Whatever opens TLS needs this first; a second time it changes nothing.
 pub fn use_ring() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What makes requests: follows no redirect, says who it is, and has what else is asked for.
+fn client(more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> anyhow::Result<reqwest::Client> {
+    use_ring();
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(Policy::none())
+        .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")));
+    more(builder).build().map_err(|error| fault::config(format!("can't make an HTTP client: {}", causes(&error))))
 }
 
 /// Where to call. Its path, query, user and password are secret: shown is the host.
@@ -100,15 +111,7 @@ impl Client {
     /// # Errors
     /// A configuration fault where this machine has no certificates to trust.
     pub fn new(clock: Clock) -> anyhow::Result<Self> {
-        use_ring();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
-            .redirect(Policy::none())
-            .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| fault::config(format!("can't make an HTTP client: {}", causes(&error))))?;
-        Ok(Self { http, clock })
+        Ok(Self { http: client(|builder| builder.timeout(TOTAL))?, clock })
     }
 
     /// Posts JSON; `key` is the same whenever the same thing is posted again (header `Idempotency-Key`).

@@ -13,12 +13,12 @@ use super::accept::Format;
 use super::operation::{Draft, Operation, shape};
 use super::param::Params;
 use super::problem::Problem;
+use crate::json;
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -52,15 +52,7 @@ impl Sent {
         if self.body.trim_ascii_start().first() == Some(&b'[') {
             return Err(Problem::bad_parameter("body", "must be a JSON object, found a list"));
         }
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let read = serde_path_to_error::deserialize(&mut reader);
-        let read = read.map_err(|error| (error.path().to_string(), error.into_inner().to_string()));
-        let read =
-            read.and_then(|body| reader.end().map(|()| body).map_err(|error| (".".to_owned(), error.to_string())));
-        read.map(Some).map_err(|(path, message)| {
-            let path = if path == "." { "body".to_owned() } else { format!("body.{path}") };
-            Problem::bad_parameters(IndexMap::from([(path, message)]))
-        })
+        json::read(&self.body).map(Some).map_err(|misfit| Problem::bad_parameter(&misfit.below("body"), misfit.why))
     }
 }
 

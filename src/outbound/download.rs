@@ -1,10 +1,10 @@
 //! Files we fetch: nothing is followed, unpacked or kept, and a server that falls silent is given up.
 
-use super::{Address, CONNECT, causes, judged, use_ring};
+use super::{Address, causes, client, judged};
 use crate::fault;
+pub use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, IF_RANGE, RANGE};
-use reqwest::redirect::Policy;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
@@ -32,16 +32,7 @@ impl Downloads {
     /// # Errors
     /// A configuration fault where this machine has no certificates to trust.
     pub fn new() -> anyhow::Result<Self> {
-        use_ring();
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .redirect(Policy::none())
-            .no_gzip()
-            .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| fault::config(format!("can't make an HTTP client: {}", causes(&error))))?;
-        Ok(Self { http })
+        client(|builder| builder.read_timeout(SILENCE).no_gzip()).map(|http| Self { http })
     }
 
     /// Asks for a file, or with `HEAD` about it; gives the answer whatever its status.

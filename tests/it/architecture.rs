@@ -5,18 +5,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms it may use; the order is that of `src/lib.rs`, and nothing uses what comes after it.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("fault", &[]),
     ("clock", &[]),
     ("sql", &[]),
+    ("json", &[]),
     ("config", &["fault"]),
     ("db", &["fault", "config"]),
-    ("outbound", &["fault", "clock", "config"]),
+    ("outbound", &["fault", "clock", "json", "config"]),
     ("notify", &["fault", "clock", "config", "db", "outbound"]),
     ("engine", &["fault", "clock", "config", "db", "notify"]),
     ("rows", &["fault", "clock", "sql", "config", "db", "outbound"]),
     ("report", &["fault", "clock", "sql", "config", "db", "rows"]),
-    ("http", &["fault", "clock", "config", "db", "engine"]),
+    ("http", &["fault", "clock", "json", "config", "db", "engine"]),
     ("catalog", &["fault", "config", "engine", "rows", "report"]),
     ("deliveries", &["fault", "clock", "config", "db", "notify", "engine", "rows", "catalog"]),
     ("tasks", &["fault", "clock", "config", "db", "notify", "engine", "rows", "report", "catalog", "deliveries"]),
@@ -25,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
         &[
             "fault",
             "clock",
+            "json",
             "config",
             "db",
             "outbound",

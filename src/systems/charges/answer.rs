@@ -1,7 +1,7 @@
 //! What a client is told of a charge.
 
 use super::outbox::{Row, State};
-use crate::outbound::pages::Item;
+use crate::json::Item;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::Serialize;

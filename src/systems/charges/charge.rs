@@ -4,7 +4,7 @@ use super::loose::{
     Amount, LooseCharge, LooseCounterpart, LooseCustomer, LooseLine, LooseProduct, Moment, Wrong, shown,
 };
 use super::refusal::{Reason, Refusal};
-use crate::outbound::pages::{Item, typed};
+use crate::json::{self, Item};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
@@ -71,7 +71,7 @@ struct Unreconciled {
 /// # Errors
 /// A refusal that names every path that is wrong.
 pub(super) fn parse(asked: Uuid, text: &str) -> Result<Charge, Refusal> {
-    let loose: LooseCharge = typed(text)
+    let loose: LooseCharge = json::read(text)
         .map_err(|why| Refusal::new(Reason::InvalidCharge, format!("The charge can't be read: its {why}.")))?;
     let (mut wrong, mut apart) = (Wrong::default(), Unreconciled::default());
     let number = wrong.text("document_number", loose.document_number.as_ref());

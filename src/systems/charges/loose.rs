@@ -1,6 +1,6 @@
 //! A charge as it comes: every member is read by itself, so that all that is wrong can be named at once.
 
-use crate::outbound::pages::Item;
+use crate::json::{self, Item, Misfit};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
@@ -117,18 +117,12 @@ impl Wrong {
             self.add(path, "must not hold a NUL character");
             return None;
         }
-        let mut reader = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize(&mut reader) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let inner = error.path().to_string();
-                let place = if inner == "." { path.to_owned() } else { format!("{path}.{inner}") };
-                let message = error.into_inner().to_string();
-                // Where it stands in its own text says nothing of the charge.
-                self.add(&place, message.split(" at line ").next().unwrap_or_default());
-                None
-            }
-        }
+        let read = json::read(text);
+        // Where it stands in its own text says nothing of the charge.
+        let mut tell = |misfit: Misfit| {
+            self.add(&misfit.below(path), misfit.why.split(" at line ").next().unwrap_or_default());
+        };
+        read.map_err(&mut tell).ok()
     }
 
     /// A text that may be missing; one that is blank is taken for missing.

@@ -6,8 +6,8 @@ use crate::clock::Clock;
 use crate::config::{ChargeMail, EMAIL_SERVICE_URL, EMAIL_SMTP_URL, MailVia, Settings};
 use crate::fault;
 use crate::notify::mail::MailServer;
-use crate::outbound::download::{self, Downloads};
-use crate::outbound::exchange::Method;
+use crate::outbound::download::{self, Downloads, Method};
+
 use crate::outbound::{Address, Client, Failure};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -2,7 +2,7 @@
 
 use super::charge::{Charge, Line};
 use crate::config::ResponseMode;
-use crate::outbound::pages::Item;
+use crate::json::Item;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;

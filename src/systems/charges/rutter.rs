@@ -5,8 +5,8 @@ use super::verdict::{self, Answer, Verdict};
 use crate::clock::Clock;
 use crate::config::{RUTTER_ACCESS_TOKEN, RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, Settings};
 use crate::fault;
-use crate::outbound::exchange::{Lost, Method, Request, Service, Terms};
-use crate::outbound::pages::typed;
+use crate::json;
+use crate::outbound::exchange::{Lost, Request, Service, Terms};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -57,6 +57,7 @@ impl Rutter {
             headers: vec![("authorization", SecretString::from(format!("Basic {basic}")))],
             query: vec![("access_token", token.clone())],
             secrets: vec![secret.clone(), basic.into()],
+            secret_variable: RUTTER_CLIENT_SECRET,
             timeout: Duration::from_secs(section.timeout_s),
             requests_per_second: section.rutter.requests_per_second,
         };
@@ -65,12 +66,8 @@ impl Rutter {
 
     /// Asks for an invoice, once.
     pub(super) async fn create(&self, key: Uuid, body: Vec<u8>) -> Told {
-        let request = Request {
-            method: Method::POST,
-            path: [ROOT, "accounting", "invoices"].map(str::to_owned).to_vec(),
-            headers: vec![(VERSION.0, VERSION.1.to_owned()), ("idempotency-key", key.to_string())],
-            body: Some(body),
-        };
+        let request = Request::post([ROOT, "accounting", "invoices"], body);
+        let request = request.header(VERSION.0, VERSION.1).header("idempotency-key", key.to_string());
         match self.0.send(&request).await {
             Ok(answered) => {
                 let (verdict, answer) = verdict::of_request(&answered);
@@ -113,7 +110,7 @@ impl Rutter {
             let shown = self.0.shown(&answered.text);
             return Err(fault::transient(format!("{request} answered {}: {shown}", answered.status)));
         }
-        let body: Body = typed(&answered.text).map_err(|why| fault::transient(format!("{request}: the {why}")))?;
+        let body: Body = json::read(&answered.text).map_err(|why| fault::transient(format!("{request}: the {why}")))?;
         let is_address = ["http://", "https://"].iter().any(|scheme| body.invoice.pdf_link.starts_with(scheme));
         if !is_address {
             return Err(fault::transient(format!("{request}: pdf_link is no address")));
@@ -123,7 +120,5 @@ impl Rutter {
 }
 
 fn get<const N: usize>(path: [&str; N]) -> Request {
-    let mut request = Request::get(std::iter::once(ROOT).chain(path));
-    request.headers.push((VERSION.0, VERSION.1.to_owned()));
-    request
+    Request::get(std::iter::once(ROOT).chain(path)).header(VERSION.0, VERSION.1)
 }

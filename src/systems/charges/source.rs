@@ -2,7 +2,7 @@
 
 use super::refusal::{Reason, Refusal};
 use crate::clock::Clock;
-use crate::config::{CHARGE_ID, ChargeSource, Settings};
+use crate::config::{CHARGE_ID, ChargeSource, STREAMOS_API_TOKEN, Settings};
 use crate::outbound::exchange::{Request, Service, StatusCode, Terms};
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -43,6 +43,7 @@ impl Source {
             headers: bearer.into_iter().collect(),
             query: Vec::new(),
             secrets: token.iter().cloned().collect(),
+            secret_variable: STREAMOS_API_TOKEN,
             timeout: Duration::from_secs(section.timeout_s),
             requests_per_second: A_SECOND,
         };

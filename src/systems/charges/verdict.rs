@@ -1,7 +1,7 @@
 //! What an answer of the accounting API means. Pure: status, headers and text are handed in.
 
+use crate::json::{self, Item};
 use crate::outbound::exchange::{Answered, StatusCode};
-use crate::outbound::pages::{Item, typed};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -231,7 +231,7 @@ pub(super) fn of_request(answered: &Answered) -> (Verdict, Answer) {
 }
 
 fn of_body(text: &str, answer: &mut Answer) -> Verdict {
-    let body: Body = match typed(text) {
+    let body: Body = match json::read(text) {
         Ok(body) => body,
         Err(why) => {
             answer.error = format!("the answer can't be read: its {why}");
@@ -265,7 +265,7 @@ pub(super) fn of_poll(answered: &Answered) -> (Verdict, Answer) {
         let is_busy = status == StatusCode::TOO_MANY_REQUESTS;
         return (if is_busy { Verdict::Busy(answered.retry_after) } else { Verdict::Accepted }, answer);
     }
-    match typed::<Job>(&answered.text) {
+    match json::read::<Job>(&answered.text) {
         Ok(job) => (of_job(&job, &mut answer), answer),
         Err(why) => {
             answer.error = format!("the job can't be read: its {why}");

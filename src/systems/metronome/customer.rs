@@ -5,7 +5,7 @@ use super::store::{Draft, Store, Then};
 use super::vendor::Vendor;
 use crate::config::BalanceSource;
 use crate::fault::{self, Fault};
-use crate::outbound::pages::{Item, typed};
+use crate::json::{self, Item};
 use futures_util::TryStreamExt;
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -116,7 +116,7 @@ async fn write_if_much(store: &Store, customer: &str, draft: &mut Draft) -> Resu
 
 /// What an item is called, with its id where that can be read.
 fn named(what: &str, item: &Item) -> String {
-    typed::<Identified>(item.get()).map_or_else(|_| what.to_owned(), |read| format!("{what} {}", read.id))
+    json::read::<Identified>(item.get()).map_or_else(|_| what.to_owned(), |read| format!("{what} {}", read.id))
 }
 
 /// The vendor's answers are not what they were.

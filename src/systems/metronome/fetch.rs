@@ -11,7 +11,7 @@ use super::vendor::{Vendor, Which};
 use crate::config::BalanceSource;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::fault::{self, Fault};
-use crate::outbound::pages::{Item, typed};
+use crate::json::{self, Item};
 use crate::tasks::Deps;
 use anyhow::Context;
 use futures_util::{Stream, TryStreamExt, stream};
@@ -136,9 +136,9 @@ impl Fetch<'_> {
     async fn keep(&self, items: Vec<Item>) -> anyhow::Result<()> {
         let mut readable = Vec::with_capacity(items.len());
         for item in items {
-            match typed::<Customer>(item.get()) {
+            match json::read::<Customer>(item.get()) {
                 Ok(_) => readable.push(item),
-                Err(why) => self.keep_unreadable(&item, &why).await?,
+                Err(why) => self.keep_unreadable(&item, &why.to_string()).await?,
             }
         }
         match self.store.list(&readable).await {
@@ -160,7 +160,7 @@ impl Fetch<'_> {
 
     async fn keep_unreadable(&self, item: &Item, why: &str) -> anyhow::Result<()> {
         let Identified { id } =
-            typed(item.get()).map_err(|why| fault::data(format!("an entry of the list of customers: {why}")))?;
+            json::read(item.get()).map_err(|why| fault::data(format!("an entry of the list of customers: {why}")))?;
         let why = format!("the entry in the list of customers: {why}");
         warn!("customer {id}: {why}");
         self.store.list_unreadable(&id, &why).await

@@ -1,7 +1,7 @@
 //! What the vendor's answers must hold for us to understand them. Fields that are not named here, and words that are
 //! new, are kept as they are and fail nothing.
 
-use crate::outbound::pages::{Item, typed};
+use crate::json::{self, Item};
 use chrono::{DateTime, FixedOffset};
 use rust_decimal::Decimal;
 use serde::de::{Error, IgnoredAny};
@@ -154,7 +154,7 @@ pub(super) fn of_customer<T: serde::de::DeserializeOwned>(
     customer: &str,
     whose: impl Fn(&T) -> &str,
 ) -> Result<T, String> {
-    let read: T = typed(item.get()).map_err(|why| format!("{what}: {why}"))?;
+    let read: T = json::read(item.get()).map_err(|why| format!("{what}: {why}"))?;
     match whose(&read) {
         found if found == customer => Ok(read),
         found => Err(format!("{what}: customer_id: is {found:?}, but {customer:?} was asked for")),
@@ -170,7 +170,7 @@ mod tests {
         struct Of {
             total: Amount,
         }
-        typed::<Of>(&format!("{{\"total\":{text}}}")).map(|of| of.total.0)
+        json::read::<Of>(&format!("{{\"total\":{text}}}")).map(|of| of.total.0).map_err(|misfit| misfit.to_string())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::model::Net;
 use crate::db::fence::Fence;
 use crate::fault::Fault;
-use crate::outbound::pages::Item;
+use crate::json::Item;
 use anyhow::Context;
 use sqlx::{PgPool, Postgres, Transaction};
 

@@ -4,8 +4,8 @@ use super::model::{Net, Netted};
 use crate::clock::Clock;
 use crate::config::{METRONOME_TOKEN, Settings};
 use crate::fault;
-use crate::outbound::api::{Api, Call, Conflicts, Rules};
-use crate::outbound::pages::{Item, typed};
+use crate::json::{self, Item};
+use crate::outbound::api::{Api, Conflicts, Request, Rules, Terms};
 use futures_util::Stream;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -37,18 +37,22 @@ impl Vendor {
             let message = format!("there is no token for the Metronome API: set {METRONOME_TOKEN} to it");
             fault::config(format!("{message}, or {METRONOME_TOKEN}_FILE to a file that holds it"))
         })?;
-        let rules = Rules {
+        let terms = Terms {
             base_url: section.base_url.clone(),
             base_url_key: "metronome.base_url",
-            token,
-            token_variable: METRONOME_TOKEN,
+            headers: vec![("authorization", format!("Bearer {}", token.expose_secret()).into())],
+            query: Vec::new(),
+            secrets: vec![token],
+            secret_variable: METRONOME_TOKEN,
             timeout: Duration::from_secs(section.timeout_s),
+            requests_per_second: section.requests_per_second,
+        };
+        let rules = Rules {
             attempts: section.attempts,
             conflicts: Conflicts::Pass,
-            requests_per_second: section.requests_per_second,
             concurrency: usize::try_from(section.concurrency).unwrap_or(1),
         };
-        Api::new(rules, clock).map(Self)
+        Api::new(terms, rules, clock).map(Self)
     }
 
     /// Every customer.
@@ -57,21 +61,22 @@ impl Vendor {
         if which == Which::Archived {
             query.push(("only_archived", "true".to_owned()));
         }
-        self.0.pages(Call::get(["customers"], query))
+        self.0.pages(Request::get(["customers"]).query(query))
     }
 
     /// Every invoice of a customer, whatever its status: those that are void are told from the others by their own word.
     pub(super) fn invoices(&self, customer: &str) -> impl Stream<Item = anyhow::Result<Vec<Item>>> + Send + '_ {
         // Without an order that is named, pages may overlap.
         let query = vec![("sort", "date_asc".to_owned()), ("limit", LIMIT.to_owned())];
-        self.0.pages(Call::get(["customers", customer, "invoices"], query))
+        self.0.pages(Request::get(["customers", customer, "invoices"]).query(query))
     }
 
     /// Every entry of a customer's credit ledgers. It is a POST that reads; a fixed `Idempotency-Key` would give the
     /// first page again and again, so none is sent.
     pub(super) fn ledgers(&self, customer: &str) -> impl Stream<Item = anyhow::Result<Vec<Item>>> + Send + '_ {
         let query = vec![("sort", "asc".to_owned())];
-        self.0.pages(Call::post(["credits", "listEntries"], query, json!({"customer_ids": [customer]})))
+        let body = json!({"customer_ids": [customer]}).to_string();
+        self.0.pages(Request::post(["credits", "listEntries"], body).query(query))
     }
 
     /// A customer's net balance; of USD (cents) where no credit type is named.
@@ -80,9 +85,9 @@ impl Vendor {
         if let Some(id) = credit_type {
             body["credit_type_id"] = id.into();
         }
-        let call = Call::post(["contracts", "customerBalances", "getNetBalance"], Vec::new(), body);
-        let text = self.0.call(&call).await?;
-        let netted: Netted = typed(&text).map_err(|why| fault::data(format!("{call}: the answer's {why}")))?;
+        let request = Request::post(["contracts", "customerBalances", "getNetBalance"], body.to_string());
+        let text = self.0.call(&request).await?;
+        let netted: Netted = json::read(&text).map_err(|why| fault::data(format!("{request}: the answer's {why}")))?;
         Ok(netted.data)
     }
 }

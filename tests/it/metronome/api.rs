@@ -4,32 +4,33 @@ use super::fake::{Scenario, Trouble};
 use super::{Fake, serve, url};
 use bursar::clock::Clock;
 use bursar::fault::{Fault, judge, told};
-use bursar::outbound::api::{Api, Call, Conflicts, Rules};
+use bursar::outbound::api::{Api, Conflicts, Request, Rules, Terms};
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use std::time::Duration;
 
-fn rules(base_url: String) -> Rules {
-    Rules {
+const RULES: Rules = Rules { attempts: 4, conflicts: Conflicts::Pass, concurrency: 2 };
+
+fn terms(base_url: String, token: &str) -> Terms {
+    Terms {
         base_url,
         base_url_key: "vendor.base_url",
-        token: "fake-token".to_owned().into(),
-        token_variable: "VENDOR_TOKEN",
+        headers: vec![("authorization", format!("Bearer {token}").into())],
+        query: Vec::new(),
+        secrets: Vec::new(),
+        secret_variable: "VENDOR_TOKEN",
         timeout: Duration::from_secs(1),
-        attempts: 4,
-        conflicts: Conflicts::Pass,
         requests_per_second: 1000,
-        concurrency: 2,
     }
 }
 
 fn api(fake: &Fake) -> (Api, Clock) {
     let clock = Clock::leaping_from(chrono::Utc::now());
-    (Api::new(rules(url(fake)), clock.clone()).expect("a client"), clock)
+    (Api::new(terms(url(fake), "fake-token"), RULES, clock.clone()).expect("a client"), clock)
 }
 
-fn customers() -> Call {
-    Call::get(["customers"], vec![("limit", "2".to_owned())])
+fn customers() -> Request {
+    Request::get(["customers"]).query(vec![("limit", "2".to_owned())])
 }
 
 /// Asks for all pages; gives how many items there were, and how long was waited.
@@ -108,13 +109,13 @@ fn an_address_that_is_none_or_holds_a_secret_is_a_configuration_fault() {
         "https://user:secret@api.example.com",
         "https://api.example.com/?key=secret",
     ] {
-        let error = Api::new(rules(wrong.to_owned()), Clock::system()).expect_err("no address");
+        let error = Api::new(terms(wrong.to_owned(), "fake-token"), RULES, Clock::system()).expect_err("no address");
         assert_eq!(judge(&error), Fault::Config);
         assert!(told(&error).contains("vendor.base_url") && !told(&error).contains("secret@"), "{}", told(&error));
     }
-    let with_line_end = Rules { token: "a\nb".to_owned().into(), ..rules("https://api.example.com".to_owned()) };
-    let error = Api::new(with_line_end, Clock::system()).expect_err("no header");
-    assert!(told(&error).contains("VENDOR_TOKEN can't be a header"), "{}", told(&error));
-    let api = Api::new(rules("https://api.example.com/v1/".to_owned()), Clock::system()).expect("a client");
+    let with_line_end = terms("https://api.example.com".to_owned(), "a\nb");
+    let error = Api::new(with_line_end, RULES, Clock::system()).expect_err("no header");
+    assert!(told(&error).contains("VENDOR_TOKEN can't be sent in a header"), "{}", told(&error));
+    let api = Api::new(terms("https://api.example.com/v1/".to_owned(), "t"), RULES, Clock::system()).expect("a client");
     assert_eq!(format!("{api:?}"), "Api(https://api.example.com/v1/)");
 }
