@@ -97,7 +97,7 @@ async fn every_daemon_is_asked_and_one_that_does_not_answer_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_daemon_there_is_nobody_to_ask() {
-    let world = World::new().await;
+    let world = World::bare().await;
     assert!(world.bursar(&["reload"]).code(78).messages().contains("`bursar migrate` makes them"));
     world.bursar(&["migrate"]).code(0);
     let said = world.bursar(&["reload"]).code(0).stdout;

@@ -2,7 +2,9 @@
 //! and the program itself, run as its users run it.
 
 use bursar::config::{Environment, Settings};
+use bursar::db::Database;
 use bursar::db::embedded::{Embedded, Options};
+use bursar::engine::queue;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgPool};
 use std::net::SocketAddr;
@@ -12,15 +14,23 @@ use std::process::{Command, Output, Stdio};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, Weak};
 use tempfile::TempDir;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// The server all tests of this process share; the last test to let go of it stops it.
 static SERVER: tokio::sync::Mutex<Weak<Server>> = tokio::sync::Mutex::const_new(Weak::new());
 
-/// Databases are made one at a time: they are copies of a template that nobody else may be using.
+/// Databases are made one at a time: they are copies of templates that nobody else may be using.
 static CREATING: Mutex<()> = Mutex::new(());
 
+pub struct Server {
+    place: Place,
+    /// A database with Bursar's own tables, which most tests begin with a copy of.
+    template: String,
+}
+
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
-pub enum Server {
+enum Place {
     Given(String),
     Private(Embedded),
 }
@@ -32,34 +42,74 @@ impl Server {
         if let Some(server) = shared.upgrade() {
             return server;
         }
-        let server = Arc::new(match std::env::var("DATABASE_URL") {
-            Ok(url) => Self::Given(url),
-            Err(_) => Self::Private(Embedded::start(&options()).await.expect("a PostgreSQL for the tests")),
-        });
+        let place = match std::env::var("DATABASE_URL") {
+            Ok(url) => Place::Given(url),
+            Err(_) => Place::Private(Embedded::start(&options()).await.expect("a PostgreSQL for the tests")),
+        };
+        // Where nobody listens when a line of the program would first be logged, a test that listens from then on may
+        // never hear it.
+        let listener = tracing_subscriber::registry().with(LevelFilter::INFO);
+        let _ = tracing::subscriber::set_global_default(listener);
+        let server = Arc::new(Self { place, template: new_name("template") });
+        server.make_template().await;
         *shared = Arc::downgrade(&server);
         server
     }
 
+    async fn make_template(&self) {
+        self.administer(format!("create database {} template template0", self.template)).expect("make a database");
+        let environment = Environment::of(vec![("DATABASE_URL", self.url(&self.template))]);
+        let settings = Settings::load(&shipped_config(), &environment).expect("the shipped settings");
+        let database = Database::open(&settings).await.expect("connect to the template");
+        database.migrate().await.expect("Bursar's own tables");
+        queue::set_up(&database.pool).await.expect("the queue's tables");
+        database.close().await.expect("leave the template");
+    }
+
+    /// Runs a statement on the server, one at a time.
+    fn administer(&self, statement: String) -> sqlx::Result<()> {
+        let admin = self.admin();
+        blocking(move || async move {
+            let mut connection = PgConnection::connect_with(&admin).await?;
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.map(drop)
+        })
+    }
+
     fn admin(&self) -> PgConnectOptions {
-        match self {
-            Self::Given(url) => PgConnectOptions::from_str(url).expect("DATABASE_URL"),
-            Self::Private(embedded) => embedded.connect_options(),
+        match &self.place {
+            Place::Given(url) => PgConnectOptions::from_str(url).expect("DATABASE_URL"),
+            Place::Private(embedded) => embedded.connect_options(),
         }
     }
 
     fn url(&self, database: &str) -> String {
-        match self {
-            Self::Given(url) => {
+        match &self.place {
+            Place::Given(url) => {
                 let (base, query) =
                     url.split_once('?').map_or((url.as_str(), String::new()), |(b, q)| (b, format!("?{q}")));
                 let server = base.rsplit_once('/').expect("DATABASE_URL names a database").0;
                 format!("{server}/{database}{query}")
             }
-            Self::Private(embedded) => {
+            Place::Private(embedded) => {
                 format!("postgres:///{database}?host={}&user=bursar", embedded.socket_dir().display())
             }
         }
     }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.administer(format!("drop database if exists {} with (force)", self.template));
+    }
+}
+
+/// A name for a database that nobody else has.
+fn new_name(kind: &str) -> String {
+    format!("bursar_{kind}_{}", uuid::Uuid::new_v4().simple())
+}
+
+fn shipped_config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
 
 /// The address of a database with another host and port.
@@ -158,21 +208,23 @@ impl Ran {
 }
 
 impl World {
-    /// The shipped configuration, an empty inbox, an empty database.
+    /// The shipped configuration, an empty inbox, a database with Bursar's own tables, all empty.
     pub async fn new() -> Self {
         let server = Server::shared().await;
-        let database = format!("bursar_test_{}", uuid::Uuid::new_v4().simple());
-        let admin = server.admin();
-        let name = database.clone();
-        blocking(move || async move {
-            let mut connection = PgConnection::connect_with(&admin).await.expect("connect to make a database");
-            sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template template0")))
-                .execute(&mut connection)
-                .await
-                .expect("make a database");
-        });
+        let template = server.template.clone();
+        Self::from(server, &template)
+    }
+
+    /// As [`World::new`], with a database in which there is nothing at all.
+    pub async fn bare() -> Self {
+        Self::from(Server::shared().await, "template0")
+    }
+
+    fn from(server: Arc<Server>, template: &str) -> Self {
+        let database = new_name("test");
+        server.administer(format!("create database {database} template {template}")).expect("make a database");
         let folder = Folder::new();
-        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), &folder.path("config"));
+        copy_dir(&shipped_config(), &folder.path("config"));
         for name in ["inbox", "output"] {
             std::fs::create_dir_all(folder.path(name)).expect("a folder");
         }
@@ -318,26 +370,20 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let (admin, name) = (self.server.admin(), self.database.clone());
-        blocking(move || async move {
-            if let Ok(mut connection) = PgConnection::connect_with(&admin).await {
-                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
-                    .execute(&mut connection)
-                    .await;
-            }
-        });
+        let _ = self.server.administer(format!("drop database if exists {} with (force)", self.database));
     }
 }
 
 /// Runs a future on a thread of its own, also from within a runtime.
-fn blocking<F: Future<Output = ()>>(make: impl FnOnce() -> F + Send) {
+fn blocking<T: Send, F: Future<Output = T>>(make: impl FnOnce() -> F + Send) -> T {
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let thread = scope.spawn(|| {
             let _one_at_a_time = CREATING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(make());
+            runtime.block_on(make())
         });
-    });
+        thread.join().expect("no panic")
+    })
 }
 
 pub fn copy_dir(from: &Path, to: &Path) {

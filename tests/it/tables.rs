@@ -315,7 +315,7 @@ async fn the_databases_own_search_path_does_not_matter_to_the_program() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_says_what_the_role_lacks_in_the_database_and_changes_nothing() {
-    let world = World::new().await;
+    let world = World::bare().await;
     let nothing = "select count(*) from pg_namespace where nspname in ('bursar', 'apalis')";
     world.bursar(&["check", "--database"]).code(0);
     assert_eq!(world.scalar::<i64>(nothing).await, 0);

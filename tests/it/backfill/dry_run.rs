@@ -101,7 +101,7 @@ async fn an_open_run_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_tables_is_left_so() {
-    let world = World::new().await;
+    let world = World::bare().await;
     let ran = world.bursar(&with(&["--dry-run"])).code(78);
     assert!(ran.messages().contains("`bursar migrate` makes them"), "{}", ran.messages());
     assert!(!world.scalar::<bool>("select to_regnamespace('bursar') is not null").await);

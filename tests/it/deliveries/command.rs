@@ -27,7 +27,7 @@ async fn the_command_lists_what_was_to_come_with_its_deadline_in_the_jobs_zone()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_wrong_usage_and_a_database_without_tables_a_wrong_installation() {
-    let world = crate::support::World::new().await;
+    let world = crate::support::World::bare().await;
     for (arguments, hint) in [
         (["--customer", "agency_x"], "there is no customer \"agency_x\"; did you mean"),
         (["--dataset", "customer_ratings"], "did you mean \"customer_rating\"?"),

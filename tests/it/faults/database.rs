@@ -109,7 +109,7 @@ async fn the_databases_address_can_come_from_a_file_but_not_from_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_rights_is_a_configuration_fault() {
-    let world = World::new().await;
+    let world = World::bare().await;
     world.deliver_all();
     let role = format!("{}_role", world.database);
     let mut admin = world.connect().await;
@@ -123,7 +123,7 @@ async fn a_role_without_rights_is_a_configuration_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_start_at_once_on_an_empty_database_make_its_tables_once() {
     for _ in 0..3 {
-        let world = World::new().await;
+        let world = World::bare().await;
         let all: Vec<Running> = (0..4).map(|_| Running::start(&world, &["migrate"])).collect();
         for one in all {
             one.ended().await.code(0);

@@ -91,7 +91,7 @@ async fn a_dataset_that_gained_a_column_names_the_tables_that_lack_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_taken_by_something_else_is_a_configuration_fault() {
-    let world = World::new().await;
+    let world = World::bare().await;
     world.deliver_all();
     let views = "create view customer_rating_agency_a as select 1 as customer_number, 1 as customer_rating, 1 as customer_rating_limit, 'x'::varchar(25) as customer_status";
     sqlx::raw_sql(views).execute(&mut world.connect().await).await.expect("a view");
@@ -101,7 +101,7 @@ async fn a_name_taken_by_something_else_is_a_configuration_fault() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_usage_is_told_apart_and_touches_nothing() {
-    let world = World::new().await;
+    let world = World::bare().await;
     for (arguments, words) in [
         (&["run-job", "customer-rating"][..], "there is no job \"customer-rating\"; did you mean \"customer-ratings\""),
         (&["run-job", "customer-ratings", "--customer", "agency_x"], "there is no customer \"agency_x\""),
@@ -123,7 +123,7 @@ async fn wrong_usage_is_told_apart_and_touches_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_broken_configuration_is_a_configuration_fault_before_anything_is_touched() {
-    let world = World::new().await;
+    let world = World::bare().await;
     let ran = world.bursar(&["run-job", "customer-ratings", "--config", "nowhere"]).code(78);
     assert!(ran.messages().contains("nowhere"), "{}", ran.stderr);
     world.edit("customers.toml", |text| text + "[[customer");

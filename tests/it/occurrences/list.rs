@@ -135,7 +135,7 @@ async fn of_too_many_instants_the_latest_are_looked_at_and_it_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_tables_is_left_so_and_the_command_that_makes_them_is_named() {
-    let world = World::new().await;
+    let world = World::bare().await;
     let run = world.bursar(&["occurrences"]).code(78);
     assert_eq!(
         run.messages(),
