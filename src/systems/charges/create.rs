@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 const ABOUT: &str = "However often it is asked for, a charge becomes one invoice. The request waits for it up to \
     `charges.wait_s`; 202 says that it is under way, and GET at the same path what became of it. With the \
-    `Idempotency-Key` of a request that was answered with its invoice, the same answer comes again.";
+    `Idempotency-Key` of a request that was answered with its invoice, the same answer comes again, for 30 days.";
 
 /// What is wanted beside the invoice.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -258,6 +258,9 @@ fn failure(row: &Row) -> Refusal {
     Refusal::new(reason, format!("The accounting API made no invoice: {why}.{next}"))
 }
 
+/// How long a client's key is known. That a charge has one invoice does not rest on it.
+const KEY_LIFE: TimeDelta = TimeDelta::days(30);
+
 /// What is known of a client's key.
 #[derive(Debug, PartialEq, Eq)]
 enum Known {
@@ -272,6 +275,12 @@ enum Known {
 async fn claim(machine: &Machine, key: &str, asked: &Asked) -> anyhow::Result<Known> {
     let what = serde_json::to_vec(&(&asked.wishes, asked.retry)).context("describe a request")?;
     let hash = payload::hash(&what);
+    let now = machine.clock.now();
+    sqlx::query("delete from charges.requests where created_at < $1")
+        .bind(now - KEY_LIFE)
+        .execute(&machine.pool)
+        .await
+        .context("forget old keys of requests")?;
     let made = sqlx::query(
         "insert into charges.requests (key, charge_id, asked_sha256, created_at)
          values ($1, $2, $3, $4)
@@ -280,7 +289,7 @@ async fn claim(machine: &Machine, key: &str, asked: &Asked) -> anyhow::Result<Kn
     .bind(key)
     .bind(asked.charge)
     .bind(&hash)
-    .bind(machine.clock.now())
+    .bind(now)
     .execute(&machine.pool)
     .await
     .context("keep the key of a request")?;

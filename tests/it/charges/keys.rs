@@ -29,6 +29,21 @@ async fn a_key_is_for_one_request_only() {
 }
 
 #[tokio::test]
+async fn a_key_is_forgotten_after_a_month_and_the_invoice_is_not() {
+    let (world, fake) = (World::new().await, serve(Scenario::default()).await);
+    let daemon = Daemon::start(&world, &fake, &[]).await;
+    let (charge, other) = (new_charge(), new_charge());
+    daemon.post_with(&charge, "", Some("key"), &json!(null)).await.status(201);
+    world.sql("update charges.requests set created_at = created_at - interval '29 days'").await;
+    assert_eq!(daemon.post_with(&other, "", Some("key"), &json!(null)).await.status, 409);
+    world.sql("update charges.requests set created_at = created_at - interval '1 day'").await;
+    daemon.post_with(&other, "", Some("key"), &json!(null)).await.status(201);
+    assert_eq!(world.scalar::<i64>("select count(*) from charges.requests").await, 1);
+    daemon.post_with(&charge, "", Some("another"), &json!(null)).await.status(200);
+    assert_one_invoice(&world, &fake, &charge).await;
+}
+
+#[tokio::test]
 async fn a_repeated_request_makes_no_new_attempt_of_one_that_failed() {
     let (world, fake) = (World::new().await, serve(Scenario::default()).await);
     let daemon = Daemon::start(&world, &fake, &[]).await;
@@ -57,6 +72,9 @@ async fn a_body_that_is_wrong_is_refused_by_its_member() {
         assert!(errors.iter().any(|key| key.starts_with(member)), "{told:#}");
     }
     let url = daemon.url(&new_charge(), "");
+    let half = daemon.client.post(&url).header("content-type", "application/json").body("{bad");
+    let told = daemon.send(half).await.expect("an answer").status(400);
+    assert!(told["errors"]["body"].is_string(), "{told:#}");
     let sent = daemon.client.post(&url).header("content-type", "text/plain").body("{}").send().await;
     assert_eq!(sent.expect("an answer").status(), 415);
     let elsewhere = daemon.client.post(&url).header("origin", "https://evil.example").send().await;
