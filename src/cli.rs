@@ -21,6 +21,7 @@ mod report;
 mod run_job;
 mod runs;
 mod schema;
+mod scope;
 mod serve;
 mod show;
 mod signals;
@@ -88,7 +89,7 @@ enum Command {
     Reload,
     /// List the processes that work on tasks.
     Workers(workers::Arguments),
-    /// List what was to be delivered, until when, and what became of it.
+    /// List what was to be delivered, until when, and what became of it; today's where no date is given.
     Deliveries(deliveries::Arguments),
     /// List loads, show one, and accept or discard those that are held.
     #[command(subcommand)]

@@ -52,11 +52,7 @@ pub(super) async fn run(
     let performed = helper.leave(performed).await;
     bar.finish_and_clear();
     let rows = performed?;
-    if arguments.json {
-        show::json(&rows)?;
-    } else {
-        print(&rows)?;
-    }
+    show::either(arguments.json, &rows, |rows| print(rows))?;
     Ok(exit_code(&rows, requests.len(), cancel))
 }
 

@@ -1,5 +1,6 @@
 //! `bursar deliveries`
 
+use super::scope::Scope;
 use super::{Context, show, signals, usage};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -8,28 +9,15 @@ use crate::db::Database;
 use crate::deliveries::expect::run_date;
 use crate::deliveries::list::{Filter, list};
 use crate::deliveries::{Delivery, State};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only this run date, as YYYY-MM-DD; today's where no date is given.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
-    date: Option<NaiveDate>,
-    /// From this run date on.
-    #[arg(long, value_name = "DATE")]
-    from: Option<NaiveDate>,
-    /// Up to this run date.
-    #[arg(long, value_name = "DATE")]
-    to: Option<NaiveDate>,
-    /// Only this dataset.
-    #[arg(long, value_name = "DATASET")]
-    dataset: Option<String>,
-    /// Only this customer.
-    #[arg(long, value_name = "CUSTOMER")]
-    customer: Option<String>,
+    #[command(flatten)]
+    scope: Scope,
     /// Only this state: expected, arrived, late, missing, `not_expected`, duplicate or changed.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<State>,
@@ -65,8 +53,8 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
 }
 
 fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
-    let dataset = arguments.dataset.as_ref().filter(|name| !catalog.datasets.contains_key(*name));
-    let customer = arguments.customer.as_ref().filter(|name| !catalog.customers.contains_key(*name));
+    let dataset = arguments.scope.dataset.as_ref().filter(|name| !catalog.datasets.contains_key(*name));
+    let customer = arguments.scope.customer.as_ref().filter(|name| !catalog.customers.contains_key(*name));
     if let Some(name) = dataset {
         let hint = suggest(name, catalog.datasets.keys().map(String::as_str));
         return Some(format!("there is no dataset {name:?}{hint}"));
@@ -78,7 +66,7 @@ fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
 
 /// Without a date: the run dates that the jobs have today, each in its zone.
 fn filter(catalog: &Catalog, arguments: &Arguments, now: DateTime<Utc>) -> Filter {
-    let (mut from, mut to) = (arguments.date.or(arguments.from), arguments.date.or(arguments.to));
+    let (mut from, mut to) = (arguments.scope.from(), arguments.scope.to());
     if from.is_none() && to.is_none() {
         let scheduled = catalog.jobs.values().filter(|job| job.schedule.is_some());
         let today = scheduled.map(|job| run_date(job, now.with_timezone(&job.timezone).date_naive()));
@@ -87,8 +75,8 @@ fn filter(catalog: &Catalog, arguments: &Arguments, now: DateTime<Utc>) -> Filte
     Filter {
         from,
         to,
-        dataset: arguments.dataset.clone(),
-        customer: arguments.customer.clone(),
+        dataset: arguments.scope.dataset.clone(),
+        customer: arguments.scope.customer.clone(),
         state: arguments.state,
     }
 }

@@ -21,11 +21,7 @@ pub(super) async fn run(
     let rehearsed = rehearse(settings, catalog, &database, requests, missing_only).await;
     database.close().await?;
     let rehearsed = rehearsed?;
-    if json {
-        show::json(&rehearsed)?;
-    } else {
-        print(&rehearsed)?;
-    }
+    show::either(json, &rehearsed, |rehearsed| print(rehearsed))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `bursar loads`: the load ledger, and what an operator decides about a load that is held.
 
+use super::scope::Scope;
 use super::{Context, rejects, runs, show, usage};
 use crate::app;
 use crate::config::{Settings, suggest};
@@ -8,7 +9,6 @@ use crate::rows::ledger_list::{self, Filter, LoadRow};
 use crate::rows::load::Older;
 use crate::rows::publish::Way;
 use crate::tasks::decide::decide;
-use chrono::NaiveDate;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -28,21 +28,8 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArguments {
-    /// Only this run date, as YYYY-MM-DD.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
-    date: Option<NaiveDate>,
-    /// From this run date on.
-    #[arg(long, value_name = "DATE")]
-    from: Option<NaiveDate>,
-    /// Up to this run date.
-    #[arg(long, value_name = "DATE")]
-    to: Option<NaiveDate>,
-    /// Only this dataset.
-    #[arg(long, value_name = "DATASET")]
-    dataset: Option<String>,
-    /// Only this customer.
-    #[arg(long, value_name = "CUSTOMER")]
-    customer: Option<String>,
+    #[command(flatten)]
+    scope: Scope,
     /// Only this state: published, measured, held or discarded.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<String>,
@@ -116,10 +103,10 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
 
 async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<ExitCode> {
     let filter = Filter {
-        dataset: arguments.dataset.clone(),
-        customer: arguments.customer.clone(),
-        from: arguments.date.or(arguments.from),
-        to: arguments.date.or(arguments.to),
+        dataset: arguments.scope.dataset.clone(),
+        customer: arguments.scope.customer.clone(),
+        from: arguments.scope.from(),
+        to: arguments.scope.to(),
         state: arguments.state.clone(),
         limit: arguments.limit.into(),
     };

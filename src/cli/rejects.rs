@@ -7,11 +7,11 @@ mod one;
 mod redrive;
 mod triage;
 
+use super::scope::Scope;
 use super::{Context, runs, usage};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::rows::quarantine::{Filter, Status};
-use chrono::NaiveDate;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -34,21 +34,8 @@ pub(super) enum Command {
 /// Which rejects are meant.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Which {
-    /// Only of this dataset.
-    #[arg(long, value_name = "NAME")]
-    dataset: Option<String>,
-    /// Only of this customer.
-    #[arg(long, value_name = "NAME")]
-    customer: Option<String>,
-    /// Only of this run date, as YYYY-MM-DD.
-    #[arg(long, value_name = "DATE", conflicts_with_all = ["from", "to"])]
-    date: Option<NaiveDate>,
-    /// Only from this run date on.
-    #[arg(long, value_name = "DATE")]
-    from: Option<NaiveDate>,
-    /// Only up to this run date.
-    #[arg(long, value_name = "DATE")]
-    to: Option<NaiveDate>,
+    #[command(flatten)]
+    scope: Scope,
     /// Only those that this load met.
     #[arg(long, value_name = "ID")]
     load: Option<i64>,
@@ -63,10 +50,10 @@ pub(super) struct Which {
 impl Which {
     fn filter(&self, status: Option<Status>) -> Filter {
         Filter {
-            dataset: self.dataset.clone(),
-            customer: self.customer.clone(),
-            from: self.date.or(self.from),
-            to: self.date.or(self.to),
+            dataset: self.scope.dataset.clone(),
+            customer: self.scope.customer.clone(),
+            from: self.scope.from(),
+            to: self.scope.to(),
             load: self.load,
             status,
             code: self.code.clone(),

@@ -37,6 +37,15 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
+/// Prints a value as JSON, or for people.
+pub(super) fn either<T: Serialize>(
+    is_json: bool,
+    value: &T,
+    print: impl FnOnce(&T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if is_json { json(value) } else { print(value) }
+}
+
 /// Prints a run: a table of its loads, and the files it left.
 pub(super) fn run(summary: &RunSummary) -> anyhow::Result<()> {
     let mut loads = table(&["task", "state", "rows", "rejected", "skipped", "bytes", "file", "ms"], &[2, 3, 4, 5, 7]);

@@ -24,11 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let workers = list_workers(&database.pool, if arguments.all { OTHERS } else { 0 }).await;
     database.close().await?;
     let workers = workers?;
-    if arguments.json {
-        show::json(&workers)?;
-    } else {
-        print(&workers)?;
-    }
+    show::either(arguments.json, &workers, |workers| print(workers))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,84 +5,31 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms it may use; the order is that of `src/lib.rs`, and nothing uses what comes after it.
-const ROOMS: [(&str, &[&str]); 20] = [
-    ("fault", &[]),
-    ("clock", &[]),
-    ("sql", &[]),
-    ("json", &[]),
-    ("config", &["fault"]),
-    ("db", &["fault", "config"]),
-    ("outbound", &["fault", "clock", "json", "config"]),
-    ("notify", &["fault", "clock", "config", "db", "outbound"]),
-    ("engine", &["fault", "clock", "config", "db", "notify"]),
-    ("rows", &["fault", "clock", "sql", "config", "db", "outbound"]),
-    ("report", &["fault", "clock", "sql", "config", "db", "rows"]),
-    ("http", &["fault", "clock", "json", "config", "db", "engine"]),
-    ("catalog", &["fault", "config", "engine", "rows", "report"]),
-    ("deliveries", &["fault", "clock", "config", "db", "notify", "engine", "rows", "catalog"]),
-    ("tasks", &["fault", "clock", "config", "db", "notify", "engine", "rows", "report", "catalog", "deliveries"]),
-    (
-        "systems",
-        &[
-            "fault",
-            "clock",
-            "json",
-            "config",
-            "db",
-            "outbound",
-            "notify",
-            "engine",
-            "rows",
-            "report",
-            "http",
-            "catalog",
-            "deliveries",
-            "tasks",
-        ],
-    ),
-    (
-        "app",
-        &[
-            "fault",
-            "clock",
-            "config",
-            "db",
-            "outbound",
-            "notify",
-            "engine",
-            "rows",
-            "report",
-            "http",
-            "catalog",
-            "deliveries",
-            "tasks",
-            "systems",
-        ],
-    ),
-    ("telemetry", &["fault", "clock", "config"]),
+const ROOMS: [(&str, &str); 20] = [
+    ("fault", ""),
+    ("clock", ""),
+    ("sql", ""),
+    ("json", ""),
+    ("config", "fault"),
+    ("db", "fault config"),
+    ("outbound", "fault clock json config"),
+    ("notify", "fault clock config db outbound"),
+    ("engine", "fault clock config db notify"),
+    ("rows", "fault clock sql config db outbound"),
+    ("report", "fault clock sql config db rows"),
+    ("http", "fault clock json config db engine"),
+    ("catalog", "fault config engine rows report"),
+    ("deliveries", "fault clock config db notify engine rows catalog"),
+    ("tasks", "fault clock config db notify engine rows report catalog deliveries"),
+    ("systems", "fault clock json config db outbound notify engine rows report http catalog deliveries tasks"),
+    ("app", "fault clock config db outbound notify engine rows report http catalog deliveries tasks systems"),
+    ("telemetry", "fault clock config"),
     (
         "cli",
-        &[
-            "fault",
-            "clock",
-            "sql",
-            "config",
-            "db",
-            "outbound",
-            "notify",
-            "engine",
-            "rows",
-            "report",
-            "http",
-            "catalog",
-            "deliveries",
-            "tasks",
-            "systems",
-            "app",
-            "telemetry",
-        ],
+        "fault clock sql config db outbound notify engine rows report http catalog deliveries tasks systems \
+         app telemetry",
     ),
-    ("main", &["cli", "config"]),
+    ("main", "cli config"),
 ];
 
 /// The files in which SQL may be built at run time, always from checked names and configuration.
@@ -194,7 +141,7 @@ fn every_room_uses_only_the_rooms_it_may() {
         wrong.extend(
             used_rooms(file)
                 .into_iter()
-                .filter(|used| !allowed.contains(&used.as_str()))
+                .filter(|used| !allowed.split(' ').any(|room| room == used))
                 .map(|used| format!("{} uses {used}", file.path)),
         );
     }
@@ -209,9 +156,9 @@ fn the_table_of_rooms_is_that_of_the_library_and_points_downward_only() {
     let rooms: BTreeSet<&str> = ROOMS.iter().map(|(room, _)| *room).filter(|room| *room != "main").collect();
     assert_eq!(modules, rooms);
     for (i, (room, allowed)) in ROOMS.iter().enumerate() {
-        for used in *allowed {
+        for used in allowed.split_whitespace() {
             assert!(
-                ROOMS[..i].iter().any(|(earlier, _)| earlier == used),
+                ROOMS[..i].iter().any(|(earlier, _)| *earlier == used),
                 "{room} may not use {used}, which is above it"
             );
         }

@@ -10,7 +10,6 @@ mod rival;
 
 use super::{Context, show};
 use crate::db::Database;
-use crate::fault;
 use anyhow::Context as _;
 use chrono::NaiveDate;
 use rival::{Arena, Shape, Taken};
@@ -118,11 +117,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
 async fn run_load(context: &Context, arguments: LoadArguments) -> anyhow::Result<ExitCode> {
     let settings = context.settings()?;
     let database = Database::open(&settings).await?;
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(&settings.file.paths.data)
-        .or_else(|_| tempfile::tempdir())
-        .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))?;
+    let folder = place::folder(&settings)?;
     let shape = Shape { customers: arguments.customers, publish: &arguments.publish, parallel: arguments.parallel };
     let measured = match Arena::build(&settings, &database, folder.path(), &shape).await {
         Ok(arena) => {
@@ -134,11 +129,7 @@ async fn run_load(context: &Context, arguments: LoadArguments) -> anyhow::Result
     };
     database.close().await?;
     let figures = measured?;
-    if arguments.json {
-        show::json(&figures)?;
-    } else {
-        print(&figures)?;
-    }
+    show::either(arguments.json, &figures, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

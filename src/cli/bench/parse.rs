@@ -86,11 +86,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<Ex
         ratios: ratios(&seconds),
         seconds: seconds.into_iter().map(|(name, all)| (name, Spread::of(all))).collect(),
     };
-    if arguments.json {
-        show::json(&figures)?;
-    } else {
-        print(&figures)?;
-    }
+    show::either(arguments.json, &figures, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use crate::db::Database;
 use crate::fault;
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tempfile::TempDir;
 
 const DATABASE: &str = "bursar_bench";
 
@@ -25,6 +26,15 @@ pub(super) async fn drop(database: &Database) -> anyhow::Result<()> {
         .await
         .context("drop the bench's database")?;
     Ok(())
+}
+
+/// A folder that goes when it is dropped, where loads keep what is on its way.
+pub(super) fn folder(settings: &Settings) -> anyhow::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(&settings.file.paths.data)
+        .or_else(|_| tempfile::tempdir())
+        .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))
 }
 
 /// Its address.

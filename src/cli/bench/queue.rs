@@ -70,11 +70,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     place::drop(&database).await?;
     database.close().await?;
     let figures = measured?;
-    if arguments.json {
-        show::json(&figures)?;
-    } else {
-        print(&figures)?;
-    }
+    show::either(arguments.json, &figures, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,6 @@ mod invoices;
 
 use super::{Context, Spread, place, show, spread};
 use crate::db::Database;
-use crate::fault;
 use arena::Arena;
 use clients::Latencies;
 use fastrand::Rng;
@@ -107,11 +106,7 @@ struct Answers {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let settings = context.settings()?;
     let database = Database::open(&settings).await?;
-    let folder = tempfile::Builder::new()
-        .prefix("bench-")
-        .tempdir_in(&settings.file.paths.data)
-        .or_else(|_| tempfile::tempdir())
-        .map_err(|error| fault::config(format!("can't make a folder for the bench: {error}")))?;
+    let folder = place::folder(&settings)?;
     let psql = database.embedded().map_or_else(|| PathBuf::from("psql"), |e| e.binaries().join("psql"));
     let arena = Arena::new(folder.path(), place::url(&settings, &database)?, psql)?;
     let measured = measure(&arena, &database, arguments).await;
@@ -120,11 +115,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     }
     database.close().await?;
     let figures = measured?;
-    if arguments.json {
-        show::json(&figures)?;
-    } else {
-        print(&figures)?;
-    }
+    show::either(arguments.json, &figures, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -63,10 +63,11 @@ fn filter(arguments: &Arguments) -> Filter {
 
 fn usage_error(arguments: &Arguments) -> Option<&'static str> {
     let which = &arguments.which;
-    let narrows = [&which.dataset, &which.customer, &which.code, &which.column].iter().any(|key| key.is_some())
-        || [which.date, which.from, which.to].iter().any(Option::is_some)
-        || arguments.all_of_load.is_some()
-        || !arguments.ids.is_empty();
+    let narrows =
+        [&which.scope.dataset, &which.scope.customer, &which.code, &which.column].iter().any(|key| key.is_some())
+            || which.scope.from().or(which.scope.to()).is_some()
+            || arguments.all_of_load.is_some()
+            || !arguments.ids.is_empty();
     if arguments.reason.trim().is_empty() {
         return Some("--reason is blank; say why they can go");
     }
