@@ -3,6 +3,7 @@
 use super::column::Column;
 use super::reject::shown;
 use crate::fault;
+use std::collections::HashMap;
 
 /// So many faults and names are told: a file without lines is one long header.
 const SHOWN: usize = 10;
@@ -17,6 +18,8 @@ pub struct Binding {
     pub fields: Vec<usize>,
     /// The header as it was written, for payloads.
     pub names: Vec<String>,
+    /// The places of names that come again further on.
+    pub hidden: Vec<usize>,
     /// Names in the header that the dataset doesn't know.
     pub extra: Vec<String>,
     /// Optional columns that the header lacks, as the table calls them.
@@ -53,6 +56,7 @@ pub fn by_position(columns: &[Column]) -> Binding {
     Binding {
         fields: (0..columns.len()).collect(),
         names: columns.iter().map(|c| c.header.clone()).collect(),
+        hidden: Vec::new(),
         extra: Vec::new(),
         absent: Vec::new(),
         told_by: "dataset",
@@ -102,7 +106,13 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     let fields: Vec<usize> = expected.iter().map(place).collect();
     let absent =
         columns.iter().zip(&fields).filter(|(_, at)| **at == ABSENT).map(|(c, _)| c.name.to_string()).collect();
-    Ok(Binding { fields, names, extra: unknown, absent, told_by: "header" })
+    let hidden = hidden(&names);
+    Ok(Binding { fields, names, hidden, extra: unknown, absent, told_by: "header" })
+}
+
+fn hidden(names: &[String]) -> Vec<usize> {
+    let mut last = HashMap::new();
+    names.iter().enumerate().filter_map(|(place, name)| last.insert(name, place)).collect()
 }
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {

@@ -138,7 +138,7 @@ pub async fn same_bytes_before(
 /// What the server says.
 pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
     sqlx::query(
-        "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
+        "update bursar.rejects set status = 'superseded', closed_at = now(), closed_by_load = $4
           where status = 'open' and load_id in (
                 select l.id from bursar.loads as l
                  where l.dataset = $1 and l.customer = $2 and l.run_date = $3
@@ -190,7 +190,7 @@ pub async fn step_over(
     by: i64,
 ) -> anyhow::Result<()> {
     sqlx::query(
-        "update bursar.file_invalid_rows set status = 'superseded', closed_at = now(), closed_by_load = $4
+        "update bursar.rejects set status = 'superseded', closed_at = now(), closed_by_load = $4
           where status = 'open' and load_id in (
                 select id from bursar.loads where dataset = $1 and customer = $2 and run_date = $3 and id <> $4)",
     )
@@ -289,7 +289,7 @@ pub async fn enter_redrive(connection: &mut PgConnection, entry: &Redrive<'_>) -
         .await
         .context("enter the redrive into the ledger")?;
     let (rejected, kept): (i64, i64) = sqlx::query_as(
-        "select rejected, (select count(*) from bursar.file_invalid_rows where load_id = $2 and status <> 'resolved')
+        "select rejected, (select count(*) from bursar.rejects where load_id = $2 and status <> 'resolved')
            from bursar.loads where id = $1",
     )
     .bind(entry.id)

@@ -12,7 +12,7 @@ use super::place::Place;
 use super::publish::lock;
 use super::reader::Reading;
 use super::source::{Located, Places, SourceFile};
-use super::spool::{QUARANTINE, RejectOrigin, RejectSpool};
+use super::spool::{QUARANTINE, RejectSpool};
 pub use super::streams::Progress;
 use super::streams::{Copy, FileReading, find_superseded};
 use super::unique::{Superseded, look};
@@ -279,7 +279,7 @@ impl Loading<'_> {
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
         })?;
-        Ok(self.read_into(source, RejectSpool::new(self.origin(), &self.request.spool), 1))
+        Ok(self.read_into(source, RejectSpool::new(self.load_id, &self.request.spool), 1))
     }
 
     /// Begins to read the file for so many connections.
@@ -292,11 +292,6 @@ impl Loading<'_> {
             streams,
             Arc::clone(&self.progress),
         )
-    }
-
-    /// What all rejects of this load have in common.
-    pub(super) fn origin(&self) -> RejectOrigin {
-        RejectOrigin { load_id: self.load_id, file: self.name.clone(), table: self.table.to_string() }
     }
 
     /// Reads the sidecar or the manifest, where the dataset's control totals stand there.

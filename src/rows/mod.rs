@@ -37,6 +37,7 @@ pub mod number;
 pub mod parse;
 pub mod parts;
 pub mod pattern;
+pub mod payload;
 mod place;
 pub mod publish;
 pub mod quarantine;

@@ -170,7 +170,7 @@ impl Place {
             return reading.copy_into(connection, &self.tables[0], loading.cancel).await;
         }
         let (sender, rejects) = reject_channel();
-        let reading = loading.read_into(source, RejectSpool::onto(loading.origin(), sender), self.tables.len());
+        let reading = loading.read_into(source, RejectSpool::onto(loading.load_id, sender), self.tables.len());
         let beside = Beside {
             connections: std::mem::take(&mut self.beside),
             fence: &loading.request.fence,

@@ -129,23 +129,41 @@ pub struct Listed {
     pub payload: Value,
 }
 
-/// Rejects in the order of their numbers, those behind `after`, at most `limit`.
+/// Rejects in the order of their loads and places, those behind `after` (or from the first), at most `limit`.
 ///
 /// # Errors
-/// What the server says.
+/// A data fault where there is no reject `after`; what the server says.
 pub async fn list(
     connection: &mut PgConnection,
     filter: &Filter,
-    after: i64,
+    after: Option<i64>,
     limit: u32,
 ) -> anyhow::Result<Vec<Listed>> {
+    let (load_id, byte_offset) = match after {
+        Some(id) => place(connection, id).await?,
+        None => (0, 0),
+    };
     let mut arguments = filter.arguments()?;
-    arguments.add(after).and_then(|()| arguments.add(i64::from(limit))).map_err(anyhow::Error::from_boxed)?;
+    arguments
+        .add(load_id)
+        .and_then(|()| arguments.add(byte_offset))
+        .and_then(|()| arguments.add(i64::from(limit)))
+        .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
         "select r.id, r.load_id, l.dataset, l.customer, l.run_date, r.file, r.line, r.status, r.error_class, r.errors, r.payload",
-        " and r.id > $10 order by r.id limit $11"
+        " and (r.load_id, r.byte_offset) > ($10, $11) order by r.load_id, r.byte_offset limit $12"
     );
     sqlx::query_as_with(query, arguments).fetch_all(connection).await.context("list the rejects")
+}
+
+/// The load of a reject and its first byte there.
+async fn place(connection: &mut PgConnection, id: i64) -> anyhow::Result<(i64, i64)> {
+    let found = sqlx::query_as("select load_id, byte_offset from bursar.rejects where id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await
+        .context("look for the reject before those that are listed")?;
+    found.ok_or_else(|| fault::data(format!("there is no reject {id} that others could stand behind")))
 }
 
 /// Everything that is kept of one reject.

@@ -9,7 +9,8 @@ use super::footer::Footer;
 use super::header::{Binding, Header, bind, by_position, joined};
 use super::input::Input;
 use super::layout::Layout;
-use super::record::{Cells, Nulls, check_form, describe, payload};
+use super::payload::Payload;
+use super::record::{Cells, Nulls, check_form, describe};
 use super::reject::{Code, RowError, readable, shown};
 use super::required;
 use super::source::SourceFile;
@@ -19,7 +20,6 @@ use super::unique::{Keys, Latest, Superseded};
 use super::window::Window;
 use crate::fault;
 use anyhow::Context;
-use serde_json::Map;
 use std::io::Read;
 
 pub use super::reading::Reading;
@@ -270,8 +270,12 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
             )));
         }
         let (window, marks) = (self.window.bytes(), self.splitter.marks());
-        let names: Vec<String> =
-            self.splitter.fields().iter().map(|f| readable(text(window, *f, marks, &mut self.scratch))).collect();
+        let names: Vec<String> = self
+            .splitter
+            .fields()
+            .iter()
+            .map(|f| readable(text(window, *f, marks, &mut self.scratch)).into_owned())
+            .collect();
         self.heading.push(names);
         self.layout.header.push(self.window.encoding.delivered(&window[..record.length]).into_owned());
         if self.heading.len() < self.dataset.dialect.header_lines as usize {
@@ -323,7 +327,7 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
             return Ok(Fate::Loaded);
         }
         buffer.truncate(row_start);
-        let payload = payload(window, fields, binding, self.splitter.marks());
+        let payload = Payload { window, fields, binding, marks: self.splitter.marks() };
         let place = (self.window.offset, self.window.delivered_length(record.length));
         let text = &window[..record.length];
         let reject = describe(self.line, place, text, self.window.encoding, payload, &mut self.errors);
@@ -359,8 +363,12 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);
         self.errors.clear();
         self.errors.push(RowError { column: None, code: Code::RecordTooLong, message });
+        let Some(binding) = self.binding.as_ref() else {
+            return Err(fault::bug("a row before the header"));
+        };
         let (encoding, errors) = (self.window.encoding, &mut self.errors);
-        self.sink.rejected(&describe(line, (offset, length), &head, encoding, Map::new(), errors))?;
+        let payload = Payload { window: &head, fields: &[], binding, marks: self.splitter.marks() };
+        self.sink.rejected(&describe(line, (offset, length), &head, encoding, payload, errors))?;
         self.tally.cover(Fate::Rejected, offset, length);
         Ok(())
     }

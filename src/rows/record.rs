@@ -5,13 +5,10 @@ use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
 use super::header::{ABSENT, Binding};
-use super::reject::{CellError, Code, Reject, RowError, readable, shown};
+use super::payload::Payload;
+use super::reject::{CellError, Code, Reject, RowError, shown};
 use super::split::{Bytes, Field, Form, Marks, Record, text};
 use bytes::BytesMut;
-use serde_json::{Map, Value};
-
-/// So many fields beyond the header are told apart in a reject's payload.
-const EXTRA_TOLD_APART: usize = 100;
 
 /// A reject of the record whose place is its offset and length as delivered.
 pub(super) fn describe<'a>(
@@ -19,7 +16,7 @@ pub(super) fn describe<'a>(
     (byte_offset, byte_length): (u64, u64),
     text: &'a [u8],
     encoding: Encoding,
-    payload: Map<String, Value>,
+    payload: Payload<'a>,
     errors: &mut Vec<RowError>,
 ) -> Reject<'a> {
     let errors = std::mem::take(errors);
@@ -152,24 +149,4 @@ impl Cells<'_> {
         let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
         (!self.nulls.holds(value)).then_some(value)
     }
-}
-
-/// Header to text; fields beyond the header are called `#5` and so on. Of a line of half a million delimiters
-/// only the first are told apart: it would cost a hundred times its bytes.
-pub(super) fn payload(window: &[u8], fields: &[Field], binding: &Binding, marks: &Marks) -> Map<String, Value> {
-    let mut scratch = Vec::new();
-    let told_apart = binding.names.len() + EXTRA_TOLD_APART;
-    let mut payload: Map<String, Value> = fields
-        .iter()
-        .take(told_apart)
-        .enumerate()
-        .map(|(i, field)| {
-            let name = binding.names.get(i).map_or_else(|| format!("#{}", i + 1), Clone::clone);
-            (name, Value::String(readable(text(window, *field, marks, &mut scratch))))
-        })
-        .collect();
-    if fields.len() > told_apart {
-        payload.insert("…".to_owned(), Value::String(format!("{} fields in all", fields.len())));
-    }
-    payload
 }

@@ -14,7 +14,7 @@ use super::publish::{Merged, Mode};
 use super::quarantine::export::ID_COLUMN;
 use super::quarantine::{Filter, Met, one_load};
 use super::source::SourceFile;
-use super::spool::{RejectOrigin, RejectSpool};
+use super::spool::RejectSpool;
 use super::streams::{Copy, FileReading, find_superseded};
 use super::table;
 use super::unique::{Superseded, look};
@@ -194,11 +194,10 @@ impl Redriving<'_> {
         self.copy(connection, source).await?;
         rows::check_numbers(connection, self.met.id).await?;
         rows::check_swallowed(connection, self.met.id, &self.dataset).await?;
-        rows::refuse_known_keys(connection, &self.table, &self.dataset, self.met.run_date).await?;
+        rows::refuse_known_keys(connection, &self.table, &self.dataset, &self.met).await?;
         let counts = rows::counts(connection, self.met.id).await?;
         let id = ledger::next_id(connection).await?;
-        let of = (id, self.met.run_date);
-        let (loaded, merged) = rows::add(connection, &self.table, &self.dataset, of).await?;
+        let (loaded, merged) = rows::add(connection, &self.table, &self.dataset, (id, &self.met)).await?;
         let mut redriven = Redriven {
             load_id: None,
             redrive_of: self.met.id,
@@ -281,9 +280,7 @@ impl Redriving<'_> {
         std::fs::create_dir_all(spool_folder).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", spool_folder.display()))
         })?;
-        let file = self.request.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let origin = RejectOrigin { load_id: self.met.id, file, table: self.table.to_string() };
-        let spool = RejectSpool::new(origin, spool_folder);
+        let spool = RejectSpool::new(self.met.id, spool_folder);
         let (superseded, source) = self.look_for_superseded(source).await?;
         let reading = FileReading::start(source, &self.shape, &superseded, spool, 1, Arc::new(|_, _| ()));
         let Copy { reading, rejects, rows } =
@@ -310,7 +307,7 @@ impl Redriving<'_> {
         if self.request.rehearsal == Rehearsal::Yes {
             return Ok(());
         }
-        let resolved = rows::resolve(connection, id, &self.request.by).await?;
+        let resolved = rows::resolve(connection, (id, self.met.id), &self.request.by).await?;
         if resolved != redriven.loaded {
             let loaded = redriven.loaded;
             return Err(fault::bug(format!("{loaded} rows were added and {resolved} rejects resolved")));

@@ -1,7 +1,7 @@
 //! A row that does not conform: every reason, with codes that stay the same from version to version.
 
+use super::payload::Payload;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Why a cell or a record is refused. The spelling of each is stored and never changes.
@@ -126,7 +126,7 @@ pub struct RowError {
 }
 
 /// A rejected record: where it stands, its bytes, and everything that is wrong with it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Reject<'a> {
     /// The line it starts on, from 1 (the header is usually line 1).
     pub line: u64,
@@ -141,7 +141,7 @@ pub struct Reject<'a> {
     #[serde(rename = "raw", serialize_with = "as_text")]
     pub text: &'a [u8],
     /// Header to text, as far as the record could be taken apart.
-    pub payload: Map<String, Value>,
+    pub payload: Payload<'a>,
     /// The gravest class among the errors.
     pub error_class: ErrorClass,
     /// Every error, in the order of the dataset's columns.
@@ -162,8 +162,11 @@ impl Reject<'_> {
 
 /// Text that PostgreSQL's `jsonb` can hold: unreadable bytes and NUL become U+FFFD (the raw bytes stay exact).
 #[must_use]
-pub fn readable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace('\0', "\u{FFFD}")
+pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    match String::from_utf8_lossy(bytes) {
+        text if text.contains('\0') => Cow::Owned(text.replace('\0', "\u{FFFD}")),
+        text => text,
+    }
 }
 
 /// A value as an error message shows it: in quotes, made readable, cut after 40 characters.

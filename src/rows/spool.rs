@@ -1,6 +1,6 @@
 //! Carries rejects into quarantine: beside the good rows where these go over connections of their own, else after them.
 //!
-//! They are written at once as binary COPY of `bursar.file_invalid_rows`. Those that wait lie in memory while they are
+//! They are written at once as binary COPY of `bursar.rejects`. Those that wait lie in memory while they are
 //! few, then in a nameless file: a million of them cost no more memory than a handful, and nothing is left behind when
 //! the program is killed.
 
@@ -8,7 +8,8 @@ use super::copy::{Batch, send};
 use super::reject::Reject;
 use anyhow::Context;
 use bytes::{BufMut, Bytes, BytesMut};
-use postgres_types::{Json, ToSql, Type};
+use postgres_types::{ToSql, Type};
+use serde::Serialize;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use tempfile::SpooledTempFile;
@@ -21,30 +22,21 @@ pub const COPY_TRAILER: &[u8] = &[0xFF, 0xFF];
 
 const IN_MEMORY: usize = 1 << 20;
 const BATCH: usize = 256 * 1024;
+/// Room for the reject that fills a batch.
+const SLACK: usize = 4096;
 
-/// Where rejects are kept.
-pub const QUARANTINE: &str = "bursar.file_invalid_rows";
+/// Where rejects are kept; `bursar.file_invalid_rows` reads them.
+pub const QUARANTINE: &str = "bursar.rejects";
 
-/// The columns of `bursar.file_invalid_rows` that a spool fills, in its order.
-pub const COLUMNS: &str =
-    "load_id, file, table_name, line, byte_offset, byte_length, raw, payload, error_class, errors";
-
-/// What all rejects of a load have in common.
-#[derive(Clone, Debug)]
-pub struct RejectOrigin {
-    /// The load's id in the ledger.
-    pub load_id: i64,
-    /// The file's name.
-    pub file: String,
-    /// The table they were meant for.
-    pub table: String,
-}
+/// The columns of `bursar.rejects` that a spool fills, in its order.
+pub const COLUMNS: &str = "load_id, line, byte_offset, byte_length, raw, payload, error_class, errors";
 
 /// Rejects of one load, as binary COPY.
 #[derive(Debug)]
 pub struct RejectSpool {
-    origin: RejectOrigin,
+    load_id: i64,
     buffer: BytesMut,
+    json: Vec<u8>,
     outlet: Outlet,
 }
 
@@ -65,20 +57,22 @@ pub enum Spooled {
 }
 
 impl RejectSpool {
-    /// An empty spool; `folder` takes the file, should one be needed.
+    /// An empty spool for a load of this number; `folder` takes the file, should one be needed.
     #[must_use]
-    pub fn new(origin: RejectOrigin, folder: &Path) -> Self {
-        let mut buffer = BytesMut::with_capacity(BATCH);
-        buffer.put_slice(COPY_HEADER);
-        Self { origin, buffer, outlet: Outlet::File(tempfile::spooled_tempfile_in(IN_MEMORY, folder)) }
+    pub fn new(load_id: i64, folder: &Path) -> Self {
+        Self::with(load_id, Outlet::File(tempfile::spooled_tempfile_in(IN_MEMORY, folder)))
     }
 
     /// One that passes rejects on to a connection as they come.
     #[must_use]
-    pub fn onto(origin: RejectOrigin, sender: Sender<Batch>) -> Self {
-        let mut buffer = BytesMut::with_capacity(BATCH);
+    pub fn onto(load_id: i64, sender: Sender<Batch>) -> Self {
+        Self::with(load_id, Outlet::Connection(sender))
+    }
+
+    fn with(load_id: i64, outlet: Outlet) -> Self {
+        let mut buffer = BytesMut::with_capacity(BATCH + SLACK);
         buffer.put_slice(COPY_HEADER);
-        Self { origin, buffer, outlet: Outlet::Connection(sender) }
+        Self { load_id, buffer, json: Vec::new(), outlet }
     }
 
     /// Adds a reject.
@@ -91,19 +85,17 @@ impl RejectSpool {
     }
 
     fn encode(&mut self, reject: &Reject<'_>) -> Result<(), Box<dyn std::error::Error + Sync + Send>> {
-        let out = &mut self.buffer;
+        let (out, json) = (&mut self.buffer, &mut self.json);
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        out.put_i16(10);
-        put(&self.origin.load_id, &Type::INT8, out)?;
-        put(&self.origin.file, &Type::TEXT, out)?;
-        put(&self.origin.table, &Type::TEXT, out)?;
+        out.put_i16(8);
+        put(&self.load_id, &Type::INT8, out)?;
         put(&signed(reject.line), &Type::INT8, out)?;
         put(&signed(reject.byte_offset), &Type::INT8, out)?;
         put(&signed(reject.byte_length), &Type::INT8, out)?;
         put(&reject.raw.as_ref(), &Type::BYTEA, out)?;
-        put(&Json(&reject.payload), &Type::JSONB, out)?;
+        put_json(&reject.payload, json, out)?;
         put(&reject.error_class.as_str(), &Type::TEXT, out)?;
-        put(&Json(&reject.errors), &Type::JSONB, out)
+        put_json(&reject.errors, json, out)
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -114,7 +106,7 @@ impl RejectSpool {
                 Ok(())
             }
             Outlet::Connection(sender) => {
-                let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BATCH + 4096));
+                let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BATCH + SLACK));
                 send(sender, Batch::Bytes(full.freeze()))
             }
         }
@@ -162,5 +154,18 @@ fn put<T: ToSql>(value: &T, kind: &Type, out: &mut BytesMut) -> Result<(), Box<d
     value.to_sql(kind, out)?;
     let length = i32::try_from(out.len() - start - 4)?;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    Ok(())
+}
+
+/// A value as the text of its JSON; `json` is room for it.
+fn put_json(
+    value: &impl Serialize,
+    json: &mut Vec<u8>,
+    out: &mut BytesMut,
+) -> Result<(), Box<dyn std::error::Error + Sync + Send>> {
+    json.clear();
+    serde_json::to_writer(&mut *json, value)?;
+    out.put_i32(i32::try_from(json.len())?);
+    out.put_slice(json);
     Ok(())
 }

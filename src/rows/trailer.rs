@@ -42,7 +42,7 @@ impl Trailers {
     /// The line is over.
     pub(super) fn end(&mut self) {
         if let Some((line, text)) = self.open.take() {
-            let text = readable(text.trim_ascii_end());
+            let text = readable(text.trim_ascii_end()).into_owned();
             self.lines.push(TrailerLine { line, text });
         }
     }

@@ -1,5 +1,6 @@
 //! Rejects: seen, written out again byte for byte, corrected and redriven, let go.
 
+mod earlier;
 mod export;
 mod look;
 mod merged;

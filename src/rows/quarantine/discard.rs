@@ -48,9 +48,9 @@ pub async fn discard(
         .and_then(|()| arguments.add(reason))
         .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
-        "update bursar.file_invalid_rows
+        "update bursar.rejects
             set status = 'discarded', closed_at = now(), closed_by = $11, close_reason = $12
-          where status = 'open' and id <= $10 and id in (select r.id",
+          where status = 'open' and id <= $10 and (load_id, byte_offset) in (select r.load_id, r.byte_offset",
         ")"
     );
     let done = sqlx::query_with(query, arguments).execute(connection).await.context("discard the rejects")?;

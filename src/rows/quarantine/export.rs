@@ -71,7 +71,7 @@ pub async fn export(
     let mut writing = Writing::begin(layout, &dataset.dialect.delimiter, form, out, reasons)?;
     let query = matching!(
         "select r.id, r.line, r.raw, r.errors @> '[{\"code\": \"record_too_long\"}]' as is_cut, r.errors",
-        " order by r.id"
+        " order by r.load_id, r.byte_offset"
     );
     let mut rows = sqlx::query_as_with::<_, Row, _>(query, filter.arguments()?).fetch(connection);
     while let Some(row) = rows.try_next().await.context("read the rejects")? {
@@ -89,12 +89,11 @@ pub async fn export(
 
 /// A load without rejects has no layout; one with rejects was made before layouts were kept.
 async fn none_kept(connection: &mut PgConnection, exported: Exported) -> anyhow::Result<Exported> {
-    let has_rejects: bool =
-        sqlx::query_scalar("select exists (select from bursar.file_invalid_rows where load_id = $1)")
-            .bind(exported.load_id)
-            .fetch_one(connection)
-            .await
-            .context("look for the rejects of the load")?;
+    let has_rejects: bool = sqlx::query_scalar("select exists (select from bursar.rejects where load_id = $1)")
+        .bind(exported.load_id)
+        .fetch_one(connection)
+        .await
+        .context("look for the rejects of the load")?;
     let id = exported.load_id;
     Err(fault::data(if has_rejects {
         format!("load {id} was made by an earlier version, which did not keep the file's header; load the file again")

@@ -7,6 +7,7 @@ use crate::rows::column::{Column, Kind, definitions};
 use crate::rows::dataset::Dataset;
 use crate::rows::publish::merge::{self, Extent, Merging};
 use crate::rows::publish::{Merged, Mode};
+use crate::rows::quarantine::Met;
 use crate::rows::quarantine::export::ID_COLUMN;
 use crate::rows::spool::COLUMNS;
 use crate::rows::{measure, statement};
@@ -38,7 +39,7 @@ pub(super) async fn stage(connection: &mut PgConnection, columns: &[Column]) -> 
     let statements = format!(
         "create temporary table bursar_redriven ({ID_COLUMN} bigint, {}) on commit drop;
          create temporary table bursar_wrong on commit drop as
-                select {COLUMNS}, null::text as number from bursar.file_invalid_rows with no data",
+                select {COLUMNS}, null::text as number from bursar.rejects with no data",
         definitions(columns)
     );
     statement::run(connection, statements).await.context("make room for the corrected rows")
@@ -46,7 +47,7 @@ pub(super) async fn stage(connection: &mut PgConnection, columns: &[Column]) -> 
 
 /// Notes the number that stands in each row that does not conform; this is what the header calls it.
 pub(super) async fn number_wrong(connection: &mut PgConnection, header: &str) -> anyhow::Result<()> {
-    sqlx::query("update pg_temp.bursar_wrong set number = trim(payload ->> $1)")
+    sqlx::query("update pg_temp.bursar_wrong set number = trim(payload::jsonb ->> $1)")
         .bind(header)
         .execute(&mut *connection)
         .await
@@ -61,7 +62,7 @@ pub(super) async fn check_numbers(connection: &mut PgConnection, load_id: i64) -
            from (select reject_id::text as number from pg_temp.bursar_redriven
                   union all
                  select number from pg_temp.bursar_wrong where number ~ '^[0-9]{1,18}$') as n
-           left join bursar.file_invalid_rows as r on r.id = n.number::bigint and r.load_id = $1
+           left join bursar.rejects as r on r.id = n.number::bigint and r.load_id = $1
           where r.id is null limit $2",
     )
     .bind(load_id)
@@ -117,7 +118,7 @@ pub(super) async fn check_swallowed(
     }
     let query = format!(
         "select s.reject_id, s.swallowed
-           from ({}) as s join bursar.file_invalid_rows as r on r.id = s.swallowed and r.load_id = $1 limit 1",
+           from ({}) as s join bursar.rejects as r on r.id = s.swallowed and r.load_id = $1 limit 1",
         each.join(" union all ")
     );
     let pattern = format!("[\\n\\r]([0-9]{{1,18}}){}", regex::escape(&dataset.dialect.delimiter));
@@ -144,8 +145,9 @@ pub(super) async fn refuse_known_keys(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
-    run_date: NaiveDate,
+    met: &Met,
 ) -> anyhow::Result<()> {
+    let Met { id: load_id, run_date, .. } = met;
     // A date prints as digits and hyphens.
     let of_date = match &dataset.mode {
         Mode::Append { run_date: column } => format!(" and k.{} = date '{run_date}'", column.quoted()),
@@ -163,11 +165,13 @@ pub(super) async fn refuse_known_keys(
         let statement = format!(
             "with known as (
                   delete from pg_temp.bursar_redriven as t
-                   using bursar.file_invalid_rows as r
-                   where r.id = t.reject_id and r.status = 'open' and exists (select from {} as k where {})
+                   using bursar.rejects as r
+                   where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open'
+                     and exists (select from {} as k where {})
                   returning t.reject_id)
              insert into pg_temp.bursar_wrong (number, errors)
-             select reject_id::text, jsonb_build_array(jsonb_build_object('column', $1::text, 'code', 'duplicate_key', 'message', $2::text))
+             select reject_id::text,
+                    jsonb_build_array(jsonb_build_object('column', $1::text, 'code', 'duplicate_key', 'message', $2::text))::text
                from known",
             table.quoted(),
             same.join(" and ") + &of_date + &but
@@ -187,7 +191,7 @@ pub(super) async fn refuse_known_keys(
 fn merge_excuse(columns: &[Column], merged: &[usize]) -> String {
     let names = merged.iter().map(|i| columns[*i].name.quoted());
     let is_other: Vec<String> = names.map(|name| format!("k.{name} is distinct from t.{name}")).collect();
-    format!(" and ({} or r.errors @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
+    format!(" and ({} or r.errors::jsonb @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
 }
 
 /// What became of the rows of the file.
@@ -201,7 +205,7 @@ pub(super) struct Counts {
 pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyhow::Result<Counts> {
     let (wrong, resolved, discarded): (i64, i64, i64) = sqlx::query_as(
         "with held as materialized (
-              select r.status from bursar.file_invalid_rows as r
+              select r.status from bursar.rejects as r
                 join pg_temp.bursar_redriven as t on t.reject_id = r.id
                where r.load_id = $1 order by r.id for update of r)
          select (select count(*) from pg_temp.bursar_wrong),
@@ -222,14 +226,14 @@ pub(super) async fn add(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
-    (load_id, run_date): (i64, NaiveDate),
+    (load_id, met): (i64, &Met),
 ) -> anyhow::Result<(u64, Option<Merged>)> {
     if let Mode::Merge { .. } = &dataset.mode {
-        let merged = merge_open(connection, table, dataset, (load_id, run_date)).await?;
+        let merged = merge_open(connection, table, dataset, (load_id, met)).await?;
         let loaded = (merged.inserted + merged.updated + merged.unchanged).unsigned_abs();
         return Ok((loaded, Some(merged)));
     }
-    let (names, quoted) = (names(&dataset.columns), table.quoted());
+    let (names, quoted, open, run_date) = (names(&dataset.columns), table.quoted(), is_open(met), met.run_date);
     let (more, value) = match &dataset.mode {
         // A date prints as digits and hyphens.
         Mode::Append { run_date: column } => (format!(", {}", column.quoted()), format!(", date '{run_date}'")),
@@ -237,40 +241,49 @@ pub(super) async fn add(
     };
     let statement = format!(
         "insert into {quoted} ({names}{more})
-         select {names}{value} from pg_temp.bursar_redriven as t
-          where exists (select from bursar.file_invalid_rows as r where r.id = t.reject_id and r.status = 'open')"
+         select {names}{value} from pg_temp.bursar_redriven as t where {open}"
     );
     let added = sqlx::query(AssertSqlSafe(statement)).execute(connection).await;
     let added = added.with_context(|| format!("add the corrected rows to {table}; nothing was changed"))?;
     Ok((added.rows_affected(), None))
 }
 
+/// Whether the reject of a row `t` is open.
+fn is_open(met: &Met) -> String {
+    let load_id = met.id;
+    format!(
+        "exists (select from bursar.rejects as r where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open')"
+    )
+}
+
 async fn merge_open(
     connection: &mut PgConnection,
     table: &Table,
     dataset: &Dataset,
-    (load_id, run_date): (i64, NaiveDate),
+    (load_id, met): (i64, &Met),
 ) -> anyhow::Result<Merged> {
     let open = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_open")? };
     let make = format!(
         "create temporary table bursar_open on commit drop as
-                select {} from pg_temp.bursar_redriven as t
-                 where exists (select from bursar.file_invalid_rows as r where r.id = t.reject_id and r.status = 'open')",
-        names(&dataset.columns)
+                select {} from pg_temp.bursar_redriven as t where {}",
+        names(&dataset.columns),
+        is_open(met)
     );
     statement::run(connection, make).await.context("choose the rows of open rejects")?;
-    let merging = Merging { dataset, table, staged: &open, extent: Extent::Rows, load_id, run_date };
+    let merging = Merging { dataset, table, staged: &open, extent: Extent::Rows, load_id, run_date: met.run_date };
     let merged = merge::merge(connection, merging).await;
     merged.with_context(|| format!("merge the corrected rows into {table}; nothing was changed"))
 }
 
 /// The first rows that do not conform.
 pub(super) async fn first_wrong(connection: &mut PgConnection) -> anyhow::Result<Vec<StillWrong>> {
-    sqlx::query_as("select number as reject_id, line, errors from pg_temp.bursar_wrong order by line limit $1")
-        .bind(TOLD)
-        .fetch_all(connection)
-        .await
-        .context("look at the rows that are still wrong")
+    sqlx::query_as(
+        "select number as reject_id, line, errors::jsonb as errors from pg_temp.bursar_wrong order by line limit $1",
+    )
+    .bind(TOLD)
+    .fetch_all(connection)
+    .await
+    .context("look at the rows that are still wrong")
 }
 
 /// The measures over the rows of the load, with those that were added.
@@ -295,15 +308,16 @@ pub(super) async fn measure(
 }
 
 /// Closes the rejects whose rows were added; says how many.
-pub(super) async fn resolve(connection: &mut PgConnection, load_id: i64, by: &str) -> anyhow::Result<u64> {
+pub(super) async fn resolve(connection: &mut PgConnection, (load_id, of): (i64, i64), by: &str) -> anyhow::Result<u64> {
     let resolved = sqlx::query(
-        "update bursar.file_invalid_rows as r
+        "update bursar.rejects as r
             set status = 'resolved', closed_at = now(), closed_by_load = $1, closed_by = $2
            from pg_temp.bursar_redriven as t
-          where r.id = t.reject_id and r.status = 'open'",
+          where r.load_id = $3 and r.id = t.reject_id and r.status = 'open'",
     )
     .bind(load_id)
     .bind(by)
+    .bind(of)
     .execute(connection)
     .await
     .context("resolve the rejects")?;
@@ -312,7 +326,7 @@ pub(super) async fn resolve(connection: &mut PgConnection, load_id: i64, by: &st
 
 /// The rejects of the load that are open.
 pub(super) async fn count_open(connection: &mut PgConnection, load_id: i64) -> anyhow::Result<i64> {
-    sqlx::query_scalar("select count(*) from bursar.file_invalid_rows where load_id = $1 and status = 'open'")
+    sqlx::query_scalar("select count(*) from bursar.rejects where load_id = $1 and status = 'open'")
         .bind(load_id)
         .fetch_one(connection)
         .await

@@ -1,0 +1,62 @@
+//! Rejects that an earlier version kept, in one table and as JSON.
+
+use crate::support::World;
+use serde_json::{Value, json};
+use sqlx::migrate::Migrator;
+use std::path::Path;
+
+/// The last migration in which they were kept so.
+const LAST: i64 = 15;
+
+/// A load and its reject; analysts may read it.
+const KEPT: &str = r#"
+insert into bursar.loads (
+    id, run_id, dataset, customer, run_date, table_name, state, is_current, reasons, file_path, file_name, file_bytes,
+    file_sha256, records, loaded, rejected, skipped, certificate, ignored_columns, measures, elapsed_ms, program_version)
+values (
+    7, gen_random_uuid(), 'customer_rating', 'agency_a', '2025-05-13', 'public.customer_rating_agency_a', 'measured', true,
+    '[]', '/in/a.csv', 'a.csv', 30, 'ab', 3, 1, 1, 1, '{}', '[]', '{}', 1, '0.0.9');
+insert into bursar.file_invalid_rows (
+    load_id, file, table_name, line, byte_offset, byte_length, raw, payload, error_class, errors, status, closed_by)
+values (
+    7, 'a.csv', 'public.customer_rating_agency_a', 3, 20, 10, 'x,1', '{"b": "1", "a": "x"}', 'type',
+    '[{"column": "a", "code": "not_an_integer", "message": "x"}]', 'discarded', 'who@where');
+grant select on bursar.file_invalid_rows to "Analysts of {name}", public;
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rejects_of_an_earlier_version_are_told_as_before_to_whoever_might_read_them() {
+    let world = World::bare().await;
+    let reader = format!("\"Analysts of {}\"", world.database);
+    world.sql(&format!("create role {reader}")).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ddl");
+    let mut migrator = Migrator::new(folder).await.expect("the migrations");
+    migrator.migrations = migrator.migrations.iter().filter(|m| m.version <= LAST).cloned().collect();
+    migrator.create_schema("bursar");
+    migrator.dangerous_set_table_name("bursar.migrations");
+    migrator.run(&mut world.connect().await).await.expect("an earlier version");
+    world.sql(&KEPT.replace("{name}", &world.database)).await;
+    let told = "select to_jsonb(r) from bursar.file_invalid_rows as r";
+    let mut before: Value = world.scalar(told).await;
+
+    world.bursar(&["migrate"]).code(0);
+    assert_eq!(world.scalar::<Value>(told).await, before);
+    let id = before["id"].as_i64().expect("a number");
+    let shown = world.bursar(&["rejects", "show", &id.to_string(), "--json"]).code(0).json();
+    assert_eq!(shown["payload"], before["payload"].take());
+    let may =
+        format!("select has_table_privilege('{}', 'bursar.file_invalid_rows', 'select')", reader.replace('"', ""));
+    assert!(world.scalar::<bool>(&may).await);
+    let everybody = "select count(*) from pg_class as c, aclexplode(c.relacl) as a
+                      where c.oid = 'bursar.file_invalid_rows'::regclass and a.grantee = 0 and a.privilege_type = 'SELECT'";
+    assert_eq!(world.scalar::<i64>(everybody).await, 1);
+    world.sql(&format!("revoke all on bursar.file_invalid_rows from {reader}; drop role {reader}")).await;
+
+    // The next one has a number of its own.
+    world.deliver_all();
+    world.run_job("2025-05-14", &[]).code(0);
+    let numbers: Value = world
+        .scalar("select jsonb_build_array(min(id), count(*) = count(distinct id)) from bursar.file_invalid_rows")
+        .await;
+    assert_eq!(numbers, json!([id, true]));
+}
