@@ -1,14 +1,13 @@
 -- Rejects come a million at a time and are read a hundred at a time: what is written of each is as little as can be, and
 -- the view bursar.file_invalid_rows tells all of it. What is told as JSON is kept as text and read when it is asked for;
--- file and table stand in the ledger, once for all rejects of a load.
+-- file, table and time stand in the ledger, once for all rejects of a load; a reject's number is made of its load and its
+-- line, by which it is found.
 
 create table bursar.rejects (
-    id             bigint generated always as identity (cache 100),
     load_id        bigint not null,
     line           bigint not null,
     byte_offset    bigint not null,
     byte_length    bigint not null,
-    created_at     timestamptz not null default now(),
     closed_at      timestamptz,
     closed_by_load bigint,
     raw            bytea not null,
@@ -18,27 +17,22 @@ create table bursar.rejects (
     status         text not null default 'open',
     closed_by      text,
     close_reason   text,
-    constraint rejects_status_known check (status in ('open', 'resolved', 'discarded', 'superseded'))
+    constraint rejects_status_known check (status in ('open', 'resolved', 'discarded', 'superseded')),
+    constraint rejects_line_fits_the_number check (line between 1 and 9999999999)
 );
 
 insert into bursar.rejects (
-    id, load_id, line, byte_offset, byte_length, created_at, closed_at, closed_by_load, raw, payload, error_class, errors,
-    status, closed_by, close_reason)
-overriding system value
-select id, load_id, line, byte_offset, byte_length, created_at, closed_at, closed_by_load, raw, payload::text, error_class,
-       errors::text, status, closed_by, close_reason
+    load_id, line, byte_offset, byte_length, closed_at, closed_by_load, raw, payload, error_class, errors, status,
+    closed_by, close_reason)
+select load_id, line, byte_offset, byte_length, closed_at, closed_by_load, raw, payload::text, error_class, errors::text,
+       status, closed_by, close_reason
   from bursar.file_invalid_rows
- order by load_id, byte_offset;
+ order by load_id, line;
 
-select setval(pg_get_serial_sequence('bursar.rejects', 'id'), max(id)) from bursar.rejects having max(id) is not null;
-
--- No byte of a file is rejected twice.
-alter table bursar.rejects add constraint rejects_pkey primary key (load_id, byte_offset);
--- Numbers are given in the order of the rows: a few bytes find the pages that one of them stands in.
-create index rejects_by_id on bursar.rejects using brin (id) with (pages_per_range = 32, autosummarize = on);
+alter table bursar.rejects add constraint rejects_pkey primary key (load_id, line);
 
 create view bursar.file_invalid_rows_as_kept as
-select rejects.id,
+select rejects.load_id * 10000000000 + rejects.line as id,
        rejects.load_id,
        loads.file_name as file,
        loads.table_name,
@@ -50,7 +44,7 @@ select rejects.id,
        rejects.error_class,
        rejects.errors::jsonb as errors,
        rejects.status,
-       rejects.created_at,
+       loads.loaded_at as created_at,
        rejects.closed_at,
        rejects.closed_by_load,
        rejects.closed_by,
@@ -79,12 +73,10 @@ drop table bursar.file_invalid_rows;
 alter view bursar.file_invalid_rows_as_kept rename to file_invalid_rows;
 
 comment on table bursar.rejects is 'Quarantine as it is kept: every row that did not conform. Read bursar.file_invalid_rows, which tells it whole. Never emptied by the program.';
-comment on column bursar.rejects.id is 'Its number, by which commands name it and a corrected row is told to be its correction.';
 comment on column bursar.rejects.load_id is 'The load that met it; bursar.loads.id. No foreign key: one check for each of a million rejects would cost more than the load.';
 comment on column bursar.rejects.line is 'The line it starts on, from 1.';
 comment on column bursar.rejects.byte_offset is 'Where its first byte stands in the file, from 0; in the unpacked file where it was compressed, in its own encoding where it is not UTF-8.';
 comment on column bursar.rejects.byte_length is 'Its length in bytes, line end included; measured as byte_offset is.';
-comment on column bursar.rejects.created_at is 'When its load was committed, or nearly so.';
 comment on column bursar.rejects.closed_at is 'Since when its status is not open any more.';
 comment on column bursar.rejects.closed_by_load is 'The load that closed it, if one did.';
 comment on column bursar.rejects.raw is 'Its bytes in the file''s own encoding; only the first dialect.max_record_bytes (of UTF-8) of a record that is longer.';
@@ -96,6 +88,8 @@ comment on column bursar.rejects.closed_by is 'Who closed it, where an operator 
 comment on column bursar.rejects.close_reason is 'Why an operator closed it, in the operator''s words.';
 
 comment on view bursar.file_invalid_rows is 'Quarantine: every row that did not conform, with its bytes and every reason.';
+comment on column bursar.file_invalid_rows.id is 'Its number, by which commands name it and a corrected row is told to be its correction: load_id * 10000000000 + line.';
+comment on column bursar.file_invalid_rows.created_at is 'When its load was committed, or nearly so.';
 comment on column bursar.file_invalid_rows.file is 'The file''s name; bursar.loads.file_name.';
 comment on column bursar.file_invalid_rows.table_name is 'The table the row was meant for; bursar.loads.table_name.';
 comment on column bursar.file_invalid_rows.payload is 'Header to text, as far as the record could be taken apart; unreadable bytes show as U+FFFD.';

@@ -85,9 +85,10 @@ macro_rules! matching {
 pub(super) use matching;
 
 impl Filter {
-    /// The parameters of the condition, `$1` to `$9`.
+    /// The parameters of the condition, `$1` to `$10`.
     pub(super) fn arguments(&self) -> anyhow::Result<PgArguments> {
         let mut all = PgArguments::default();
+        let loads: Option<Vec<i64>> = self.ids.as_ref().map(|ids| ids.iter().map(|id| place(*id).0).collect());
         all.add(self.dataset.as_deref())
             .and_then(|()| all.add(self.customer.as_deref()))
             .and_then(|()| all.add(self.from))
@@ -97,6 +98,7 @@ impl Filter {
             .and_then(|()| all.add(self.code.as_deref()))
             .and_then(|()| all.add(self.column.as_deref()))
             .and_then(|()| all.add(self.ids.as_deref()))
+            .and_then(|()| all.add(loads))
             .map_err(anyhow::Error::from_boxed)?;
         Ok(all)
     }
@@ -129,41 +131,34 @@ pub struct Listed {
     pub payload: Value,
 }
 
-/// Rejects in the order of their loads and places, those behind `after` (or from the first), at most `limit`.
+/// Rejects in the order of their numbers, those behind `after`, at most `limit`.
 ///
 /// # Errors
-/// A data fault where there is no reject `after`; what the server says.
+/// What the server says.
 pub async fn list(
     connection: &mut PgConnection,
     filter: &Filter,
-    after: Option<i64>,
+    after: i64,
     limit: u32,
 ) -> anyhow::Result<Vec<Listed>> {
-    let (load_id, byte_offset) = match after {
-        Some(id) => place(connection, id).await?,
-        None => (0, 0),
-    };
+    let (load_id, line) = place(after);
     let mut arguments = filter.arguments()?;
     arguments
         .add(load_id)
-        .and_then(|()| arguments.add(byte_offset))
+        .and_then(|()| arguments.add(line))
         .and_then(|()| arguments.add(i64::from(limit)))
         .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
         "select r.id, r.load_id, l.dataset, l.customer, l.run_date, r.file, r.line, r.status, r.error_class, r.errors, r.payload",
-        " and (r.load_id, r.byte_offset) > ($10, $11) order by r.load_id, r.byte_offset limit $12"
+        " and (r.load_id, r.line) > ($11, $12) order by r.load_id, r.line limit $13"
     );
     sqlx::query_as_with(query, arguments).fetch_all(connection).await.context("list the rejects")
 }
 
-/// The load of a reject and its first byte there.
-async fn place(connection: &mut PgConnection, id: i64) -> anyhow::Result<(i64, i64)> {
-    let found = sqlx::query_as("select load_id, byte_offset from bursar.rejects where id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await
-        .context("look for the reject before those that are listed")?;
-    found.ok_or_else(|| fault::data(format!("there is no reject {id} that others could stand behind")))
+/// The load and the line of a reject of this number: `bursar.file_invalid_rows` makes it of both.
+const fn place(id: i64) -> (i64, i64) {
+    const LINES: i64 = 10_000_000_000;
+    (id.div_euclid(LINES), id.rem_euclid(LINES))
 }
 
 /// Everything that is kept of one reject.
@@ -209,13 +204,15 @@ fn as_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
 /// # Errors
 /// What the server says.
 pub async fn find(connection: &mut PgConnection, id: i64) -> anyhow::Result<Option<(Kept, Option<Layout>)>> {
+    let (load_id, line) = place(id);
     let kept: Option<Kept> = sqlx::query_as(
         "select r.*, l.dataset, l.customer, l.run_date, l.file_path, l.file_sha256, l.state as load_state
            from bursar.file_invalid_rows as r
            join bursar.loads as l on l.id = r.load_id
-          where r.id = $1",
+          where r.load_id = $1 and r.line = $2",
     )
-    .bind(id)
+    .bind(load_id)
+    .bind(line)
     .fetch_optional(&mut *connection)
     .await
     .context("look for the reject")?;

@@ -163,9 +163,9 @@ impl Reject<'_> {
 /// Text that PostgreSQL's `jsonb` can hold: unreadable bytes and NUL become U+FFFD (the raw bytes stay exact).
 #[must_use]
 pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
-    match String::from_utf8_lossy(bytes) {
-        text if text.contains('\0') => Cow::Owned(text.replace('\0', "\u{FFFD}")),
-        text => text,
+    match std::str::from_utf8(bytes) {
+        Ok(text) if memchr::memchr(0, bytes).is_none() => Cow::Borrowed(text),
+        _ => Cow::Owned(String::from_utf8_lossy(bytes).replace('\0', "\u{FFFD}")),
     }
 }
 

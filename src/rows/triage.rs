@@ -69,7 +69,7 @@ pub async fn triage(
     let query = matching!(
         "select r.id, r.load_id, r.line, r.payload, r.errors,
                 case when r.error_class = 'encoding' then substring(r.raw from 1 for 4096) end as raw",
-        " order by r.load_id, r.byte_offset"
+        " order by r.load_id, r.line"
     );
     let mut groups = IndexMap::new();
     let mut rows = sqlx::query_as_with::<_, Row, _>(query, filter.arguments()?).fetch(connection);

@@ -16,8 +16,8 @@ pub(in super::super) struct Arguments {
     #[arg(long, value_name = "STATUS", default_value = "open", value_parser = PossibleValuesParser::new(["open", "resolved", "discarded", "superseded", "all"]))]
     status: String,
     /// Only those behind this one: the last id of the page before.
-    #[arg(long, value_name = "ID")]
-    after: Option<i64>,
+    #[arg(long, value_name = "ID", default_value_t = 0)]
+    after: i64,
     /// How many at most.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,

@@ -49,9 +49,9 @@ pub async fn discard(
         .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
         "update bursar.rejects
-            set status = 'discarded', closed_at = now(), closed_by = $11, close_reason = $12
-          where status = 'open' and id <= $10 and (load_id, byte_offset) in (select r.load_id, r.byte_offset",
-        ")"
+            set status = 'discarded', closed_at = now(), closed_by = $12, close_reason = $13
+          where status = 'open' and (load_id, line) in (select r.load_id, r.line",
+        " and r.id <= $11)"
     );
     let done = sqlx::query_with(query, arguments).execute(connection).await.context("discard the rejects")?;
     Ok(done.rows_affected())

@@ -71,7 +71,7 @@ pub async fn export(
     let mut writing = Writing::begin(layout, &dataset.dialect.delimiter, form, out, reasons)?;
     let query = matching!(
         "select r.id, r.line, r.raw, r.errors @> '[{\"code\": \"record_too_long\"}]' as is_cut, r.errors",
-        " order by r.load_id, r.byte_offset"
+        " order by r.load_id, r.line"
     );
     let mut rows = sqlx::query_as_with::<_, Row, _>(query, filter.arguments()?).fetch(connection);
     while let Some(row) = rows.try_next().await.context("read the rejects")? {

@@ -62,7 +62,7 @@ pub(super) async fn check_numbers(connection: &mut PgConnection, load_id: i64) -
            from (select reject_id::text as number from pg_temp.bursar_redriven
                   union all
                  select number from pg_temp.bursar_wrong where number ~ '^[0-9]{1,18}$') as n
-           left join bursar.rejects as r on r.id = n.number::bigint and r.load_id = $1
+           left join bursar.file_invalid_rows as r on r.id = n.number::bigint and r.load_id = $1
           where r.id is null limit $2",
     )
     .bind(load_id)
@@ -118,7 +118,7 @@ pub(super) async fn check_swallowed(
     }
     let query = format!(
         "select s.reject_id, s.swallowed
-           from ({}) as s join bursar.rejects as r on r.id = s.swallowed and r.load_id = $1 limit 1",
+           from ({}) as s join bursar.file_invalid_rows as r on r.id = s.swallowed and r.load_id = $1 limit 1",
         each.join(" union all ")
     );
     let pattern = format!("[\\n\\r]([0-9]{{1,18}}){}", regex::escape(&dataset.dialect.delimiter));
@@ -165,7 +165,7 @@ pub(super) async fn refuse_known_keys(
         let statement = format!(
             "with known as (
                   delete from pg_temp.bursar_redriven as t
-                   using bursar.rejects as r
+                   using bursar.file_invalid_rows as r
                    where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open'
                      and exists (select from {} as k where {})
                   returning t.reject_id)
@@ -191,7 +191,7 @@ pub(super) async fn refuse_known_keys(
 fn merge_excuse(columns: &[Column], merged: &[usize]) -> String {
     let names = merged.iter().map(|i| columns[*i].name.quoted());
     let is_other: Vec<String> = names.map(|name| format!("k.{name} is distinct from t.{name}")).collect();
-    format!(" and ({} or r.errors::jsonb @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
+    format!(" and ({} or r.errors @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
 }
 
 /// What became of the rows of the file.
@@ -206,8 +206,8 @@ pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyho
     let (wrong, resolved, discarded): (i64, i64, i64) = sqlx::query_as(
         "with held as materialized (
               select r.status from bursar.rejects as r
-                join pg_temp.bursar_redriven as t on t.reject_id = r.id
-               where r.load_id = $1 order by r.id for update of r)
+                join pg_temp.bursar_redriven as t on t.reject_id = r.load_id * 10000000000 + r.line
+               where r.load_id = $1 order by r.line for update of r)
          select (select count(*) from pg_temp.bursar_wrong),
                 count(*) filter (where status = 'resolved'),
                 count(*) filter (where status = 'discarded')
@@ -252,7 +252,7 @@ pub(super) async fn add(
 fn is_open(met: &Met) -> String {
     let load_id = met.id;
     format!(
-        "exists (select from bursar.rejects as r where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open')"
+        "exists (select from bursar.file_invalid_rows as r where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open')"
     )
 }
 
@@ -313,7 +313,7 @@ pub(super) async fn resolve(connection: &mut PgConnection, (load_id, of): (i64, 
         "update bursar.rejects as r
             set status = 'resolved', closed_at = now(), closed_by_load = $1, closed_by = $2
            from pg_temp.bursar_redriven as t
-          where r.load_id = $3 and r.id = t.reject_id and r.status = 'open'",
+          where r.load_id = $3 and r.load_id * 10000000000 + r.line = t.reject_id and r.status = 'open'",
     )
     .bind(load_id)
     .bind(by)
