@@ -3,6 +3,27 @@
 -- file, table and time stand in the ledger, once for all rejects of a load; a reject's number is made of its load and its
 -- line, by which it is found.
 
+-- What another program is writing now is to be taken along.
+lock table bursar.file_invalid_rows in access exclusive mode;
+
+-- A view over a table goes with its columns: whoever made one is to be asked.
+do $$
+declare
+    dependent text;
+begin
+    select string_agg(distinct seen.oid::regclass::text, ', ') into dependent
+      from pg_depend as d
+      join pg_rewrite as rule on rule.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+      join pg_class as seen on seen.oid = rule.ev_class
+     where d.refclassid = 'pg_class'::regclass
+       and d.refobjid = 'bursar.file_invalid_rows'::regclass
+       and seen.oid <> d.refobjid;
+    if dependent is not null then
+        raise exception 'bursar.file_invalid_rows becomes a view, and % depends on the table: drop it, migrate, and make it again over the view, which has the same columns', dependent;
+    end if;
+end
+$$;
+
 create table bursar.rejects (
     load_id        bigint not null,
     line           bigint not null,
@@ -50,21 +71,27 @@ select rejects.load_id * 10000000000 + rejects.line as id,
        rejects.closed_by,
        rejects.close_reason
   from bursar.rejects
-  join bursar.loads on loads.id = rejects.load_id;
+  left join bursar.loads on loads.id = rejects.load_id;
 
--- Whoever may read the table may read the view.
+-- Whoever may read the table, or some of its columns, may read as much of the view.
 do $$
 declare
-    reader text;
+    granting text;
 begin
-    for reader in
-        select case when acl.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end
-          from pg_class as kept, aclexplode(kept.relacl) as acl
-         where kept.oid = 'bursar.file_invalid_rows'::regclass
-           and acl.privilege_type = 'SELECT'
-           and acl.grantee <> kept.relowner
+    for granting in
+        select format('grant select%s on bursar.file_invalid_rows_as_kept to %s%s',
+                      granted.columns,
+                      case when acl.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end,
+                      case when acl.is_grantable then ' with grant option' else '' end)
+          from (select '' as columns, relacl as acl
+                  from pg_class where oid = 'bursar.file_invalid_rows'::regclass
+                 union all
+                select format(' (%I)', attname), attacl
+                  from pg_attribute where attrelid = 'bursar.file_invalid_rows'::regclass and not attisdropped) as granted,
+               aclexplode(granted.acl) as acl
+         where acl.privilege_type = 'SELECT' and acl.grantee <> current_user::regrole
     loop
-        execute format('grant select on bursar.file_invalid_rows_as_kept to %s', reader);
+        execute granting;
     end loop;
 end
 $$;

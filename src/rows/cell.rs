@@ -5,7 +5,7 @@ use super::column::{IntegerRule, Kind, Range, TextRule};
 use super::map::encode_map;
 use super::moment::Forms;
 use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
-use super::reject::{CellError, Code, shown};
+use super::reject::{CellError, Code, readable, shown};
 use super::split::Bytes;
 use bytes::{BufMut, BytesMut};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
@@ -192,6 +192,7 @@ fn check_text(rule: &TextRule, text: &[u8]) -> Result<(), CellError> {
     if let Some(pattern) = &rule.pattern
         && !pattern.is_match(text)
     {
+        let pattern = readable(pattern.as_str().as_bytes());
         return Err(refuse(Code::PatternMismatch, text, &format!("does not match {pattern}")));
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 /// So many faults and names are told: a file without lines is one long header.
 const SHOWN: usize = 10;
 
-/// The place of a column that the header lacks: no record has a field there.
+/// The place of what the header lacks: no record has a field there.
 pub const ABSENT: usize = usize::MAX;
 
 /// Where each column of the dataset stands in the file.
@@ -18,8 +18,8 @@ pub struct Binding {
     pub fields: Vec<usize>,
     /// The header as it was written, for payloads.
     pub names: Vec<String>,
-    /// The places of names that come again further on.
-    pub hidden: Vec<usize>,
+    /// For each name the place where it comes again, or [`ABSENT`].
+    pub again: Vec<usize>,
     /// Names in the header that the dataset doesn't know.
     pub extra: Vec<String>,
     /// Optional columns that the header lacks, as the table calls them.
@@ -56,7 +56,7 @@ pub fn by_position(columns: &[Column]) -> Binding {
     Binding {
         fields: (0..columns.len()).collect(),
         names: columns.iter().map(|c| c.header.clone()).collect(),
-        hidden: Vec::new(),
+        again: vec![ABSENT; columns.len()],
         extra: Vec::new(),
         absent: Vec::new(),
         told_by: "dataset",
@@ -106,13 +106,16 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
     let fields: Vec<usize> = expected.iter().map(place).collect();
     let absent =
         columns.iter().zip(&fields).filter(|(_, at)| **at == ABSENT).map(|(c, _)| c.name.to_string()).collect();
-    let hidden = hidden(&names);
-    Ok(Binding { fields, names, hidden, extra: unknown, absent, told_by: "header" })
+    let again = again(&names);
+    Ok(Binding { fields, names, again, extra: unknown, absent, told_by: "header" })
 }
 
-fn hidden(names: &[String]) -> Vec<usize> {
-    let mut last = HashMap::new();
-    names.iter().enumerate().filter_map(|(place, name)| last.insert(name, place)).collect()
+fn again(names: &[String]) -> Vec<usize> {
+    let mut next = HashMap::new();
+    let mut again: Vec<usize> =
+        names.iter().enumerate().rev().map(|(place, name)| next.insert(name, place).unwrap_or(ABSENT)).collect();
+    again.reverse();
+    again
 }
 
 fn wrong_header(faults: &[String], columns: &[Column], names: &[String]) -> anyhow::Error {

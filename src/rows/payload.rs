@@ -10,8 +10,8 @@ const EXTRA_TOLD_APART: usize = 100;
 
 /// The fields of a rejected record, told by the header: an object of texts as JSON, made when it is written.
 ///
-/// Fields beyond the header are called `#5` and so on. Of two of the same name, which only columns that are not read
-/// can have, the last is told; of a line of half a million delimiters only the first fields are: it would cost a hundred
+/// Fields beyond the header are called `#5` and so on. Of two that the header calls the same, which none of the dataset's
+/// columns can be, the last is told; of a line of half a million delimiters only the first fields are: it would cost a hundred
 /// times its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
@@ -33,7 +33,7 @@ impl Serialize for Payload<'_> {
         for (i, field) in fields.iter().take(told_apart).enumerate() {
             let value = readable(text(window, *field, marks, &mut scratch));
             match binding.names.get(i) {
-                Some(_) if binding.hidden.contains(&i) => {}
+                Some(_) if binding.again[i] < fields.len() => {}
                 Some(name) => map.serialize_entry(name, &value)?,
                 None => map.serialize_entry(&format!("#{}", i + 1), &value)?,
             }

@@ -85,10 +85,11 @@ macro_rules! matching {
 pub(super) use matching;
 
 impl Filter {
-    /// The parameters of the condition, `$1` to `$10`.
+    /// The parameters of the condition, `$1` to `$11`.
     pub(super) fn arguments(&self) -> anyhow::Result<PgArguments> {
         let mut all = PgArguments::default();
-        let loads: Option<Vec<i64>> = self.ids.as_ref().map(|ids| ids.iter().map(|id| place(*id).0).collect());
+        let (loads, lines): (Option<Vec<i64>>, Option<Vec<i64>>) =
+            self.ids.as_ref().map(|ids| ids.iter().copied().map(place).unzip()).unzip();
         all.add(self.dataset.as_deref())
             .and_then(|()| all.add(self.customer.as_deref()))
             .and_then(|()| all.add(self.from))
@@ -99,6 +100,7 @@ impl Filter {
             .and_then(|()| all.add(self.column.as_deref()))
             .and_then(|()| all.add(self.ids.as_deref()))
             .and_then(|()| all.add(loads))
+            .and_then(|()| all.add(lines))
             .map_err(anyhow::Error::from_boxed)?;
         Ok(all)
     }
@@ -150,15 +152,23 @@ pub async fn list(
         .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
         "select r.id, r.load_id, l.dataset, l.customer, l.run_date, r.file, r.line, r.status, r.error_class, r.errors, r.payload",
-        " and (r.load_id, r.line) > ($11, $12) order by r.load_id, r.line limit $13"
+        " and (r.load_id, r.line) > ($12, $13) order by r.load_id, r.line limit $14"
     );
     sqlx::query_as_with(query, arguments).fetch_all(connection).await.context("list the rejects")
 }
 
-/// The load and the line of a reject of this number: `bursar.file_invalid_rows` makes it of both.
+/// Numbers that the lines of a load have for themselves: `bursar.file_invalid_rows` makes a reject's number of both.
+const LINES: i64 = 10_000_000_000;
+
+/// The load and the line of a reject of this number.
 const fn place(id: i64) -> (i64, i64) {
-    const LINES: i64 = 10_000_000_000;
     (id.div_euclid(LINES), id.rem_euclid(LINES))
+}
+
+/// What the number of a reject of this load is greater by than its line.
+#[must_use]
+pub const fn base(load_id: i64) -> i64 {
+    load_id * LINES
 }
 
 /// Everything that is kept of one reject.

@@ -2,7 +2,7 @@
 
 use super::column::{Column, LooseColumn};
 use super::record::Cells;
-use super::reject::{Code, RowError, shown};
+use super::reject::{Code, RowError, readable, shown};
 use crate::config::{At, Problems, Source, suggest};
 use regex::bytes::Regex;
 use schemars::JsonSchema;
@@ -113,7 +113,7 @@ fn place_among(errors: &[RowError], column: usize, columns: &[Column]) -> usize 
 
 impl Required {
     fn message(&self, other: &Column, found: Option<&[u8]>) -> String {
-        let (name, pattern) = (&other.name, &self.text);
+        let (name, pattern) = (&other.name, readable(self.text.as_bytes()));
         match found {
             Some(text) => format!(
                 "there is no value, and {name} is {}; a value is required unless {name} matches {pattern}",

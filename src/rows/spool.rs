@@ -165,7 +165,31 @@ fn put_json(
 ) -> Result<(), Box<dyn std::error::Error + Sync + Send>> {
     json.clear();
     serde_json::to_writer(&mut *json, value)?;
+    if has_nul(json) {
+        return Err("what is told of a reject has a NUL, which jsonb can't hold".into());
+    }
     out.put_i32(i32::try_from(json.len())?);
     out.put_slice(json);
     Ok(())
+}
+
+/// Whether a text of the JSON has a NUL: everything that reads the reject as `jsonb` would fail.
+fn has_nul(json: &[u8]) -> bool {
+    let is_escape = |at: usize| json[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    memchr::memmem::find_iter(json, b"\\u0000").any(is_escape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_told_from_the_text_that_looks_like_its_escape() {
+        for (text, expected) in
+            [("a\0", true), ("\\u0000", false), ("\\\\u0000", false), ("\\\0", true), ("u0000", false)]
+        {
+            let json = serde_json::to_vec(text).expect("JSON");
+            assert_eq!(has_nul(&json), expected, "{text:?}");
+        }
+    }
 }

@@ -260,10 +260,11 @@ fn rows_go_to_standard_output_where_it_is_named() {
 fn of_two_columns_that_are_not_read_and_have_one_name_a_reject_tells_the_last() {
     let folder = Offline::configured();
     dataset(&folder, "[dialect]\nextra_columns = \"ignore\"\n[[column]]\nname = \"id\"\ntype = \"integer\"\n");
-    folder.write("in.csv", "note,id,note\na,x,b\n");
+    folder.write("in.csv", "note,id,note\na,x,b\na,x\n");
     folder.bursar(&["parse", "d", "in.csv", "--rejects", "rejects.jsonl"]).code(0);
     let rejects = folder.read("rejects.jsonl");
     assert!(rejects.contains(r#""payload":{"id":"x","note":"b"}"#), "{rejects}");
+    assert!(rejects.contains(r#""payload":{"note":"a","id":"x"}"#), "a record that ends before it: {rejects}");
 }
 
 const INVOICES: &str = r#"unique = [["invoice_number"]]

@@ -42,7 +42,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
         if found.count > 0 && !arguments.yes && !is_confirmed(found.count)? {
             return Ok(None);
         }
-        discard(&mut connection, &filter, found, &operator(), &arguments.reason).await.map(Some)
+        discard(&mut connection, &filter, &found, &operator(), &arguments.reason).await.map(Some)
     };
     let discarded: anyhow::Result<Option<u64>> = discarded.await;
     database.close().await?;

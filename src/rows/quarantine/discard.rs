@@ -5,12 +5,12 @@ use anyhow::Context;
 use sqlx::{Arguments, PgConnection};
 
 /// Open rejects that were found, to be discarded or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// How many.
     pub count: i64,
-    /// The greatest of their numbers: what comes after it was not seen.
-    pub last: i64,
+    /// The loads that met them: the rejects of another were not seen, and those of one come all at once.
+    pub loads: Vec<i64>,
 }
 
 fn open(filter: &Filter) -> Filter {
@@ -22,12 +22,12 @@ fn open(filter: &Filter) -> Filter {
 /// # Errors
 /// What the server says.
 pub async fn count(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<Found> {
-    let query = matching!("select count(*), coalesce(max(r.id), 0)", "");
-    let (count, last) = sqlx::query_as_with(query, open(filter).arguments()?)
+    let query = matching!("select count(*), coalesce(array_agg(distinct r.load_id), '{}')", "");
+    let (count, loads) = sqlx::query_as_with(query, open(filter).arguments()?)
         .fetch_one(connection)
         .await
         .context("count the open rejects")?;
-    Ok(Found { count, last })
+    Ok(Found { count, loads })
 }
 
 /// Discards the open rejects that match and were found; says how many.
@@ -37,21 +37,21 @@ pub async fn count(connection: &mut PgConnection, filter: &Filter) -> anyhow::Re
 pub async fn discard(
     connection: &mut PgConnection,
     filter: &Filter,
-    found: Found,
+    found: &Found,
     by: &str,
     reason: &str,
 ) -> anyhow::Result<u64> {
     let mut arguments = open(filter).arguments()?;
     arguments
-        .add(found.last)
+        .add(&found.loads)
         .and_then(|()| arguments.add(by))
         .and_then(|()| arguments.add(reason))
         .map_err(anyhow::Error::from_boxed)?;
     let query = matching!(
         "update bursar.rejects
-            set status = 'discarded', closed_at = now(), closed_by = $12, close_reason = $13
+            set status = 'discarded', closed_at = now(), closed_by = $13, close_reason = $14
           where status = 'open' and (load_id, line) in (select r.load_id, r.line",
-        " and r.id <= $11)"
+        " and r.load_id = any ($12))"
     );
     let done = sqlx::query_with(query, arguments).execute(connection).await.context("discard the rejects")?;
     Ok(done.rows_affected())

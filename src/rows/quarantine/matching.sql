@@ -12,4 +12,4 @@
               from jsonb_array_elements(r.errors) as e
              where ($7::text is null or e ->> 'code' = $7)
                and ($8::text is null or coalesce(e ->> 'column', '') = $8)))
-   and ($9::bigint[] is null or (r.id = any ($9) and r.load_id = any ($10)))
+   and ($9::bigint[] is null or (r.id = any ($9) and r.load_id = any ($10) and r.line = any ($11)))

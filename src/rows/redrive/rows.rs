@@ -7,8 +7,8 @@ use crate::rows::column::{Column, Kind, definitions};
 use crate::rows::dataset::Dataset;
 use crate::rows::publish::merge::{self, Extent, Merging};
 use crate::rows::publish::{Merged, Mode};
-use crate::rows::quarantine::Met;
 use crate::rows::quarantine::export::ID_COLUMN;
+use crate::rows::quarantine::{Met, base};
 use crate::rows::spool::COLUMNS;
 use crate::rows::{measure, statement};
 use anyhow::Context;
@@ -62,10 +62,11 @@ pub(super) async fn check_numbers(connection: &mut PgConnection, load_id: i64) -
            from (select reject_id::text as number from pg_temp.bursar_redriven
                   union all
                  select number from pg_temp.bursar_wrong where number ~ '^[0-9]{1,18}$') as n
-           left join bursar.file_invalid_rows as r on r.id = n.number::bigint and r.load_id = $1
-          where r.id is null limit $2",
+           left join bursar.rejects as r on r.load_id = $1 and r.line = n.number::bigint - $2
+          where r.line is null limit $3",
     )
     .bind(load_id)
+    .bind(base(load_id))
     .bind(NAMED)
     .fetch_all(&mut *connection)
     .await
@@ -118,13 +119,14 @@ pub(super) async fn check_swallowed(
     }
     let query = format!(
         "select s.reject_id, s.swallowed
-           from ({}) as s join bursar.file_invalid_rows as r on r.id = s.swallowed and r.load_id = $1 limit 1",
+           from ({}) as s join bursar.rejects as r on r.load_id = $1 and r.line = s.swallowed - $3 limit 1",
         each.join(" union all ")
     );
     let pattern = format!("[\\n\\r]([0-9]{{1,18}}){}", regex::escape(&dataset.dialect.delimiter));
     let found: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(query))
         .bind(load_id)
         .bind(pattern)
+        .bind(base(load_id))
         .fetch_optional(connection)
         .await
         .context("look for rows that run over others")?;
@@ -147,7 +149,7 @@ pub(super) async fn refuse_known_keys(
     dataset: &Dataset,
     met: &Met,
 ) -> anyhow::Result<()> {
-    let Met { id: load_id, run_date, .. } = met;
+    let (is_its_reject, run_date) = (is_its_reject(met.id), met.run_date);
     // A date prints as digits and hyphens.
     let of_date = match &dataset.mode {
         Mode::Append { run_date: column } => format!(" and k.{} = date '{run_date}'", column.quoted()),
@@ -165,8 +167,8 @@ pub(super) async fn refuse_known_keys(
         let statement = format!(
             "with known as (
                   delete from pg_temp.bursar_redriven as t
-                   using bursar.file_invalid_rows as r
-                   where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open'
+                   using bursar.rejects as r
+                   where {is_its_reject} and r.status = 'open'
                      and exists (select from {} as k where {})
                   returning t.reject_id)
              insert into pg_temp.bursar_wrong (number, errors)
@@ -191,7 +193,7 @@ pub(super) async fn refuse_known_keys(
 fn merge_excuse(columns: &[Column], merged: &[usize]) -> String {
     let names = merged.iter().map(|i| columns[*i].name.quoted());
     let is_other: Vec<String> = names.map(|name| format!("k.{name} is distinct from t.{name}")).collect();
-    format!(" and ({} or r.errors @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
+    format!(" and ({} or r.errors::jsonb @> '[{{\"code\": \"duplicate_key\"}}]')", is_other.join(" or "))
 }
 
 /// What became of the rows of the file.
@@ -206,7 +208,7 @@ pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyho
     let (wrong, resolved, discarded): (i64, i64, i64) = sqlx::query_as(
         "with held as materialized (
               select r.status from bursar.rejects as r
-                join pg_temp.bursar_redriven as t on t.reject_id = r.load_id * 10000000000 + r.line
+                join pg_temp.bursar_redriven as t on r.line = t.reject_id - $2
                where r.load_id = $1 order by r.line for update of r)
          select (select count(*) from pg_temp.bursar_wrong),
                 count(*) filter (where status = 'resolved'),
@@ -214,6 +216,7 @@ pub(super) async fn counts(connection: &mut PgConnection, load_id: i64) -> anyho
            from held",
     )
     .bind(load_id)
+    .bind(base(load_id))
     .fetch_one(connection)
     .await
     .context("look what became of the rejects")?;
@@ -250,10 +253,12 @@ pub(super) async fn add(
 
 /// Whether the reject of a row `t` is open.
 fn is_open(met: &Met) -> String {
-    let load_id = met.id;
-    format!(
-        "exists (select from bursar.file_invalid_rows as r where r.load_id = {load_id} and r.id = t.reject_id and r.status = 'open')"
-    )
+    format!("exists (select from bursar.rejects as r where {} and r.status = 'open')", is_its_reject(met.id))
+}
+
+/// Whether a row `t` corrects the reject `r` of this load.
+fn is_its_reject(load_id: i64) -> String {
+    format!("r.load_id = {load_id} and r.line = t.reject_id - {}", base(load_id))
 }
 
 async fn merge_open(
@@ -313,11 +318,12 @@ pub(super) async fn resolve(connection: &mut PgConnection, (load_id, of): (i64, 
         "update bursar.rejects as r
             set status = 'resolved', closed_at = now(), closed_by_load = $1, closed_by = $2
            from pg_temp.bursar_redriven as t
-          where r.load_id = $3 and r.load_id * 10000000000 + r.line = t.reject_id and r.status = 'open'",
+          where r.load_id = $3 and r.line = t.reject_id - $4 and r.status = 'open'",
     )
     .bind(load_id)
     .bind(by)
     .bind(of)
+    .bind(base(of))
     .execute(connection)
     .await
     .context("resolve the rejects")?;

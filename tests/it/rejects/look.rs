@@ -1,6 +1,7 @@
 //! Listed, shown and let go.
 
 use super::{DATE, ids, three_rejects};
+use crate::support::{World, ratings};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +94,18 @@ async fn only_what_is_asked_for_is_let_go_and_who_and_why_is_kept() {
         .scalar("select count(*) from bursar.file_invalid_rows where status = 'discarded' and closed_by like '%@%'")
         .await;
     assert_eq!(kept, 3, "nothing is deleted");
+}
+
+/// `jsonb` can't hold one, and the reasons are read as that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_in_the_configuration_makes_no_reject_unreadable() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("name = \"customer_status\"", "name = \"customer_status\"\npattern = \"[^\\u0000]?\"")
+    });
+    world.deliver_all();
+    world.deliver("A", ratings(&["1,2,3,low-value"]));
+    world.run_job(DATE, &[]);
+    let listed = world.bursar(&["rejects", "list", "--customer", "agency_a", "--json"]).code(0).json();
+    assert_eq!(listed[0]["errors"][0]["message"], "\"low-value\" does not match ^(?:[^\u{fffd}]?)$");
 }
