@@ -147,7 +147,9 @@ async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Resu
         .after_connect(move |connection, _| {
             let path = path.clone();
             Box::pin(async move {
-                sqlx::query("select set_config('search_path', $1, false)").bind(path).execute(connection).await?;
+                // No statement here runs so long that compiling it is worth what loading the compiler costs each process.
+                let set = "select set_config('search_path', $1, false), set_config('jit', 'off', false)";
+                sqlx::query(set).bind(path).execute(connection).await?;
                 Ok(())
             })
         })
@@ -196,6 +198,7 @@ fn reader_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
             ("search_path", path.as_str()),
             ("default_transaction_read_only", "on"),
             ("statement_timeout", "10s"),
+            ("jit", "off"),
         ]))
 }
 

@@ -8,10 +8,12 @@ use super::copy::{Batch, send};
 use super::reject::Reject;
 use anyhow::Context;
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memmem::Finder;
 use postgres_types::{ToSql, Type};
 use serde::Serialize;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 use tempfile::SpooledTempFile;
 use tokio::sync::mpsc::Sender;
 
@@ -175,8 +177,9 @@ fn put_json(
 
 /// Whether a text of the JSON has a NUL: everything that reads the reject as `jsonb` would fail.
 fn has_nul(json: &[u8]) -> bool {
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u0000"));
     let is_escape = |at: usize| json[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
-    memchr::memmem::find_iter(json, b"\\u0000").any(is_escape)
+    ESCAPE.find_iter(json).any(is_escape)
 }
 
 #[cfg(test)]

@@ -13,10 +13,8 @@ use sqlx::{FromRow, PgPool, Postgres, Transaction, postgres::PgArguments};
 /// Where it is read off what day it is.
 const ZONE: Tz = America::New_York;
 
-/// A plan for all values of the parameters would walk all invoices where that for a customer looks at twenty; and to
-/// compile a plan takes longer than to run it.
-const BEGIN: &str = "begin isolation level repeatable read, read only; \
-    set local plan_cache_mode = force_custom_plan; set local jit = off";
+/// A plan for all values of the parameters would walk all invoices where that for a customer looks at twenty.
+const BEGIN: &str = "begin isolation level repeatable read, read only; set local plan_cache_mode = force_custom_plan";
 
 /// A question with many rows.
 pub(super) type Rows<T> = QueryAs<'static, Postgres, T, PgArguments>;

@@ -3,8 +3,6 @@
 
 set local work_mem = '64MB';
 set local maintenance_work_mem = '256MB';
--- Each statement goes over a file once: compiling it costs more than it saves.
-set local jit = off;
 
 analyze {staged} (invoice_number);
 
