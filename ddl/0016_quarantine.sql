@@ -19,7 +19,8 @@ begin
        and d.refobjid = 'bursar.file_invalid_rows'::regclass
        and seen.oid <> d.refobjid;
     if dependent is not null then
-        raise exception 'bursar.file_invalid_rows becomes a view, and % depends on the table: drop it, migrate, and make it again over the view, which has the same columns', dependent;
+        raise exception 'bursar.file_invalid_rows becomes a view, and % depends on the table: drop it, migrate, and make it again over the view, which has the same columns', dependent
+            using errcode = 'dependent_objects_still_exist';
     end if;
 end
 $$;

@@ -94,7 +94,7 @@ pub fn bug(message: impl Display) -> anyhow::Error {
 pub fn told(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain() {
-        let server = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let server = of_server(cause);
         let text = server.map_or_else(|| cause.to_string(), server_message);
         if !told.ends_with(&text) {
             let colon = if told.is_empty() { "" } else { ": " };
@@ -106,6 +106,15 @@ pub fn told(error: &anyhow::Error) -> String {
         }
     }
     told
+}
+
+/// What PostgreSQL said, where that is the cause.
+fn of_server<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn sqlx::error::DatabaseError> {
+    let error = match cause.downcast_ref() {
+        Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Some(error),
+        _ => cause.downcast_ref(),
+    };
+    error.and_then(sqlx::Error::as_database_error)
 }
 
 fn server_message(error: &dyn sqlx::error::DatabaseError) -> String {
