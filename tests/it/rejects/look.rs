@@ -2,6 +2,7 @@
 
 use super::{DATE, ids, three_rejects};
 use crate::support::{World, ratings};
+use bursar::rows::quarantine::{Filter, discard};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,4 +109,20 @@ async fn a_nul_in_the_configuration_makes_no_reject_unreadable() {
     world.run_job(DATE, &[]);
     let listed = world.bursar(&["rejects", "list", "--customer", "agency_a", "--json"]).code(0).json();
     assert_eq!(listed[0]["errors"][0]["message"], "\"low-value\" does not match ^(?:[^\u{fffd}]?)$");
+}
+
+/// Somebody is asked about what was counted; meanwhile another load brings more of the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_counted_is_not_discarded() {
+    let world = three_rejects().await;
+    let mut connection = world.connect().await;
+    let filter = Filter { dataset: Some("customer_rating".to_owned()), ..Filter::default() };
+    let found = discard::count(&mut connection, &filter).await.expect("a count");
+    world.run_job("2025-05-12", &["--force"]).code(0);
+    let gone = discard::discard(&mut connection, &filter, &found, "who@where", "why").await.expect("discarded");
+    assert_eq!(i64::try_from(gone).expect("a count"), found.count);
+    let open: Vec<String> = world
+        .column("select distinct l.run_date::text from bursar.rejects as r join bursar.loads as l on l.id = r.load_id where r.status = 'open'")
+        .await;
+    assert_eq!(open, ["2025-05-12"]);
 }
