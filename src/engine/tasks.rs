@@ -35,6 +35,9 @@ pub struct Claimed {
 
 #[derive(sqlx::FromRow)]
 struct ClaimedRow {
+    run_id: Uuid,
+    task: String,
+    item: String,
     attempt: i32,
     failures: i32,
     job: String,
@@ -52,50 +55,51 @@ struct ClaimedRow {
 /// # Errors
 /// What the server says.
 pub async fn claim(pool: &PgPool, message: &Message, worker: &str) -> anyhow::Result<Option<Claimed>> {
-    let row: Option<ClaimedRow> = sqlx::query_as(
-        "with claimed as (
-              update bursar.task_runs as t
-                 set state = 'running', attempt = attempt + 1, worker = $5, started_at = clock_timestamp(),
-                     ended_at = null, fault = null, error = null, wake_key = null
-                from bursar.runs as r
-               where t.run_id = $1 and t.task = $2 and t.item = $3 and t.offer = $4 and t.state = 'ready'
-                 and r.id = t.run_id and r.state = 'running'
-              returning t.attempt, t.failures, r.job, r.run_date, r.publish, r.force, r.trigger, r.plan,
-                        r.max_parallel_tasks is not null as is_limited),
-         logged as (
-              insert into bursar.attempts (run_id, task, item, attempt, worker)
-              select $1, $2, $3, attempt, $5 from claimed)
-         select * from claimed",
-    )
-    .bind(message.run)
-    .bind(&message.task)
-    .bind(&message.item)
-    .bind(message.offer)
-    .bind(worker)
-    .fetch_optional(pool)
-    .await
-    .context("claim a task")?;
-    row.map(|row| claimed(message, row)).transpose()
+    claim_any(pool, Some(message), worker).await
 }
 
-fn claimed(message: &Message, row: ClaimedRow) -> anyhow::Result<Claimed> {
-    let task = row.plan.0.into_iter().find(|t| t.name == message.task);
-    let task =
-        task.ok_or_else(|| fault::bug(format!("the plan of run {} has no task {}", message.run, message.task)))?;
-    Ok(Claimed {
-        run: RunInfo {
-            id: message.run,
-            job: row.job,
-            run_date: row.run_date,
-            publish: row.publish,
-            force: row.force,
-            trigger: Trigger::parse(&row.trigger)?,
-        },
-        task,
-        fence: Fence::new(message.run, message.task.clone(), message.item.clone(), row.attempt),
-        failures: u32::try_from(row.failures).unwrap_or(0),
-        is_limited: row.is_limited,
-    })
+/// Begins an attempt at the task that the queue would deliver next, without its message, which is taken out of the
+/// queue; none where nothing is offered.
+///
+/// # Errors
+/// What the server says.
+pub async fn claim_next(pool: &PgPool, worker: &str) -> anyhow::Result<Option<Claimed>> {
+    claim_any(pool, None, worker).await
+}
+
+async fn claim_any(pool: &PgPool, message: Option<&Message>, worker: &str) -> anyhow::Result<Option<Claimed>> {
+    let row: Option<ClaimedRow> = sqlx::query_as(include_str!("tasks_claim.sql"))
+        .bind(message.map(|message| message.run))
+        .bind(message.map(|message| &message.task))
+        .bind(message.map(|message| &message.item))
+        .bind(message.map(|message| message.offer))
+        .bind(worker)
+        .fetch_optional(pool)
+        .await
+        .context("claim a task")?;
+    row.map(ClaimedRow::claimed).transpose()
+}
+
+impl ClaimedRow {
+    fn claimed(self) -> anyhow::Result<Claimed> {
+        let task = self.plan.0.into_iter().find(|t| t.name == self.task);
+        let task =
+            task.ok_or_else(|| fault::bug(format!("the plan of run {} has no task {}", self.run_id, self.task)))?;
+        Ok(Claimed {
+            run: RunInfo {
+                id: self.run_id,
+                job: self.job,
+                run_date: self.run_date,
+                publish: self.publish,
+                force: self.force,
+                trigger: Trigger::parse(&self.trigger)?,
+            },
+            task,
+            fence: Fence::new(self.run_id, self.task, self.item, self.attempt),
+            failures: u32::try_from(self.failures).unwrap_or(0),
+            is_limited: self.is_limited,
+        })
+    }
 }
 
 /// What became of an attempt that was given up.

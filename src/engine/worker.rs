@@ -209,29 +209,42 @@ impl Shared {
         }
     }
 
-    /// Takes a message. An error has the queue deliver it again.
+    /// Takes a message, and then, while nobody has to wait for it, what the queue would deliver next: a message costs as
+    /// much as a small task. An error has the queue deliver it again.
     async fn deliver(self: Arc<Self>, message: Message) -> anyhow::Result<()> {
         if self.closing.is_cancelled() {
             return tasks::withdraw_offer(&self.engine.pool, &message).await;
         }
-        let key = (message.run, message.task.clone(), message.item.clone());
-        match tasks::claim(&self.engine.pool, &message, &self.id).await {
-            Ok(Some(claimed)) => {
-                let worker = Arc::clone(&self);
-                let working = self.tracker.spawn(async move { worker.work(key, claimed).await });
-                working.await.map_err(fault::bug)
-            }
-            Ok(None) => Ok(()),
+        let mut claimed = match tasks::claim(&self.engine.pool, &message, &self.id).await {
+            Ok(claimed) => claimed,
             Err(error) => {
                 // Not at once again: the database may be away.
                 tokio::time::sleep(SWEEP).await;
-                Err(error)
+                return Err(error);
             }
+        };
+        while let Some(present) = claimed {
+            let worker = Arc::clone(&self);
+            self.tracker.spawn(async move { worker.work(present).await }).await.map_err(fault::bug)?;
+            claimed = self.claim_next().await;
         }
+        Ok(())
+    }
+
+    /// None where it is not known: the queue delivers it.
+    async fn claim_next(&self) -> Option<Claimed> {
+        if self.closing.is_cancelled() {
+            return None;
+        }
+        tasks::claim_next(&self.engine.pool, &self.id).await.unwrap_or_else(|error| {
+            debug!("the next task is left to the queue: {}", fault::told(&error));
+            None
+        })
     }
 
     /// One attempt, from its claim to what its end means for the run.
-    async fn work(&self, key: Key, claimed: Claimed) {
+    async fn work(&self, claimed: Claimed) {
+        let key = (claimed.run.id, claimed.fence.task.clone(), claimed.fence.item.clone());
         let (cancel, cause) = (CancellationToken::new(), Arc::new(OnceLock::new()));
         let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
         self.active().insert(key.clone(), active);
