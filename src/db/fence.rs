@@ -93,6 +93,14 @@ impl Fence {
         .fetch_one(connection)
         .await
         .context("look whether the attempt is the present one")?;
+        self.check(is_present)
+    }
+
+    /// Judges what somebody found who took the attempt's lock and looked for its row himself.
+    ///
+    /// # Errors
+    /// A transient fault when the attempt is not the present one any more.
+    pub fn check(&self, is_present: bool) -> anyhow::Result<()> {
         if is_present { Ok(()) } else { Err(self.stale()) }
     }
 
@@ -159,7 +167,9 @@ impl Fence {
         Ok(ended.rows_affected())
     }
 
-    fn lock_name(&self) -> String {
+    /// What the lock is called by which the attempt's transactions are known.
+    #[must_use]
+    pub fn lock_name(&self) -> String {
         format!("bursar attempt {} {} {} {}", self.run, self.task, self.item, self.attempt)
     }
 

@@ -11,6 +11,12 @@ use tokio_util::sync::CancellationToken;
 pub struct Backend(i32);
 
 impl Backend {
+    /// The one of this number.
+    #[must_use]
+    pub const fn new(pid: i32) -> Self {
+        Self(pid)
+    }
+
     /// The one that works for `connection`.
     ///
     /// # Errors

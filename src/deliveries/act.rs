@@ -262,7 +262,7 @@ pub async fn loaded(
     let resolution = format!("load {} took in the file", load.load_id);
     alert::resolve_of_file(connection, (load.dataset, load.customer, load.run_date), &over, &resolution).await?;
     if is_duplicate {
-        let earlier = store::same_bytes_date(connection, load).await?.unwrap_or(load.run_date);
+        let earlier = load.earlier.map_or(load.run_date, |earlier| earlier.run_date);
         let path = load.path.to_string_lossy();
         alert::raise(connection, &wording::file_duplicate(&file, &path, earlier)).await?;
     }

@@ -6,7 +6,7 @@
 use super::expect::Expectation;
 use super::judge::signed;
 use crate::rows::inbox::Delivered;
-use crate::rows::ledger;
+use crate::rows::known::Earlier;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -284,6 +284,8 @@ pub struct Load<'a> {
     pub modified_at: DateTime<Utc>,
     /// Its SHA-256 in hexadecimal.
     pub sha256: &'a str,
+    /// The last load of an earlier run date that met the same bytes.
+    pub earlier: Option<Earlier>,
 }
 
 /// Records what was loaded, in the load's own transaction: the delivery has arrived (late, after its deadline), or
@@ -296,9 +298,7 @@ pub async fn loaded(
     load: &Load<'_>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Option<Delivery>> {
-    let earlier =
-        ledger::same_bytes_before(connection, load.dataset, load.customer, load.run_date, load.sha256).await?;
-    let note = earlier.map(|(id, date)| format!("the same bytes as load {id} of {date}"));
+    let note = load.earlier.map(|Earlier { id, run_date }| format!("the same bytes as load {id} of {run_date}"));
     sqlx::query_as(
         "update bursar.deliveries
             set state = case when $10 is not null then 'duplicate'
@@ -331,16 +331,6 @@ pub async fn loaded(
     .fetch_optional(connection)
     .await
     .context("record the delivery that was loaded")
-}
-
-/// The run date of the latest earlier load with the same bytes, for the same dataset and customer.
-///
-/// # Errors
-/// What the server says.
-pub async fn same_bytes_date(connection: &mut PgConnection, load: &Load<'_>) -> anyhow::Result<Option<NaiveDate>> {
-    let earlier =
-        ledger::same_bytes_before(connection, load.dataset, load.customer, load.run_date, load.sha256).await?;
-    Ok(earlier.map(|(_, date)| date))
 }
 
 /// A delivery, if one is known for that day.

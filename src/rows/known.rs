@@ -5,14 +5,13 @@
 
 use super::certificate::Certificate;
 use super::control::{self, Found};
-use super::ledger;
-use super::load::{Loaded, Loading, Older, State};
+use super::load::{Loaded, Loading, Older, Request, State};
 use super::loaded::Stages;
 use super::measure;
 use super::publish::{Merged, Mode, Publication};
 use super::reader::Reading;
 use super::source::{FileIdentity, SourceFile};
-use crate::config::{Ident, Source};
+use crate::config::Source;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
@@ -114,7 +113,9 @@ impl Candidate<'_> {
         if let Some(stated) = &self.loading.stated {
             stated.check_unchanged()?;
         }
-        Ok(Some(self.as_it_was(latest, certificate, &identity)))
+        let mut unchanged = self.as_it_was(latest, certificate, &identity);
+        unchanged.earlier = Earlier::find(connection, loading.request, &identity.sha256, false).await?;
+        Ok(Some(unchanged))
     }
 
     async fn latest(&self, connection: &mut PgConnection) -> anyhow::Result<Option<Latest>> {
@@ -186,6 +187,7 @@ impl Candidate<'_> {
             file_modified_at: identity.modified_at,
             certificate,
             measures: latest.measures.0,
+            earlier: None,
             stages: Stages::default(),
             elapsed_ms: 0,
         }
@@ -222,7 +224,9 @@ pub(super) struct Verdict {
     /// What control totals stated and what was found.
     pub(super) control: Option<Value>,
     /// The load whose bytes another customer delivered.
-    misdelivery_of: Option<i64>,
+    pub(super) misdelivery_of: Option<i64>,
+    /// The last load of an earlier run date that met the same bytes.
+    pub(super) earlier: Option<Earlier>,
 }
 
 /// Judges a file that was just read: whether its control totals agree, and whether its bytes are those of an earlier
@@ -238,11 +242,14 @@ pub(super) async fn judge(
 ) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     verdict.compare(loading, reading, measures)?;
-    verdict.look_for_earlier(loading, connection, &reading.identity.sha256).await?;
     // A file of a header alone says nothing of whose it is.
     let has_rows = reading.tally.loaded + reading.tally.rejected > 0;
-    if has_rows && !loading.request.dataset.gate.allow_misdelivery {
-        verdict.look_for_another(loading, connection, &reading.identity.sha256).await?;
+    let may_be_anothers = has_rows && !loading.request.dataset.gate.allow_misdelivery;
+    let sha256 = &reading.identity.sha256;
+    verdict.earlier = Earlier::find(connection, loading.request, sha256, may_be_anothers).await?;
+    verdict.tell_of_earlier(loading);
+    if may_be_anothers {
+        verdict.look_for_another(loading, connection, sha256).await?;
     }
     Ok(verdict)
 }
@@ -269,23 +276,14 @@ impl Verdict {
         Ok(())
     }
 
-    async fn look_for_earlier(
-        &mut self,
-        loading: &Loading<'_>,
-        connection: &mut PgConnection,
-        sha256: &str,
-    ) -> anyhow::Result<()> {
-        let request = loading.request;
-        let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
-        let earlier = ledger::same_bytes_before(connection, dataset, customer, request.run_date, sha256).await?;
-        let Some((load, date)) = earlier else { return Ok(()) };
-        let same = format!("its bytes are those of load {load} of {date}");
-        if request.dataset.gate.allow_duplicate {
+    fn tell_of_earlier(&mut self, loading: &Loading<'_>) {
+        let Some(Earlier { id, run_date }) = self.earlier else { return };
+        let same = format!("its bytes are those of load {id} of {run_date}");
+        if loading.request.dataset.gate.allow_duplicate {
             self.warnings.push(format!("{same}: a stale file?"));
         } else {
             self.reasons.push(format!("{same} (gate.allow_duplicate is false)"));
         }
-        Ok(())
     }
 
     async fn look_for_another(
@@ -295,7 +293,6 @@ impl Verdict {
         sha256: &str,
     ) -> anyhow::Result<()> {
         let request = loading.request;
-        lock_bytes(connection, &request.dataset.name, sha256).await?;
         let other: Option<OfAnother> = sqlx::query_as(include_str!("known_of_another.sql"))
             .bind(request.dataset.name.as_str())
             .bind(request.customer.name.as_str())
@@ -311,14 +308,37 @@ impl Verdict {
     }
 }
 
-/// The last lock that a load takes but for its delivery's row: who waits here has nothing that the holder needs.
-async fn lock_bytes(connection: &mut PgConnection, dataset: &Ident, sha256: &str) -> anyhow::Result<()> {
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("bursar bytes {dataset} {sha256}"))
-        .execute(connection)
-        .await
-        .context("wait for a load of the same bytes")?;
-    Ok(())
+/// The last load of an earlier run date that met the same bytes of the same customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Earlier {
+    /// Its number in the ledger.
+    pub id: i64,
+    /// What it was for.
+    pub run_date: NaiveDate,
+}
+
+impl Earlier {
+    /// Looks for it; takes the lock of these bytes beforehand, where they may be another customer's. That is the last
+    /// lock that a load takes but for its delivery's row: who waits here has nothing that the holder needs.
+    async fn find(
+        connection: &mut PgConnection,
+        request: &Request,
+        sha256: &str,
+        may_be_anothers: bool,
+    ) -> anyhow::Result<Option<Self>> {
+        let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
+        let lock = may_be_anothers.then(|| format!("bursar bytes {dataset} {sha256}"));
+        let (id, run_date): (Option<i64>, Option<NaiveDate>) = sqlx::query_as(include_str!("known_earlier.sql"))
+            .bind(dataset)
+            .bind(customer)
+            .bind(request.run_date)
+            .bind(sha256)
+            .bind(lock)
+            .fetch_one(connection)
+            .await
+            .context("look for loads of the same bytes")?;
+        Ok(id.zip(run_date).map(|(id, run_date)| Self { id, run_date }))
+    }
 }
 
 /// A load of another customer with the same bytes that counts, or would once its hold is lifted.
@@ -339,29 +359,4 @@ impl OfAnother {
             loading.load_id
         )
     }
-}
-
-/// Enters what is known of a load's file into its row of the ledger.
-///
-/// # Errors
-/// What the server says.
-pub(super) async fn enter(
-    loading: &Loading<'_>,
-    connection: &mut PgConnection,
-    verdict: &Verdict,
-) -> anyhow::Result<()> {
-    sqlx::query(
-        "update bursar.loads
-            set definition = $2, misdelivery_of = $3, warnings = $4, control = $5
-          where id = $1",
-    )
-    .bind(loading.load_id)
-    .bind(&loading.request.dataset.definition)
-    .bind(verdict.misdelivery_of)
-    .bind(Json(&verdict.warnings))
-    .bind(verdict.control.as_ref().map(Json))
-    .execute(connection)
-    .await
-    .context("enter what is known of the file into the ledger")?;
-    Ok(())
 }

@@ -44,8 +44,16 @@ pub struct Entry<'a> {
     pub measures: &'a Value,
     /// How long it took so far, in milliseconds.
     pub elapsed_ms: i64,
-    /// How its rows get into the table.
+    /// How its rows got into the table.
     pub publication: &'a Publication,
+    /// The fingerprint of the dataset's definition.
+    pub definition: &'a str,
+    /// The load of another customer with the same bytes.
+    pub misdelivery_of: Option<i64>,
+    /// What an operator should know of it that did not hold it.
+    pub warnings: &'a [String],
+    /// What control totals stated and what was found.
+    pub control: Option<&'a Value>,
 }
 
 /// Reserves a load's id.
@@ -82,61 +90,18 @@ pub async fn published_date(
     .context("look for the load published last")
 }
 
-/// The good rows of the run date before this one, as far as there is any: what a drop is measured against.
+/// Makes way for a load of a run date that was loaded before. One that counts (published or measured) takes the place
+/// of the one that counted for the same customer, and the open rejects of that one are closed as superseded. The rejects
+/// of an earlier held load are superseded by whatever comes after it.
 ///
 /// # Errors
 /// What the server says.
-pub async fn rows_before(
+pub async fn make_way(
     connection: &mut PgConnection,
-    dataset: &str,
-    customer: &str,
-    run_date: NaiveDate,
-) -> anyhow::Result<Option<u64>> {
-    let loaded: Option<i64> = sqlx::query_scalar(
-        "select loaded from bursar.loads
-          where dataset = $1 and customer = $2 and run_date < $3 and is_current order by run_date desc limit 1",
-    )
-    .bind(dataset)
-    .bind(customer)
-    .bind(run_date)
-    .fetch_optional(connection)
-    .await
-    .context("look for the load of the day before")?;
-    Ok(loaded.and_then(|n| u64::try_from(n).ok()))
-}
-
-/// The last load of an earlier run date that met the same bytes: its id and run date.
-///
-/// # Errors
-/// What the server says.
-pub async fn same_bytes_before(
-    connection: &mut PgConnection,
-    dataset: &str,
-    customer: &str,
-    run_date: NaiveDate,
-    sha256: &str,
-) -> anyhow::Result<Option<(i64, NaiveDate)>> {
-    sqlx::query_as(
-        "select id, run_date from bursar.loads
-          where file_sha256 = $4 and dataset = $1 and customer = $2 and run_date < $3
-          order by run_date desc, id desc limit 1",
-    )
-    .bind(dataset)
-    .bind(customer)
-    .bind(run_date)
-    .bind(sha256)
-    .fetch_optional(connection)
-    .await
-    .context("look for a load of the same bytes")
-}
-
-/// Enters a load. One that counts (published or measured) takes the place of the one that counted before for
-/// the same customer and run date, and the open rejects of that one are closed as superseded. The rejects of
-/// an earlier held load are superseded by whatever comes after it.
-///
-/// # Errors
-/// What the server says.
-pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
+    (dataset, customer, run_date): (&str, &str, NaiveDate),
+    by: i64,
+    state: State,
+) -> anyhow::Result<()> {
     sqlx::query(
         "update bursar.rejects set status = 'superseded', closed_at = now(), closed_by_load = $4
           where status = 'open' and load_id in (
@@ -147,18 +112,15 @@ pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::
                             where c.dataset = $1 and c.customer = $2 and c.run_date = $3 and c.is_current
                               and coalesce(c.redrive_of, c.id) = l.id)))",
     )
-    .bind(entry.dataset)
-    .bind(entry.customer)
-    .bind(entry.run_date)
-    .bind(entry.id)
-    .bind(entry.state == State::Held)
+    .bind(dataset)
+    .bind(customer)
+    .bind(run_date)
+    .bind(by)
+    .bind(state == State::Held)
     .execute(&mut *connection)
     .await
     .context("close the rejects of the load before")?;
-    if entry.state != State::Held {
-        no_longer_current(connection, entry.dataset, entry.customer, entry.run_date).await?;
-    }
-    insert(connection, entry).await
+    if state == State::Held { Ok(()) } else { no_longer_current(connection, dataset, customer, run_date).await }
 }
 
 async fn no_longer_current(
@@ -204,9 +166,13 @@ pub async fn step_over(
     no_longer_current(connection, dataset, customer, run_date).await
 }
 
-async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
+/// Enters a load, as the last thing but the commit.
+///
+/// # Errors
+/// What the server says.
+pub async fn enter(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Result<()> {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let tally = &entry.certificate.tally;
+    let (tally, publication) = (&entry.certificate.tally, entry.publication);
     sqlx::query(include_str!("ledger_insert.sql"))
         .bind(entry.id)
         .bind(entry.run_id)
@@ -232,9 +198,18 @@ async fn insert(connection: &mut PgConnection, entry: &Entry<'_>) -> anyhow::Res
         .bind(env!("CARGO_PKG_VERSION"))
         .bind(entry.file_modified_at)
         .bind((entry.state == State::Published).then_some(entry.id))
-        .bind(entry.publication.way.map(Way::as_str))
-        .bind(&entry.publication.reason)
-        .bind(i32::try_from(entry.publication.streams).unwrap_or(i32::MAX))
+        .bind(publication.way.map(Way::as_str))
+        .bind(&publication.reason)
+        .bind(i32::try_from(publication.streams).unwrap_or(i32::MAX))
+        .bind(publication.lock_waited_ms)
+        .bind(publication.lock_held_ms)
+        .bind(publication.merged.map(|m| m.inserted))
+        .bind(publication.merged.map(|m| m.updated))
+        .bind(publication.merged.map(|m| m.unchanged))
+        .bind(entry.definition)
+        .bind(entry.misdelivery_of)
+        .bind(Json(entry.warnings))
+        .bind(entry.control.map(Json))
         .execute(connection)
         .await
         .context("enter the load into the ledger")?;

@@ -25,6 +25,16 @@ insert into bursar.loads (
     publication,
     way,
     way_reason,
-    streams
+    streams,
+    lock_waited_ms,
+    lock_held_ms,
+    inserted,
+    updated,
+    unchanged,
+    definition,
+    misdelivery_of,
+    warnings,
+    control
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
+        $28, $29, $30, $31, $32, $33, $34, $35, $36)

@@ -7,20 +7,18 @@ use super::dataset::Dataset;
 use super::known::{self, Candidate, Repeat, Verdict};
 use super::ledger;
 pub use super::loaded::{Loaded, Stages, State};
+use super::opening::{Facts, Held};
 use super::parts::{self, Assembled};
 use super::place::Place;
-use super::publish::lock;
-use super::reader::Reading;
 use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectSpool};
 pub use super::streams::Progress;
 use super::streams::{Copy, FileReading, find_superseded};
 use super::unique::{Superseded, look};
-use super::{inbox, measure, staged, table};
+use super::{inbox, measure, staged};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
 use crate::db::fence::{Fence, Finish};
-use crate::db::interrupt::Backend;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -109,9 +107,9 @@ pub async fn load(
         progress,
         cancel,
     };
-    let backend = Backend::of(&mut transaction).await?;
-    let running = Box::pin(loading.run(&mut transaction, source, finish));
-    let loaded = match backend.until_cancelled(pool, cancel, running).await {
+    let held = Held::take(&mut transaction, request, &loading.table).await?;
+    let running = Box::pin(loading.run(&mut transaction, held, source, finish));
+    let loaded = match held.backend().until_cancelled(pool, cancel, running).await {
         Err(_) if cancel.is_cancelled() => {
             drop(transaction);
             // A word to break off may still be on its way to this server process: nobody else may get it.
@@ -182,28 +180,25 @@ impl Loading<'_> {
     async fn run(
         &mut self,
         connection: &mut PgConnection,
+        held: Held,
         source: SourceFile,
         finish: &dyn Finish<Loaded>,
     ) -> anyhow::Result<Loaded> {
-        self.request.fence.hold(connection).await?;
-        lock::against_loads(connection, &self.table, self.request.lock_timeout_s).await?;
-        self.load_id = ledger::next_id(connection).await?;
-        staged::hold(connection, self.load_id).await?;
-        table::check_columns(connection, &self.table, &self.request.dataset).await?;
-        let (dataset, customer) = (self.request.dataset.name.as_str(), self.request.customer.name.as_str());
-        let published = ledger::published_date(connection, dataset, customer, &self.table).await?;
-        let rows_before = ledger::rows_before(connection, dataset, customer, self.request.run_date).await?;
-        let mut place = Place::choose(self, connection, published, source.size()).await?;
+        self.load_id = held.number(connection, &self.table, self.request.lock_timeout_s).await?;
+        let facts = Facts::find(connection, self.request, &self.table).await?;
+        let mut place = Place::choose(self, connection, &facts, source.size()).await?;
         self.stated = self.read_control().await?;
-        let candidate = Candidate { loading: self, size: source.size(), target: place.state };
-        if let Some(unchanged) = candidate.unchanged(connection).await? {
-            let (kept, modified_at) = ((unchanged.load_id, unchanged.state), unchanged.file_modified_at);
-            archive::enter(self, connection, kept, modified_at).await?;
-            finish.finish(connection, &unchanged).await?;
-            return Ok(unchanged);
+        if facts.is_repeated {
+            let candidate = Candidate { loading: self, size: source.size(), target: place.state };
+            if let Some(unchanged) = candidate.unchanged(connection).await? {
+                let (kept, modified_at) = ((unchanged.load_id, unchanged.state), unchanged.file_modified_at);
+                archive::enter(self, connection, kept, modified_at).await?;
+                finish.finish(connection, &unchanged).await?;
+                return Ok(unchanged);
+            }
         }
         let source = self.look_for_superseded(source).await?;
-        self.through(connection, source, &mut place, rows_before, finish).await
+        self.through(connection, source, &mut place, &facts, finish).await
     }
 
     /// Looks through the file for rows that a later one supersedes, where the dataset keeps the last of a key, before
@@ -222,7 +217,7 @@ impl Loading<'_> {
         connection: &mut PgConnection,
         source: SourceFile,
         place: &mut Place,
-        rows_before: Option<u64>,
+        facts: &Facts,
         finish: &dyn Finish<Loaded>,
     ) -> anyhow::Result<Loaded> {
         place.open(self, connection).await?;
@@ -235,7 +230,7 @@ impl Loading<'_> {
         let measures = measure::take(connection, &place.tables, &self.request.dataset.measures).await?;
         let measures_ms = self.stopwatch.elapsed_ms();
         let mut verdict = known::judge(self, connection, &reading, &measures).await?;
-        let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, rows_before);
+        let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, facts.rows_before());
         reasons.append(&mut verdict.reasons);
         if !reasons.is_empty() {
             place.hold(self, connection, &reading, reasons).await?;
@@ -254,14 +249,17 @@ impl Loading<'_> {
             measures_ms: measures_ms - rows_ms,
             rejects_ms: rejects_ms - measures_ms,
         };
-        self.enter(connection, place, &reading, &certificate, &measures).await?;
-        known::enter(self, connection, &verdict).await?;
-        let kept = (self.load_id, place.state);
-        archive::enter(self, connection, kept, reading.identity.modified_at).await?;
+        if facts.is_repeated {
+            let Request { dataset, customer, run_date, .. } = self.request;
+            let of = (dataset.name.as_str(), customer.name.as_str(), *run_date);
+            ledger::make_way(connection, of, self.load_id, place.state).await?;
+        }
         place.publish(self, connection).await?;
+        let misdelivery_of = verdict.misdelivery_of;
         let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
         finish.finish(connection, &loaded).await?;
-        place.let_go(self, connection).await?;
+        self.enter(connection, &loaded, &reading.ignored_columns, misdelivery_of).await?;
+        archive::enter(self, connection, (loaded.load_id, loaded.state), loaded.file_modified_at).await?;
         Ok(loaded)
     }
 
@@ -310,28 +308,31 @@ impl Loading<'_> {
     async fn enter(
         &self,
         connection: &mut PgConnection,
-        place: &Place,
-        reading: &Reading,
-        certificate: &Certificate,
-        measures: &Value,
+        loaded: &Loaded,
+        ignored_columns: &[String],
+        misdelivery_of: Option<i64>,
     ) -> anyhow::Result<()> {
         let entry = ledger::Entry {
-            id: self.load_id,
+            id: loaded.load_id,
             run_id: self.request.fence.run,
-            dataset: self.request.dataset.name.as_str(),
-            customer: self.request.customer.name.as_str(),
+            dataset: &loaded.dataset,
+            customer: &loaded.customer,
             run_date: self.request.run_date,
             table: &self.table,
-            state: place.state,
-            reasons: &place.reasons,
+            state: loaded.state,
+            reasons: &loaded.reasons,
             file_path: &self.path.to_string_lossy(),
             file_name: &self.name,
-            file_modified_at: reading.identity.modified_at,
-            certificate,
-            ignored_columns: &reading.ignored_columns,
-            measures,
+            file_modified_at: loaded.file_modified_at,
+            certificate: &loaded.certificate,
+            ignored_columns,
+            measures: &loaded.measures,
             elapsed_ms: self.stopwatch.elapsed_ms(),
-            publication: &place.publication,
+            publication: &loaded.publication,
+            definition: &self.request.dataset.definition,
+            misdelivery_of,
+            warnings: &loaded.warnings,
+            control: loaded.control.as_ref(),
         };
         ledger::enter(connection, &entry).await
     }
@@ -359,6 +360,7 @@ impl Loading<'_> {
             file_modified_at,
             certificate,
             measures,
+            earlier: verdict.earlier,
             stages,
             elapsed_ms: self.stopwatch.elapsed_ms(),
         }

@@ -1,6 +1,7 @@
 //! What became of a load.
 
 use super::certificate::Certificate;
+use super::known::Earlier;
 use super::publish::Publication;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -65,6 +66,9 @@ pub struct Loaded {
     pub certificate: Certificate,
     /// The measures, name to value.
     pub measures: Value,
+    /// The last load of an earlier run date that met the same bytes.
+    #[serde(skip)]
+    pub earlier: Option<Earlier>,
     /// What its time went to.
     pub stages: Stages,
     /// From the request to just before the commit, in milliseconds.

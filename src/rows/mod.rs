@@ -34,6 +34,7 @@ pub mod map;
 pub mod measure;
 pub mod moment;
 pub mod number;
+mod opening;
 pub mod parse;
 pub mod parts;
 pub mod pattern;

@@ -2,6 +2,7 @@
 
 use super::column::definitions;
 use super::load::{Loading, Older, State};
+use super::opening::Facts;
 use super::publish::merge::{self, Extent, Merging};
 use super::publish::segments::{self, streams};
 use super::publish::swap::{Locked, swap, take};
@@ -17,7 +18,6 @@ use crate::clock::Stopwatch;
 use crate::config::Table;
 use crate::fault;
 use anyhow::Context;
-use chrono::NaiveDate;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
 
@@ -36,6 +36,8 @@ pub(super) struct Place {
     pub(super) tables: Vec<Table>,
     view: Option<Consolidated>,
     locked: Option<Locked>,
+    /// Tables that inherit from the customer's, as they stand in SQL.
+    behind: Vec<String>,
     /// How many rows were copied.
     rows: u64,
     /// Connections beside that of the load's transaction, for ways that need them.
@@ -47,7 +49,7 @@ impl Place {
     pub(super) async fn choose(
         loading: &Loading<'_>,
         connection: &mut PgConnection,
-        published: Option<NaiveDate>,
+        facts: &Facts,
         bytes: u64,
     ) -> anyhow::Result<Self> {
         let (request, table) = (loading.request, &loading.table);
@@ -58,12 +60,13 @@ impl Place {
             tables: vec![staged::table(loading.load_id)?],
             view: None,
             locked: None,
+            behind: facts.segments.clone(),
             rows: 0,
             beside: Vec::new(),
         };
         // What a system's tables knew on which day can't be told any more once an older file comes after a newer one.
         let may_rewind = request.older == Older::Publish && request.dataset.into.is_none();
-        let newer = published.filter(|date| *date > request.run_date && !may_rewind);
+        let newer = facts.published.filter(|date| *date > request.run_date && !may_rewind);
         // Rows of another run date are not rewound by appending this one's.
         if let Some(date) = newer.filter(|_| !matches!(request.dataset.mode, Mode::Append { .. })) {
             place.state = State::Measured;
@@ -128,10 +131,9 @@ impl Place {
 
     async fn empty(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         let quoted = loading.table.quoted();
-        let behind = segments::behind(connection, &loading.table).await?;
         let mut statements = format!("truncate {quoted}");
-        if !behind.is_empty() {
-            statements = format!("{statements}; drop table {}", behind.join(", "));
+        if !self.behind.is_empty() {
+            statements = format!("{statements}; drop table {}", self.behind.join(", "));
         }
         let patience_s = loading.request.lock_timeout_s;
         let waited_ms = lock::exclusively(connection, &loading.table, "before_rows", &statements, patience_s).await?;
@@ -229,9 +231,15 @@ impl Place {
 
     /// Puts the rows in front of readers.
     pub(super) async fn publish(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        if self.state == State::Held {
-            return Ok(());
+        if self.state != State::Held {
+            self.put(loading, connection).await?;
         }
+        self.publication.lock_waited_ms = self.locked.map(|locked| locked.waited_ms);
+        self.publication.lock_held_ms = self.locked.map(|locked| locked.since.elapsed_ms());
+        Ok(())
+    }
+
+    async fn put(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         let (request, table, dataset) = (loading.request, &loading.table, &loading.request.dataset);
         let patience_s = request.lock_timeout_s;
         match (self.publication.way, &dataset.mode) {
@@ -266,27 +274,5 @@ impl Place {
             (None, _) => staged::drop(connection, &self.tables).await,
             _ => Ok(()),
         }
-    }
-
-    /// Enters, as the last of all, how long readers had to wait.
-    pub(super) async fn let_go(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let merged = self.publication.merged;
-        if self.locked.is_none() && merged.is_none() {
-            return Ok(());
-        }
-        sqlx::query(
-            "update bursar.loads set lock_waited_ms = $2, lock_held_ms = $3, inserted = $4, updated = $5, unchanged = $6
-              where id = $1",
-        )
-        .bind(loading.load_id)
-        .bind(self.locked.map(|locked| locked.waited_ms))
-        .bind(self.locked.map(|locked| locked.since.elapsed_ms()))
-        .bind(merged.map(|m| m.inserted))
-        .bind(merged.map(|m| m.updated))
-        .bind(merged.map(|m| m.unchanged))
-        .execute(connection)
-        .await
-        .context("enter how long readers had to wait")?;
-        Ok(())
     }
 }

@@ -101,9 +101,11 @@ pub struct Publication {
     /// How many connections the rows went over.
     pub streams: usize,
     /// How long it waited until readers let go of the table, in milliseconds.
-    pub lock_waited_ms: i64,
-    /// How long readers had to wait for it, in milliseconds.
-    pub lock_held_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_waited_ms: Option<i64>,
+    /// How long readers had to wait for it, until its outcome was recorded, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_held_ms: Option<i64>,
     /// What a merge did.
     #[serde(flatten)]
     pub merged: Option<Merged>,

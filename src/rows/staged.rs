@@ -45,8 +45,11 @@ pub async fn hold(connection: &mut PgConnection, load_id: i64) -> anyhow::Result
     Ok(())
 }
 
+/// What stands before a load's number in the name of its lock.
+pub(super) const LOCK: &str = "bursar staged ";
+
 fn lock_name(load_id: i64) -> String {
-    format!("bursar staged {load_id}")
+    format!("{LOCK}{load_id}")
 }
 
 /// The staged tables of a load, in their order; none where it has none.

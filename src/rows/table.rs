@@ -34,7 +34,7 @@ pub async fn prepare(
         found = find(connection, wanted.iter().map(|(table, _)| table)).await?;
     }
     let drifts: Vec<Drift> =
-        wanted.iter().filter_map(|(table, dataset)| Drift::of(table, found.get(table), dataset)).collect();
+        wanted.iter().filter_map(|(table, dataset)| Drift::of(table, shape_of(&found, table), dataset)).collect();
     let mut left = Vec::new();
     if !drifts.is_empty() {
         left.push(drift_fault(connection, &drifts).await?);
@@ -57,11 +57,19 @@ fn tables_of<'a>(datasets: &[&'a Dataset], customers: &[Arc<Customer>]) -> anyho
 pub(super) struct Relation {
     /// Which of the wanted names it has, from 0.
     place: i64,
+    pub(super) comment: Option<String>,
+    #[sqlx(flatten)]
+    pub(super) shape: Shape,
+}
+
+/// What it is made of.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Shape {
     /// `pg_class.relkind`: `r` for a table, `v` for a view.
     pub(super) kind: String,
-    pub(super) comment: Option<String>,
-    columns: Vec<String>,
-    types: Vec<String>,
+    pub(super) columns: Vec<String>,
+    /// Of the columns, as PostgreSQL writes them.
+    pub(super) types: Vec<String>,
 }
 
 /// What the catalog says of these names. Reads the catalog alone: no reader and no load is in its way.
@@ -80,6 +88,10 @@ pub(super) async fn find<'a>(
     let wanted: Vec<&Table> = wanted.collect();
     let placed = |r: Relation| Some((*wanted.get(usize::try_from(r.place).ok()?)?, r));
     Ok(relations.into_iter().filter_map(placed).collect())
+}
+
+fn shape_of<'a>(found: &'a HashMap<&Table, Relation>, table: &Table) -> Option<&'a Shape> {
+    found.get(table).map(|relation| &relation.shape)
 }
 
 async fn make(connection: &mut PgConnection, wanted: &[(Table, &Dataset)], lock_timeout_s: u64) -> anyhow::Result<()> {
@@ -157,11 +169,22 @@ fn columns_of(dataset: &Dataset) -> Vec<(&Ident, String, bool)> {
 /// # Errors
 /// A configuration fault that names every difference, and the SQL that mends it.
 pub async fn check_columns(connection: &mut PgConnection, table: &Table, dataset: &Dataset) -> anyhow::Result<()> {
-    if dataset.into.is_some() {
-        return Ok(());
-    }
     let found = find(connection, std::iter::once(table)).await?;
-    match Drift::of(table, found.get(table), dataset) {
+    check_shape(connection, table, dataset, shape_of(&found, table)).await
+}
+
+/// The same of a table that was looked at.
+///
+/// # Errors
+/// As [`check_columns`].
+pub(super) async fn check_shape(
+    connection: &mut PgConnection,
+    table: &Table,
+    dataset: &Dataset,
+    found: Option<&Shape>,
+) -> anyhow::Result<()> {
+    // A system's own tables are made with its migrations.
+    match Drift::of(table, found, dataset).filter(|_| dataset.into.is_none()) {
         None => Ok(()),
         Some(drift) => Err(drift_fault(connection, &[drift]).await?),
     }
@@ -178,7 +201,7 @@ struct Drift<'a> {
 }
 
 impl<'a> Drift<'a> {
-    fn of(table: &'a Table, found: Option<&Relation>, dataset: &Dataset) -> Option<Self> {
+    fn of(table: &'a Table, found: Option<&Shape>, dataset: &Dataset) -> Option<Self> {
         let mut drift = Self { table, differences: Vec::new(), repairs: Vec::new(), blocked: false };
         match found {
             None => drift.differences.push("it does not exist; bursar migrate makes it".to_owned()),
@@ -190,7 +213,7 @@ impl<'a> Drift<'a> {
         (!drift.differences.is_empty()).then_some(drift)
     }
 
-    fn compare(&mut self, relation: &Relation, columns: &[(&Ident, String, bool)]) {
+    fn compare(&mut self, relation: &Shape, columns: &[(&Ident, String, bool)]) {
         for (name, wanted, _) in columns {
             match relation.columns.iter().zip(&relation.types).find(|(found, _)| *found == name.as_str()) {
                 None => {

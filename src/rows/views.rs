@@ -183,7 +183,7 @@ impl View {
     fn is_made(&self, found: Option<&Relation>) -> anyhow::Result<bool> {
         let Some(relation) = found else { return Ok(false) };
         let comment = relation.comment.as_deref().unwrap_or_default();
-        if relation.kind != "v" || !comment.starts_with(MARK) {
+        if relation.shape.kind != "v" || !comment.starts_with(MARK) {
             return Err(fault::config(format!(
                 "the name {} is taken by something that bursar did not make; it is left alone: \
                  rename it, or give the dataset's view another name",

@@ -124,6 +124,7 @@ impl Record<'_> {
             bytes: loaded.certificate.bytes,
             modified_at: loaded.file_modified_at,
             sha256: &loaded.certificate.sha256,
+            earlier: loaded.earlier,
         };
         let held = (loaded.state == State::Held).then_some(&loaded.reasons[..]);
         act::loaded(connection, &context.run.job, &load, held, deps.clock.now()).await

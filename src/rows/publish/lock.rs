@@ -81,8 +81,8 @@ pub async fn against_loads(connection: &mut PgConnection, table: &Table, patienc
     let locked = sqlx::query(
         "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))::text",
     )
-    .bind(format!("{patience_s}s"))
-    .bind(format!("bursar load {table}"))
+    .bind(patience(patience_s))
+    .bind(name(table))
     .execute(connection)
     .await;
     match locked {
@@ -92,6 +92,18 @@ pub async fn against_loads(connection: &mut PgConnection, table: &Table, patienc
         ))),
         locked => locked.map(drop).with_context(|| format!("lock {table}")),
     }
+}
+
+/// What the lock against other loads of a table is called.
+#[must_use]
+pub fn name(table: &Table) -> String {
+    format!("bursar load {table}")
+}
+
+/// How long locks are waited for, as the server reads it.
+#[must_use]
+pub fn patience(seconds: u64) -> String {
+    format!("{seconds}s")
 }
 
 /// SQLSTATE 55P03: a lock was not to be had in time.

@@ -1,0 +1,116 @@
+//! How a load begins: what it takes hold of, and what it has to know before its first row.
+//!
+//! Two questions in all, because each costs a small file as much as some hundred of its rows. What is known is asked
+//! after all is held: a statement sees what was committed before it began.
+
+use super::dataset::Dataset;
+use super::ledger;
+use super::load::Request;
+use super::publish::lock;
+use super::staged;
+use super::table::{self, Shape};
+use crate::config::Table;
+use crate::db::interrupt::Backend;
+use anyhow::Context;
+use chrono::NaiveDate;
+use sqlx::PgConnection;
+
+/// What a load holds until its transaction ends: its attempt is known by it, and what it stages is not swept.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(super) struct Held {
+    backend: i32,
+    /// Its number in the ledger; none while somebody else loads the table.
+    load_id: Option<i64>,
+}
+
+impl Held {
+    /// Takes hold of what nobody has to be waited for: of the table, and of a number, only where nobody else loads it.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(super) async fn take(connection: &mut PgConnection, request: &Request, table: &Table) -> anyhow::Result<Self> {
+        sqlx::query_as(include_str!("opening_hold.sql"))
+            .bind(request.fence.lock_name())
+            .bind(lock::name(table))
+            .bind(staged::LOCK)
+            .bind(lock::patience(request.lock_timeout_s))
+            .fetch_one(connection)
+            .await
+            .context("begin the load")
+    }
+
+    /// The server process that works for the load.
+    pub(super) const fn backend(&self) -> Backend {
+        Backend::new(self.backend)
+    }
+
+    /// The load's number in the ledger, once nobody else loads the table.
+    ///
+    /// # Errors
+    /// A transient fault when the table was not to be had within `patience_s`.
+    pub(super) async fn number(
+        &self,
+        connection: &mut PgConnection,
+        table: &Table,
+        patience_s: u64,
+    ) -> anyhow::Result<i64> {
+        if let Some(load_id) = self.load_id {
+            return Ok(load_id);
+        }
+        lock::against_loads(connection, table, patience_s).await?;
+        let load_id = ledger::next_id(connection).await?;
+        staged::hold(connection, load_id).await?;
+        Ok(load_id)
+    }
+}
+
+/// What is known before the first row is read.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Facts {
+    is_present: bool,
+    /// The run date whose rows readers see; none where nothing was published yet.
+    pub(super) published: Option<NaiveDate>,
+    /// The good rows of the run date before this one, as far as there is any: what a drop is measured against.
+    rows_before: Option<i64>,
+    /// Whether the run date was loaded before.
+    pub(super) is_repeated: bool,
+    /// The segments behind the table, as they stand in SQL.
+    pub(super) segments: Vec<String>,
+    kind: Option<String>,
+    columns: Vec<String>,
+    types: Vec<String>,
+}
+
+impl Facts {
+    /// Asks for them.
+    ///
+    /// # Errors
+    /// A transient fault when the attempt is not the present one any more; a configuration fault when the table is not
+    /// what its dataset describes.
+    pub(super) async fn find(connection: &mut PgConnection, request: &Request, table: &Table) -> anyhow::Result<Self> {
+        let (fence, dataset): (_, &Dataset) = (&request.fence, &request.dataset);
+        let mut facts: Self = sqlx::query_as(include_str!("opening_facts.sql"))
+            .bind(fence.run)
+            .bind(&fence.task)
+            .bind(&fence.item)
+            .bind(fence.attempt)
+            .bind(dataset.name.as_str())
+            .bind(request.customer.name.as_str())
+            .bind(request.run_date)
+            .bind(table.to_string())
+            .bind(table.quoted())
+            .fetch_one(&mut *connection)
+            .await
+            .context("ask what is known before the load")?;
+        fence.check(facts.is_present)?;
+        let (columns, types) = (std::mem::take(&mut facts.columns), std::mem::take(&mut facts.types));
+        let shape = facts.kind.take().map(|kind| Shape { kind, columns, types });
+        table::check_shape(connection, table, dataset, shape.as_ref()).await?;
+        Ok(facts)
+    }
+
+    /// The good rows of the run date before this one.
+    pub(super) fn rows_before(&self) -> Option<u64> {
+        self.rows_before.and_then(|rows| u64::try_from(rows).ok())
+    }
+}

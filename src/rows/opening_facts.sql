@@ -1,0 +1,54 @@
+-- What a load must know before its first row. $1 to $4: the attempt's run, task, item and number; $5 dataset, $6 customer,
+-- $7 run date; $8 the table as the ledger calls it, $9 as it stands in SQL.
+select exists (
+           select
+             from bursar.task_runs
+            where run_id = $1
+              and task = $2
+              and item = $3
+              and attempt = $4
+              and state = 'running') as is_present,
+       (select run_date
+          from bursar.loads
+         where dataset = $5
+           and customer = $6
+           and table_name = $8
+           and state = 'published'
+         order by publication desc
+         limit 1) as published,
+       (select loaded
+          from bursar.loads
+         where dataset = $5
+           and customer = $6
+           and run_date < $7
+           and is_current
+         order by run_date desc
+         limit 1) as rows_before,
+       exists (
+           select
+             from bursar.loads
+            where dataset = $5
+              and customer = $6
+              and run_date = $7) as is_repeated,
+       array(
+           select i.inhrelid::regclass::text
+             from pg_inherits as i
+             join pg_class as c on c.oid = i.inhrelid
+            where i.inhparent = to_regclass($9)
+              and c.relnamespace = 'bursar_staged'::regnamespace
+            order by 1) as segments,
+       (select relkind::text from pg_class where oid = to_regclass($9)) as kind,
+       array(
+           select attname::text
+             from pg_attribute
+            where attrelid = to_regclass($9)
+              and attnum > 0
+              and not attisdropped
+            order by attnum) as columns,
+       array(
+           select format_type(atttypid, atttypmod)
+             from pg_attribute
+            where attrelid = to_regclass($9)
+              and attnum > 0
+              and not attisdropped
+            order by attnum) as types
