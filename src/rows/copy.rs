@@ -1,9 +1,12 @@
 //! Carries batches from the reading thread to the server: parsing and copying overlap on two cores.
 
+use super::measure::Passing;
 use super::reader::{Row, Sink};
 use super::reject::Reject;
 use super::spool::{COPY_HEADER, COPY_TRAILER, RejectSpool, Spooled};
+use crate::fault;
 use bytes::{Bytes, BytesMut};
+use serde_json::Value;
 use sqlx::PgConnection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -40,32 +43,35 @@ pub struct CopySink {
     /// Which sender is to be tried first.
     turn: usize,
     spool: RejectSpool,
+    /// Measures, where they are taken as rows pass, and where the row begins that they are to take in next.
+    passing: Option<Passing>,
+    row: usize,
 }
 
 impl CopySink {
-    /// A sink whose batches go to whichever of `senders` is ready.
+    /// A sink whose batches go to whichever of `senders` is ready; `passing` are the measures that it takes.
     ///
     /// # Errors
     /// When a receiver is gone.
-    pub fn new(senders: Vec<Sender<Batch>>, spool: RejectSpool) -> anyhow::Result<Self> {
+    pub fn new(senders: Vec<Sender<Batch>>, spool: RejectSpool, passing: Option<Passing>) -> anyhow::Result<Self> {
         for sender in &senders {
             send(sender, Batch::Bytes(Bytes::from_static(COPY_HEADER)))?;
         }
-        Ok(Self { buffer: BytesMut::with_capacity(BATCH + 4096), senders, turn: 0, spool })
+        Ok(Self { buffer: BytesMut::with_capacity(BATCH + 4096), senders, turn: 0, spool, passing, row: 0 })
     }
 
-    /// Sends what is left and the end; gives the rejects back.
+    /// Sends what is left and the end; gives back the rejects, and the measures if it took them.
     ///
     /// # Errors
     /// When a receiver is gone or the spool can't be written.
-    pub fn finish(mut self) -> anyhow::Result<Spooled> {
+    pub fn finish(mut self) -> anyhow::Result<(Spooled, Option<Value>)> {
         let rest = std::mem::take(&mut self.buffer);
         self.pass_on(rest.freeze())?;
         for sender in &self.senders {
             send(sender, Batch::Bytes(Bytes::from_static(COPY_TRAILER)))?;
             send(sender, Batch::End)?;
         }
-        self.spool.finish()
+        Ok((self.spool.finish()?, self.passing.map(Passing::finish)))
     }
 
     /// Gives whole rows to a connection that has room for them, else to the one whose turn it is.
@@ -94,10 +100,16 @@ impl Sink for CopySink {
 
     #[inline]
     fn accepted(&mut self, _row: &Row<'_>) -> anyhow::Result<()> {
+        if let Some(passing) = &mut self.passing {
+            let row = self.buffer.get(self.row..).and_then(|row| passing.take_in(row));
+            row.ok_or_else(|| fault::bug("a row of the COPY is not whole, or a sum has no bounds"))?;
+            self.row = self.buffer.len();
+        }
         if self.buffer.len() < BATCH {
             return Ok(());
         }
         let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(BATCH + 4096));
+        self.row = 0;
         self.pass_on(full.freeze())
     }
 

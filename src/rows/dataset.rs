@@ -7,7 +7,7 @@ use super::control::{Control, LooseControl, Origin, Surroundings};
 use super::dialect::{Dialect, check_dialect};
 use super::gate::Gate;
 use super::known::definition;
-use super::measure::{LooseMeasure, Measure, compile_measures};
+use super::measure::{LooseMeasure, Measure, Passing, compile_measures};
 use super::parts::{LooseParts, Parts, compile_parts};
 use super::pattern;
 use super::publish::target::Target;
@@ -161,6 +161,8 @@ pub struct Dataset {
     pub required: Vec<Required>,
     /// Its measures.
     pub measures: Vec<Measure>,
+    /// The same, where they can be taken as rows pass.
+    pub passing: Option<Passing>,
     /// The fingerprint of all that decides what the bytes of a file become.
     pub definition: String,
 }
@@ -301,6 +303,7 @@ pub fn compile_dataset(
         dialect: loose.dialect,
         control: control.flatten(),
         gate: loose.gate,
+        passing: Passing::compile(&measures, &columns),
         columns,
         ours: 0,
         required,

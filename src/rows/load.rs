@@ -102,6 +102,7 @@ pub async fn load(
         parts,
         stated: None,
         load_id: 0,
+        is_plain: false,
         superseded: Arc::default(),
         stopwatch,
         progress,
@@ -169,6 +170,8 @@ pub(super) struct Loading<'a> {
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
+    /// Whether measures can be taken as rows pass.
+    is_plain: bool,
     /// The rows that a later one of the same key supersedes, where the dataset keeps the last.
     superseded: Arc<Superseded>,
     stopwatch: Stopwatch,
@@ -186,6 +189,7 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         self.load_id = held.number(connection, &self.table, self.request.lock_timeout_s).await?;
         let facts = Facts::find(connection, self.request, &self.table).await?;
+        self.is_plain = facts.is_plain;
         let mut place = Place::choose(self, connection, &facts, source.size()).await?;
         self.stated = self.read_control().await?;
         if facts.is_repeated {
@@ -222,12 +226,15 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         place.open(self, connection).await?;
         let before_rows_ms = self.stopwatch.elapsed_ms();
-        let Copy { reading, rows, rejects } = place
+        let Copy { reading, rows, rejects, measures } = place
             .copy(self, connection, source)
             .await
             .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
         let rows_ms = self.stopwatch.elapsed_ms();
-        let measures = measure::take(connection, &place.tables, &self.request.dataset.measures).await?;
+        let measures = match measures {
+            Some(measures) => measures,
+            None => measure::take(connection, &place.tables, &self.request.dataset.measures).await?,
+        };
         let measures_ms = self.stopwatch.elapsed_ms();
         let mut verdict = known::judge(self, connection, &reading, &measures).await?;
         let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, facts.rows_before());
@@ -287,7 +294,7 @@ impl Loading<'_> {
             &self.request.dataset,
             &self.superseded,
             rejects,
-            streams,
+            (streams, self.request.dataset.passing.clone().filter(|_| self.is_plain)),
             Arc::clone(&self.progress),
         )
     }

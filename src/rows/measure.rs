@@ -1,10 +1,13 @@
 //! Measures: SQL aggregates over a load, taken in its transaction and kept in the load ledger.
 
+mod passing;
+
 use crate::config::{At, Ident, Problems, Source, Table};
 use crate::fault;
 use crate::sql::{Token, tokens};
 use anyhow::Context;
 use indexmap::IndexMap;
+pub use passing::{KEYWORDS, Passing};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

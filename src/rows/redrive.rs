@@ -282,8 +282,8 @@ impl Redriving<'_> {
         })?;
         let spool = RejectSpool::new(self.met.id, spool_folder);
         let (superseded, source) = self.look_for_superseded(source).await?;
-        let reading = FileReading::start(source, &self.shape, &superseded, spool, 1, Arc::new(|_, _| ()));
-        let Copy { reading, rejects, rows } =
+        let reading = FileReading::start(source, &self.shape, &superseded, spool, (1, None), Arc::new(|_, _| ()));
+        let Copy { reading, rejects, rows, .. } =
             reading.copy_into(connection, &rows::staged()?, self.cancel).await.with_context(|| {
                 format!("{} (bursar rejects export writes files that can be redriven)", self.request.file.display())
             })?;

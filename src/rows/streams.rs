@@ -5,6 +5,7 @@
 
 use super::copy::{Batch, Copied, CopySink, copy_in, feed};
 use super::dataset::Dataset;
+use super::measure::Passing;
 use super::publish::twin;
 use super::reader::{self, Reading};
 use super::source::SourceFile;
@@ -16,6 +17,7 @@ use crate::db::fence::Fence;
 use crate::fault;
 use anyhow::Context;
 use futures_util::future::join_all;
+use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use std::sync::Arc;
@@ -36,7 +38,7 @@ const MORE: Duration = Duration::from_millis(200);
 pub struct FileReading {
     dataset: Arc<Dataset>,
     batches: Vec<Receiver<Batch>>,
-    thread: JoinHandle<anyhow::Result<(Reading, Spooled)>>,
+    thread: JoinHandle<anyhow::Result<(Reading, Spooled, Option<Value>)>>,
 }
 
 /// A file whose good rows the server took.
@@ -47,6 +49,8 @@ pub struct Copy {
     pub rows: u64,
     /// Its rejects.
     pub rejects: Rejects,
+    /// Its measures, where they were taken as rows passed.
+    pub measures: Option<Value>,
 }
 
 /// Rejects on their way into quarantine.
@@ -107,23 +111,24 @@ pub async fn find_superseded(
 }
 
 impl FileReading {
-    /// Begins to read; good rows come out of so many streams.
+    /// Begins to read; good rows come out of so many streams, and are measured as they pass where `passing` says so.
     #[must_use]
     pub fn start(
         source: SourceFile,
         dataset: &Arc<Dataset>,
         superseded: &Arc<Superseded>,
         rejects: RejectSpool,
-        streams: usize,
+        (streams, passing): (usize, Option<Passing>),
         progress: Progress,
     ) -> Self {
         let (senders, batches) = (0..streams).map(|_| mpsc::channel(WAITING)).unzip();
         let (shape, superseded) = (Arc::clone(dataset), Arc::clone(superseded));
         let thread = tokio::task::spawn_blocking(move || {
             let size = source.size();
-            let mut sink = CopySink::new(senders, rejects)?;
+            let mut sink = CopySink::new(senders, rejects, passing)?;
             let reading = reader::read(source, &shape, &superseded, &mut sink, &|read| progress(read, size))?;
-            Ok::<_, anyhow::Error>((reading, sink.finish()?))
+            let (spooled, measures) = sink.finish()?;
+            Ok::<_, anyhow::Error>((reading, spooled, measures))
         });
         Self { dataset: Arc::clone(dataset), batches, thread }
     }
@@ -147,12 +152,12 @@ impl FileReading {
             // Without waiting for the reading thread: its disk may hang.
             return Err(cancelled());
         }
-        let (reading, rejects) = self.thread.await.context("the reading thread broke off")??;
+        let (reading, rejects, measures) = self.thread.await.context("the reading thread broke off")??;
         match (copied, rejects) {
             (Copied::All(rows), Spooled::Waiting(rejects)) => {
                 let are_none = reading.tally.rejected == 0;
                 let rejects = if are_none { Rejects::None } else { Rejects::Waiting(rejects) };
-                Ok(Copy { reading, rows, rejects })
+                Ok(Copy { reading, rows, rejects, measures })
             }
             _ => Err(fault::bug("the rows ended without a reason")),
         }
@@ -180,9 +185,11 @@ impl FileReading {
         let copied = copied.into_iter().map(|copied| copied.context("a stream broke off")?);
         let copied = copied.collect::<anyhow::Result<Vec<Option<u64>>>>()?;
         let quarantined = quarantined.context("copy the rejects into quarantine")?;
-        let (reading, _) = self.thread.await.context("the reading thread broke off")??;
+        let (reading, _, measures) = self.thread.await.context("the reading thread broke off")??;
         match (copied.into_iter().sum(), quarantined) {
-            (Some(rows), Copied::All(count)) => Ok(Copy { reading, rows, rejects: Rejects::Copied(count) }),
+            (Some(rows), Copied::All(count)) => {
+                Ok(Copy { reading, rows, rejects: Rejects::Copied(count), measures })
+            }
             _ => Err(fault::bug("the rows ended without a reason")),
         }
     }

@@ -8,6 +8,7 @@ mod dialects;
 mod documented;
 mod encodings;
 mod forms;
+mod measures;
 mod moments;
 mod oracle;
 pub mod packed;

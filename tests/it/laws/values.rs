@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 const ROWS: usize = 600;
 
-const DATASET: &str = r#"
+pub(super) const DATASET: &str = r#"
 name = "everything"
 file = "everything_{customer}.csv"
 table = "everything_{customer}"
@@ -22,7 +22,7 @@ type = "integer"
 "#;
 
 /// The columns beside `id`, all nullable.
-const COLUMNS: [(&str, &str); 14] = [
+pub(super) const COLUMNS: [(&str, &str); 14] = [
     ("small", "type = \"integer\""),
     ("big", "type = \"bigint\""),
     ("whole", "type = \"numeric(28,0)\""),
@@ -40,7 +40,7 @@ const COLUMNS: [(&str, &str); 14] = [
 ];
 
 /// A cell as it stands in the file (quotes included), and as the server shows it; none for null.
-type Cell = (String, Option<String>);
+pub(super) type Cell = (String, Option<String>);
 
 fn cell(written: impl Into<String>, shown: impl Into<String>) -> Cell {
     (written.into(), Some(shown.into()))
@@ -184,13 +184,13 @@ fn row() -> impl Strategy<Value = Vec<Cell>> {
     columns.into_iter().map(|column| prop_oneof![8 => column, 1 => null()].boxed()).collect::<Vec<_>>()
 }
 
-fn rows() -> Vec<Vec<Cell>> {
+pub(super) fn rows() -> Vec<Vec<Cell>> {
     let mut runner = TestRunner::deterministic();
     let strategy = row();
     (0..ROWS).map(|_| strategy.new_tree(&mut runner).expect("a row").current()).collect()
 }
 
-fn file(rows: &[Vec<Cell>]) -> String {
+pub(super) fn file(rows: &[Vec<Cell>]) -> String {
     let header: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
     let lines = rows.iter().enumerate().map(|(id, row)| {
         let cells: Vec<&str> = row.iter().map(|(written, _)| written.as_str()).collect();
