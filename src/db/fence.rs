@@ -104,7 +104,7 @@ impl Fence {
         if is_present { Ok(()) } else { Err(self.stale()) }
     }
 
-    /// Records the outcome, as the last statement of the attempt's transaction.
+    /// Records the outcome, among the last statements of the attempt's transaction.
     ///
     /// # Errors
     /// A transient fault when the attempt is not the present one any more: the transaction must be rolled back.

@@ -238,7 +238,7 @@ fn file_of(d: &Delivery) -> File<'_> {
 }
 
 /// Records, in a load's own transaction, what it means for its delivery, and raises and resolves what follows; the
-/// last thing but the commit. `held` are the gate's reasons.
+/// last but its row in the ledger. `held` are the gate's reasons.
 ///
 /// # Errors
 /// What the server says.

@@ -6,7 +6,12 @@ with next as (
            t.task,
            t.item,
            t.offer
-      from bursar.runs as r
+      from (select id,
+                   priority
+              from bursar.runs
+             where state = 'running'
+             order by priority desc, opened_at
+             limit 16) as r
      cross join lateral (
            select run_id,
                   task,
@@ -22,7 +27,6 @@ with next as (
             limit 1
               for update skip locked) as t
      where $1::uuid is null
-       and r.state = 'running'
      order by r.priority desc, t.offered_at, t.position
      limit 1
 ),

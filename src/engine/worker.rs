@@ -212,6 +212,8 @@ impl Shared {
     /// Takes a message, and then, while nobody has to wait for it, what the queue would deliver next: a message costs as
     /// much as a small task. An error has the queue deliver it again.
     async fn deliver(self: Arc<Self>, message: Message) -> anyhow::Result<()> {
+        // Between two tasks, too, this is work that a stop waits for.
+        let _under_way = self.tracker.token();
         if self.closing.is_cancelled() {
             return tasks::withdraw_offer(&self.engine.pool, &message).await;
         }
@@ -236,10 +238,15 @@ impl Shared {
         if self.closing.is_cancelled() {
             return None;
         }
-        tasks::claim_next(&self.engine.pool, &self.id).await.unwrap_or_else(|error| {
-            debug!("the next task is left to the queue: {}", fault::told(&error));
-            None
-        })
+        match tasks::claim_next(&self.engine.pool, &self.id).await {
+            Ok(next) => return next,
+            Err(error) if fault::judge(&error) == fault::Fault::Transient => {
+                debug!("the next task is left to the queue: {}", fault::told(&error));
+            }
+            // The sweep gives up what was claimed.
+            Err(error) => warn!("no further task is taken without its message: {}", fault::told(&error)),
+        }
+        None
     }
 
     /// One attempt, from its claim to what its end means for the run.

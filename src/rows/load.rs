@@ -10,6 +10,7 @@ pub use super::loaded::{Loaded, Stages, State};
 use super::opening::{Facts, Held};
 use super::parts::{self, Assembled};
 use super::place::Place;
+use super::publish::Publication;
 use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectSpool};
 pub use super::streams::Progress;
@@ -27,7 +28,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// What is to be loaded, and for whom.
 #[derive(Clone, Debug)]
@@ -102,7 +103,6 @@ pub async fn load(
         parts,
         stated: None,
         load_id: 0,
-        is_plain: false,
         superseded: Arc::default(),
         stopwatch,
         progress,
@@ -170,8 +170,6 @@ pub(super) struct Loading<'a> {
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
-    /// Whether measures can be taken as rows pass.
-    is_plain: bool,
     /// The rows that a later one of the same key supersedes, where the dataset keeps the last.
     superseded: Arc<Superseded>,
     stopwatch: Stopwatch,
@@ -189,7 +187,6 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         self.load_id = held.number(connection, &self.table, self.request.lock_timeout_s).await?;
         let facts = Facts::find(connection, self.request, &self.table).await?;
-        self.is_plain = facts.is_plain;
         let mut place = Place::choose(self, connection, &facts, source.size()).await?;
         self.stated = self.read_control().await?;
         if facts.is_repeated {
@@ -231,6 +228,7 @@ impl Loading<'_> {
             .await
             .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
         let rows_ms = self.stopwatch.elapsed_ms();
+        debug!("the measures of {} were taken as its rows passed: {}", self.table, measures.is_some());
         let measures = match measures {
             Some(measures) => measures,
             None => measure::take(connection, &place.tables, &self.request.dataset.measures).await?,
@@ -263,8 +261,10 @@ impl Loading<'_> {
         }
         place.publish(self, connection).await?;
         let misdelivery_of = verdict.misdelivery_of;
-        let loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
+        let mut loaded = self.loaded(place, reading.identity.modified_at, certificate, measures, stages, verdict);
         finish.finish(connection, &loaded).await?;
+        let Publication { lock_waited_ms, lock_held_ms, .. } = &mut loaded.publication;
+        (*lock_waited_ms, *lock_held_ms) = place.lock_ms().unzip();
         self.enter(connection, &loaded, &reading.ignored_columns, misdelivery_of).await?;
         archive::enter(self, connection, (loaded.load_id, loaded.state), loaded.file_modified_at).await?;
         Ok(loaded)
@@ -276,25 +276,30 @@ impl Loading<'_> {
         if source.size() != bytes {
             return Err(fault::transient(format!("{} changed while it was read; run again", self.path.display())));
         }
-        self.read(source)
+        self.read(source, false)
     }
 
-    /// Begins to read the file for one connection, over which its rejects follow its rows.
-    pub(super) fn read(&self, source: SourceFile) -> anyhow::Result<FileReading> {
+    /// Begins to read the file for one connection, over which its rejects follow its rows; says whether measures are taken.
+    pub(super) fn read(&self, source: SourceFile, measuring: bool) -> anyhow::Result<FileReading> {
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
             fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
         })?;
-        Ok(self.read_into(source, RejectSpool::new(self.load_id, &self.request.spool), 1))
+        Ok(self.read_into(source, RejectSpool::new(self.load_id, &self.request.spool), (1, measuring)))
     }
 
-    /// Begins to read the file for so many connections.
-    pub(super) fn read_into(&self, source: SourceFile, rejects: RejectSpool, streams: usize) -> FileReading {
+    /// Begins to read the file for so many connections; says whether measures are taken.
+    pub(super) fn read_into(
+        &self,
+        source: SourceFile,
+        rejects: RejectSpool,
+        (streams, measuring): (usize, bool),
+    ) -> FileReading {
         FileReading::start(
             source,
             &self.request.dataset,
             &self.superseded,
             rejects,
-            (streams, self.request.dataset.passing.clone().filter(|_| self.is_plain)),
+            (streams, self.request.dataset.passing.clone().filter(|_| measuring)),
             Arc::clone(&self.progress),
         )
     }

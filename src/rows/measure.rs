@@ -1,4 +1,4 @@
-//! Measures: SQL aggregates over a load, taken in its transaction and kept in the load ledger.
+//! Measures: SQL aggregates over a load, taken while its rows pass or in its transaction, and kept in the load ledger.
 
 mod passing;
 
@@ -11,7 +11,7 @@ pub use passing::{KEYWORDS, Passing};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 /// A measure: an SQL aggregate, or a table with `sql` and the type of the result.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -146,9 +146,20 @@ pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[M
         }
     };
     let query = format!("select to_jsonb(m) from (select {} from {rows}) as m", aggregates.join(", "));
-    // As one message: prepared, a statement that is asked once costs a small load twice as much.
-    let row = sqlx::raw_sql(AssertSqlSafe(query)).fetch_one(connection).await.map_err(refused)?;
-    row.try_get(0).context("read the measures")
+    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(refused)
+}
+
+/// Whether what is taken as rows pass is what the server would say: the table takes rows as they are copied (no trigger
+/// changes them), and its texts are equal where their bytes are.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_plain(connection: &mut PgConnection, table: &Table) -> anyhow::Result<bool> {
+    sqlx::query_scalar(include_str!("measure/is_plain.sql"))
+        .bind(table.quoted())
+        .fetch_one(connection)
+        .await
+        .with_context(|| format!("look whether {table} takes rows as they are"))
 }
 
 /// The number of rows in a table.

@@ -74,9 +74,6 @@ pub(super) struct Facts {
     rows_before: Option<i64>,
     /// Whether the run date was loaded before.
     pub(super) is_repeated: bool,
-    /// Whether the table takes rows as they are copied (no trigger changes them), and its texts are equal where their
-    /// bytes are.
-    pub(super) is_plain: bool,
     /// The segments behind the table, as they stand in SQL.
     pub(super) segments: Vec<String>,
     kind: Option<String>,

@@ -30,17 +30,6 @@ select exists (
             where dataset = $5
               and customer = $6
               and run_date = $7) as is_repeated,
-       not exists (
-           select
-             from pg_trigger
-            where tgrelid = to_regclass($9)
-              and not tgisinternal)
-       and not exists (
-           select
-             from pg_attribute as a
-             join pg_collation as l on l.oid = a.attcollation
-            where a.attrelid = to_regclass($9)
-              and not l.collisdeterministic) as is_plain,
        array(
            select i.inhrelid::regclass::text
              from pg_inherits as i

@@ -2,6 +2,7 @@
 
 use super::column::definitions;
 use super::load::{Loading, Older, State};
+use super::measure;
 use super::opening::Facts;
 use super::publish::merge::{self, Extent, Merging};
 use super::publish::segments::{self, streams};
@@ -36,6 +37,8 @@ pub(super) struct Place {
     pub(super) tables: Vec<Table>,
     view: Option<Consolidated>,
     locked: Option<Locked>,
+    /// Whether measures are taken as rows pass.
+    measures: bool,
     /// Tables that inherit from the customer's, as they stand in SQL.
     behind: Vec<String>,
     /// How many rows were copied.
@@ -60,6 +63,7 @@ impl Place {
             tables: vec![staged::table(loading.load_id)?],
             view: None,
             locked: None,
+            measures: request.dataset.passing.is_some(),
             behind: facts.segments.clone(),
             rows: 0,
             beside: Vec::new(),
@@ -123,10 +127,13 @@ impl Place {
     /// Makes or empties the table that the rows are copied into.
     pub(super) async fn open(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         match self.publication.way {
-            Some(Way::Truncate) => self.empty(loading, connection).await,
-            Some(Way::Segments | Way::Swap) => Ok(()),
-            Some(Way::Merge | Way::Append) | None => self.stage(loading, connection).await,
+            Some(Way::Truncate) => self.empty(loading, connection).await?,
+            Some(Way::Segments | Way::Swap) => {}
+            Some(Way::Merge | Way::Append) | None => return self.stage(loading, connection).await,
         }
+        // Asked when the table is locked: until then somebody could change it.
+        self.measures = self.measures && measure::is_plain(connection, &loading.table).await?;
+        Ok(())
     }
 
     async fn empty(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
@@ -168,11 +175,12 @@ impl Place {
         source: SourceFile,
     ) -> anyhow::Result<Copy> {
         if self.beside.is_empty() {
-            let reading = loading.read(source)?;
+            let reading = loading.read(source, self.measures)?;
             return reading.copy_into(connection, &self.tables[0], loading.cancel).await;
         }
         let (sender, rejects) = reject_channel();
-        let reading = loading.read_into(source, RejectSpool::onto(loading.load_id, sender), self.tables.len());
+        let spool = RejectSpool::onto(loading.load_id, sender);
+        let reading = loading.read_into(source, spool, (self.tables.len(), self.measures));
         let beside = Beside {
             connections: std::mem::take(&mut self.beside),
             fence: &loading.request.fence,
@@ -229,17 +237,16 @@ impl Place {
         Err(fault::transient(format!("{table} was changed while its rows were copied ({what}); run again")))
     }
 
-    /// Puts the rows in front of readers.
-    pub(super) async fn publish(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        if self.state != State::Held {
-            self.put(loading, connection).await?;
-        }
-        self.publication.lock_waited_ms = self.locked.map(|locked| locked.waited_ms);
-        self.publication.lock_held_ms = self.locked.map(|locked| locked.since.elapsed_ms());
-        Ok(())
+    /// How long it waited for the table's readers, and how long they have waited for it until now, in milliseconds.
+    pub(super) fn lock_ms(&self) -> Option<(i64, i64)> {
+        self.locked.map(|locked| (locked.waited_ms, locked.since.elapsed_ms()))
     }
 
-    async fn put(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+    /// Puts the rows in front of readers.
+    pub(super) async fn publish(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
+        if self.state == State::Held {
+            return Ok(());
+        }
         let (request, table, dataset) = (loading.request, &loading.table, &loading.request.dataset);
         let patience_s = request.lock_timeout_s;
         match (self.publication.way, &dataset.mode) {

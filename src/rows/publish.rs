@@ -103,7 +103,7 @@ pub struct Publication {
     /// How long it waited until readers let go of the table, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_waited_ms: Option<i64>,
-    /// How long readers had to wait for it, until its outcome was recorded, in milliseconds.
+    /// How long readers had to wait for it, until just before the commit, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_held_ms: Option<i64>,
     /// What a merge did.

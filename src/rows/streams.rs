@@ -187,9 +187,7 @@ impl FileReading {
         let quarantined = quarantined.context("copy the rejects into quarantine")?;
         let (reading, _, measures) = self.thread.await.context("the reading thread broke off")??;
         match (copied.into_iter().sum(), quarantined) {
-            (Some(rows), Copied::All(count)) => {
-                Ok(Copy { reading, rows, rejects: Rejects::Copied(count), measures })
-            }
+            (Some(rows), Copied::All(count)) => Ok(Copy { reading, rows, rejects: Rejects::Copied(count), measures }),
             _ => Err(fault::bug("the rows ended without a reason")),
         }
     }

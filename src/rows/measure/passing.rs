@@ -88,6 +88,7 @@ impl Passing {
             *field = usize::try_from(length).ok().map(|length| at..at + length);
             at = field.as_ref().map_or(at, |field| field.end);
         }
+        let row = row.get(..at)?;
         let value = |place: usize| self.fields[place].clone().and_then(|field| row.get(field));
         for measure in &mut self.measures {
             if let Some((place, text)) = &measure.form.only
@@ -179,6 +180,9 @@ fn numeric(bytes: &[u8], scale: u32) -> Option<i128> {
 impl Form {
     fn parse(sql: &str, columns: &[Column]) -> Option<Self> {
         let pieces = tokens(sql);
+        if !is_read_alike(sql, &pieces) {
+            return None;
+        }
         let mut rest = Rest { pieces: &pieces, columns };
         if rest.word("coalesce").is_none() {
             let form = rest.aggregate()?;
@@ -201,6 +205,15 @@ impl Form {
         };
         what.into_iter().chain(self.only.as_ref().map(|(place, _)| *place))
     }
+}
+
+/// Whether there is nothing in a text that the server might take apart in another way: blanks, comments and quotes that
+/// are not the usual ones.
+fn is_read_alike(sql: &str, pieces: &[Piece<'_>]) -> bool {
+    let is_unusual = ["\r", "/*", "\"\""].iter().any(|unusual| sql.contains(unusual));
+    let literals = pieces.iter().filter(|piece| piece.text.starts_with('\''));
+    let beyond_ascii = |text: &str| text.bytes().filter(|byte| !byte.is_ascii()).count();
+    !is_unusual && beyond_ascii(sql) == literals.map(|literal| beyond_ascii(literal.text)).sum::<usize>()
 }
 
 /// What of a measure was not read yet. Each step gives nothing where something else stands there.
@@ -358,6 +371,10 @@ mod tests {
             "count(*) filter (where words = 'it' or true)",
             "public.count(*)",
             "count(*)::text",
+            "sum(small) -- all of it\r + 1",
+            "sum(small) /* all of it",
+            "count(\u{a0}small)",
+            "count(\"\"\"small\"\"\")",
         ] {
             assert!(compile(sql, MeasureType::Numeric).is_none(), "{sql}");
         }
