@@ -61,8 +61,8 @@ pub struct LooseDataset {
     pub mode: LooseMode,
     /// With `mode = "replace"`: how the rows get in front of readers; `auto` where it is not given.
     pub publish: Option<Publish>,
-    /// With `publish = "segments"`: over how many connections a large file is copied; one for each core, and at most
-    /// eight, where it is not given.
+    /// With `publish = "segments"`: over how many connections a large file is copied; one more than there are
+    /// cores, and at most eight, where it is not given.
     #[schemars(range(min = 1, max = 16))]
     pub streams: Option<u8>,
     /// With `mode = "merge"`: the columns that tell rows apart.

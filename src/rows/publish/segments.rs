@@ -10,10 +10,11 @@ use sqlx::PgConnection;
 /// A stream more for so many bytes of a file.
 const BYTES_PER_STREAM: u64 = 32 << 20;
 
-/// How many connections a file goes over: one for each core, as far as it is large enough, unless the dataset says.
+/// How many connections a file goes over: one more than there are cores, as far as it is large enough, unless the dataset
+/// says. Each waits for the log's disk now and then, and another one has its core meanwhile.
 #[must_use]
 pub fn streams(configured: Option<u8>, bytes: u64, cores: usize) -> usize {
-    let wanted = configured.map_or_else(|| cores.min(8), usize::from);
+    let wanted = configured.map_or_else(|| (cores + 1).min(8), usize::from);
     let worth = usize::try_from(bytes / BYTES_PER_STREAM + 1).unwrap_or(usize::MAX);
     wanted.min(worth).max(1)
 }
