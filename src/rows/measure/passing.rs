@@ -343,7 +343,9 @@ mod tests {
             ("coalesce(sum(big) filter (where words = 'it'), 007)", Some("7")),
         ] {
             let mut passing = compile(sql, MeasureType::Numeric).unwrap_or_else(|| panic!("{sql}"));
-            rows.iter().for_each(|row| passing.take_in(row).expect("a whole row"));
+            for row in &rows {
+                passing.take_in(row).expect("a whole row");
+            }
             let expected = serde_json::json!({ "measure": expected });
             assert_eq!(passing.finish(), expected, "{sql}");
         }

@@ -47,8 +47,8 @@ fn load(world: &World, date: &str) -> bool {
     let output = command.env("RUST_LOG", "bursar::rows=debug").output().expect("start bursar");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
-    let word = told.split("were taken as its rows passed: ").nth(1).expect("it is told");
-    word.starts_with("true")
+    let answer = told.split("were taken as its rows passed: ").nth(1).expect("it is told");
+    answer.starts_with("true")
 }
 
 /// Rows of every type, one of a known text, and some that are refused: at the first column, at the last, as a whole.
@@ -58,8 +58,8 @@ fn delivered(rows: &[Vec<Cell>]) -> String {
     more[1][0] = ("x".to_owned(), None);
     more[2][13] = ("x".to_owned(), None);
     let more = file(&more);
-    let more: String = more.lines().skip(1).map(|line| format!("9999{line}\r\n")).collect();
-    format!("{}{more}1,2\r\n", file(rows))
+    let more: Vec<String> = more.lines().skip(1).map(|line| format!("9999{line}")).collect();
+    format!("{}{}\r\n1,2\r\n", file(rows), more.join("\r\n"))
 }
 
 /// What the ledger says, and what the server says of the table.
