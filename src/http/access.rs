@@ -78,7 +78,7 @@ fn known(tokens: &[Token], text: &str) -> Option<usize> {
     let hash = hash(text);
     let mut found = None;
     for (i, token) in tokens.iter().enumerate() {
-        if bool::from(token.sha256.ct_eq(&hash)) {
+        if bool::from(token.sha256.ct_eq(hash.as_ref())) {
             found = Some(i);
         }
     }

@@ -3,7 +3,7 @@
 use crate::fault;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use ring::digest;
 
 /// A token that was made just now.
 pub struct NewToken {
@@ -21,13 +21,13 @@ pub fn new_token() -> anyhow::Result<NewToken> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits).map_err(|error| fault::bug(format!("no random bits for a token: {error}")))?;
     let text = format!("bursar_{}", BASE64_URL_SAFE_NO_PAD.encode(bits));
-    let sha256 = hex(&hash(&text));
+    let sha256 = hex(hash(&text).as_ref());
     Ok(NewToken { text, sha256 })
 }
 
 /// What the configuration knows of a token.
-pub(super) fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
+pub(super) fn hash(token: &str) -> digest::Digest {
+    digest::digest(&digest::SHA256, token.as_bytes())
 }
 
 /// Bytes in hexadecimal.

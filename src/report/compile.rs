@@ -7,9 +7,9 @@ use crate::config::{At, Ident, Problems, Source, Table, suggest};
 use crate::rows::source::hex;
 use crate::sql::{Piece, Token, tokens};
 use chrono::{NaiveDate, NaiveTime};
+use ring::digest;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
 /// `config/reports/NAME.toml`: a report's file name and columns; its SQL is in `NAME.sql` beside it.
@@ -157,7 +157,8 @@ fn compile_query(
         }
     }
     let datasets = names::check(&sql, known, problems);
-    Some(Query { text, binds, file: path.display().to_string(), sha256: hex(&Sha256::digest(sql.text())), datasets })
+    let sha256 = hex(digest::digest(&digest::SHA256, sql.text().as_bytes()).as_ref());
+    Some(Query { text, binds, file: path.display().to_string(), sha256, datasets })
 }
 
 fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {

@@ -10,8 +10,8 @@ use crate::fault;
 use crate::rows::source::hex;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
+use ring::digest;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::types::Json;
 use sqlx::{Executor, PgConnection, PgPool};
 use std::fs::{File, Permissions};
@@ -222,7 +222,7 @@ async fn fill(
     })
     .await?;
     let tee = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    Ok(FileFacts { name, bytes: tee.bytes, sha256: hex(&tee.hash.finalize()), rows })
+    Ok(FileFacts { name, bytes: tee.bytes, sha256: hex(tee.hash.finish().as_ref()), rows })
 }
 
 /// What the disk said, with the draft's path: an error of `csv` does not tell its source, by which a full disk is known.
@@ -236,13 +236,13 @@ fn of_disk(error: csv::Error) -> anyhow::Error {
 /// Writes through, counting and hashing.
 struct Tee<W> {
     file: W,
-    hash: Sha256,
+    hash: digest::Context,
     bytes: u64,
 }
 
 impl<W: Write> Tee<W> {
     fn new(file: W) -> Self {
-        Self { file, hash: Sha256::new(), bytes: 0 }
+        Self { file, hash: digest::Context::new(&digest::SHA256), bytes: 0 }
     }
 }
 

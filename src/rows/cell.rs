@@ -19,32 +19,49 @@ use uuid::Uuid;
 /// # Errors
 /// The one reason why the cell does not conform; `out` is then left with a partial value that the caller
 /// rolls back together with the row.
-#[inline]
+#[expect(clippy::inline_always, reason = "most cells are whole numbers and short texts: for them a call is a third")]
+#[inline(always)]
 pub fn encode(kind: &Kind, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Result<(), CellError> {
     match kind {
         Kind::Integer(rule) => {
-            let n = match plain_integer(rule, text) {
-                Some(n) => n,
-                None => encode_integer(rule, text)?,
-            };
+            if let Some(n) = plain_integer(rule, text).and_then(|n| i32::try_from(n).ok()) {
+                put_fixed(4, n.to_be_bytes(), out);
+                return Ok(());
+            }
+        }
+        Kind::Bigint(rule) => {
+            if let Some(n) = plain_integer(rule, text) {
+                put_fixed(8, n.to_be_bytes(), out);
+                return Ok(());
+            }
+        }
+        Kind::Text(rule) => {
+            if is_plain_text(rule, text, bytes) {
+                put_text(text, out);
+                return Ok(());
+            }
+        }
+        _ => {}
+    }
+    encode_any(kind, text, out)
+}
+
+#[inline(never)]
+fn encode_any(kind: &Kind, text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
+    match kind {
+        Kind::Integer(rule) => {
+            let n = read_integer(rule, text)?;
             let n = i32::try_from(n).map_err(|_| out_of_range(&n, &i32::MIN, &i32::MAX))?;
             put_fixed(4, n.to_be_bytes(), out);
             Ok(())
         }
         Kind::Bigint(rule) => {
-            let n = match plain_integer(rule, text) {
-                Some(n) => n,
-                None => encode_integer(rule, text)?,
-            };
-            put_fixed(8, n.to_be_bytes(), out);
+            put_fixed(8, read_integer(rule, text)?.to_be_bytes(), out);
             Ok(())
         }
         Kind::Text(rule) => {
-            if !is_plain_text(rule, text, bytes) {
-                check_text(rule, text)?;
-            }
-            out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-            out.extend_from_slice(text);
+            check_text(rule, text)?;
+            put_text(text, out);
             Ok(())
         }
         Kind::Numeric { precision, scale, range, written } => {
@@ -113,6 +130,12 @@ fn put_fixed<const N: usize>(length: u32, bytes: [u8; N], out: &mut BytesMut) {
     out.extend_from_slice(&both[..4 + N]);
 }
 
+#[inline]
+fn put_text(text: &[u8], out: &mut BytesMut) {
+    out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(text);
+}
+
 #[cold]
 fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
     if std::str::from_utf8(text).is_err() {
@@ -131,8 +154,7 @@ fn plain_integer(rule: &IntegerRule, text: &[u8]) -> Option<i64> {
     number::short_integer(text).filter(|n| rule.is_a_range && *n >= rule.min && *n <= rule.max)
 }
 
-#[cold]
-fn encode_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
+fn read_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
     match &rule.written {
         None => check_integer(rule, text, text),
         Some(written) => {

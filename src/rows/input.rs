@@ -1,15 +1,19 @@
 //! The text of a delivered file: unpacked where it is compressed, decoded where it is not UTF-8.
 
+use super::ahead::Ahead;
 use super::dialect::Dialect;
 use super::encoding::{Decoding, Encoding};
 use super::source::{FileIdentity, SourceFile, refuse_other_forms};
-use super::unpack::{Packing, TELLING, Unpacking};
+use super::unpack::{Packing, TELLING, unpack};
 use crate::fault;
 use anyhow::Context;
 use std::io::{ErrorKind, Read};
 
 /// So many bytes are decoded at a time; it never changes a result.
 const PIECE: usize = 64 * 1024;
+
+/// A file of more bytes is read and hashed on a thread of its own; for less it is not worth one.
+const LARGE: u64 = 4 * 1024 * 1024;
 
 /// A file that is read once, from its first byte to its last.
 #[derive(Debug)]
@@ -35,7 +39,8 @@ struct Decoded {
 #[derive(Debug)]
 enum Bytes {
     Plain(SourceFile),
-    Packed(Unpacking),
+    Ahead(Ahead),
+    Packed(Ahead),
     Text(Text),
 }
 
@@ -67,7 +72,7 @@ impl Input {
                 return Err(fault::data(format!("the file is packed twice, with {name} and within with {again}")));
             }
         }
-        input.decoded_by(dialect)
+        input.decoded_by(dialect)?.read_ahead()
     }
 
     /// The same for text that is no file: it is neither hashed nor unpacked.
@@ -87,6 +92,14 @@ impl Input {
         Ok(self)
     }
 
+    fn read_ahead(mut self) -> anyhow::Result<Self> {
+        self.bytes = match self.bytes {
+            Bytes::Plain(source) if source.size() > LARGE => Bytes::Ahead(Ahead::read_on(source)?),
+            bytes => bytes,
+        };
+        Ok(self)
+    }
+
     const fn of(bytes: Bytes) -> Self {
         Self { head: Vec::new(), bytes, encoding: Encoding::Utf8, decoded: None }
     }
@@ -99,8 +112,7 @@ impl Input {
 
     fn unpack(self, packing: Packing, bound: u64) -> anyhow::Result<Self> {
         let Bytes::Plain(source) = self.bytes else { return Err(fault::bug("unpacked twice")) };
-        let unpacking = Unpacking::begin(source, &self.head, packing, bound)?;
-        Ok(Self::of(Bytes::Packed(unpacking)))
+        Ok(Self::of(Bytes::Packed(unpack(source, &self.head, packing, bound)?)))
     }
 
     /// Brings the first bytes in sight: fewer than [`TELLING`] only where there are no more.
@@ -141,7 +153,7 @@ impl Input {
     pub fn delivered(&self) -> u64 {
         match &self.bytes {
             Bytes::Plain(source) => source.read_so_far(),
-            Bytes::Packed(unpacking) => unpacking.delivered(),
+            Bytes::Ahead(ahead) | Bytes::Packed(ahead) => ahead.delivered(),
             Bytes::Text(text) => text.read,
         }
     }
@@ -154,6 +166,7 @@ impl Input {
     pub fn finish(self) -> anyhow::Result<(FileIdentity, Option<u64>)> {
         match self.bytes {
             Bytes::Plain(source) => Ok((source.finish()?, None)),
+            Bytes::Ahead(ahead) => Ok((ahead.finish()?.0, None)),
             Bytes::Packed(unpacking) => unpacking.finish().map(|(identity, bytes)| (identity, Some(bytes))),
             Bytes::Text(_) => Err(fault::bug("text that is no file has no identity")),
         }
@@ -189,7 +202,7 @@ impl Bytes {
     fn read(&mut self, block: &mut [u8]) -> anyhow::Result<usize> {
         match self {
             Self::Plain(source) => source.read(block),
-            Self::Packed(unpacking) => unpacking.read(block),
+            Self::Ahead(ahead) | Self::Packed(ahead) => ahead.read(block),
             Self::Text(text) => text.read(block),
         }
     }

@@ -15,8 +15,8 @@ use crate::config::Source;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
+use ring::digest;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ pub fn definition(source: &Source) -> String {
     }
     value.sort_all_objects();
     let text = format!("{}\n{value}", env!("CARGO_PKG_VERSION"));
-    super::source::hex(&Sha256::digest(text))
+    super::source::hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// The latest load of a dataset, customer and run date.

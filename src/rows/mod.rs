@@ -6,6 +6,7 @@
 //! binary COPY batches and describes the bad ones, [`load`] carries both into one transaction together with
 //! measures, the ledger row and the [`certificate`] that proves nothing was lost or invented.
 
+mod ahead;
 pub mod archive;
 pub mod boolean;
 pub mod cell;

@@ -1,6 +1,7 @@
 //! A record seen through the dataset's columns: its cells, and what a reject tells of it.
 
 use super::cell;
+use super::column::Column;
 use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
@@ -99,8 +100,7 @@ impl Cells<'_> {
                 Some(field) => self.value(*field, scratch),
                 None if self.dataset.dialect.ragged == Ragged::Pad || *at == ABSENT => None,
                 None => {
-                    let message = count_of(self.fields.len(), self.binding, self.dataset.ours);
-                    errors.push(RowError { column: Some(column.name.to_string()), code: Code::MissingField, message });
+                    errors.push(self.missing(column));
                     continue;
                 }
             };
@@ -117,20 +117,26 @@ impl Cells<'_> {
                 (None, None) => Err(CellError { code: Code::Null, message: "there is no value".to_owned() }),
             };
             if let Err(error) = result {
-                let CellError { code, message } = self.in_its_encoding(error, value.unwrap_or_default());
-                errors.push(RowError { column: Some(column.name.to_string()), code, message });
+                errors.push(self.refused(column, error, value.unwrap_or_default()));
             }
         }
     }
 
+    #[cold]
+    fn missing(&self, column: &Column) -> RowError {
+        let message = count_of(self.fields.len(), self.binding, self.dataset.ours);
+        RowError { column: Some(column.name.to_string()), code: Code::MissingField, message }
+    }
+
     /// What is no UTF-8 after decoding was no UTF-16 before.
     #[cold]
-    fn in_its_encoding(&self, error: CellError, value: &[u8]) -> CellError {
-        if error.code != Code::InvalidUtf8 || self.encoding == Encoding::Utf8 {
-            return error;
+    fn refused(&self, column: &Column, error: CellError, value: &[u8]) -> RowError {
+        let CellError { mut code, mut message } = error;
+        if code == Code::InvalidUtf8 && self.encoding != Encoding::Utf8 {
+            code = Code::InvalidUtf16;
+            message = format!("{} is not UTF-16: half of a character stands alone", shown(value));
         }
-        let message = format!("{} is not UTF-16: half of a character stands alone", shown(value));
-        CellError { code: Code::InvalidUtf16, message }
+        RowError { column: Some(column.name.to_string()), code, message }
     }
 
     /// The text of the dataset's column `index`, or what a null stands for in it; none for a null that is kept.
@@ -142,10 +148,10 @@ impl Cells<'_> {
     /// The cell's text, or none when it means null: only a bare text can.
     #[inline]
     pub(super) fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let value = text(self.window, field, self.marks, scratch);
         if field.form != Form::Bare {
-            return Some(value);
+            return Some(text(self.window, field, self.marks, scratch));
         }
+        let value = &self.window[field.start..field.end];
         let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
         (!self.nulls.holds(value)).then_some(value)
     }

@@ -17,16 +17,25 @@ use fetch::RemoteFile;
 pub use fetch::{Seen, ask};
 use local::LocalFile;
 pub use places::{Located, Places};
-use sha2::{Digest, Sha256};
+use ring::digest;
 use std::path::Path;
 use trouble::changed;
 
 /// An open file, its first bytes looked at, its hash growing as it is read.
-#[derive(Debug)]
 pub struct SourceFile {
     bytes: Bytes,
-    hash: Sha256,
+    hash: digest::Context,
     read: u64,
+}
+
+impl std::fmt::Debug for SourceFile {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("SourceFile")
+            .field("bytes", &self.bytes)
+            .field("read", &self.read)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +71,7 @@ impl SourceFile {
     }
 
     fn of(bytes: Bytes) -> anyhow::Result<Self> {
-        let file = Self { bytes, hash: Sha256::new(), read: 0 };
+        let file = Self { bytes, hash: digest::Context::new(&digest::SHA256), read: 0 };
         if file.known_size() == Some(0) {
             let shown = file.path().display();
             return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
@@ -135,7 +144,7 @@ impl SourceFile {
             Bytes::Local(file) => file.modified_at,
             Bytes::Remote(file) => file.modified_at(),
         };
-        Ok(FileIdentity { bytes: self.read, sha256: hex(&self.hash.finalize()), modified_at })
+        Ok(FileIdentity { bytes: self.read, sha256: hex(self.hash.finish().as_ref()), modified_at })
     }
 }
 

@@ -4,21 +4,15 @@
 //! (zstd) or streams (bzip2, xz) one behind the other are one file. An archive that breaks off, is corrupt, has
 //! something else behind it or unpacks to more than the bound is a data fault that says how far it could be read.
 
-use super::source::{FileIdentity, SourceFile};
+use super::ahead::{Ahead, BLOCK, Blocks};
+use super::source::SourceFile;
 use crate::fault;
 use std::io::{BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 /// So many bytes tell what a file is.
 pub const TELLING: usize = 16;
-
-const BLOCK: usize = 256 * 1024;
-
-/// Blocks that may wait for the reader: enough to keep both threads busy, few enough to keep memory flat.
-const WAITING: usize = 4;
 
 /// The greatest dictionary or window an archive may ask for: 128 MiB, the bound of the programs zstd and xz too
 /// unless they are told otherwise (xz takes some more beside its dictionary).
@@ -90,94 +84,17 @@ impl Packing {
     }
 }
 
-/// A file that is being unpacked by a thread of its own.
-#[derive(Debug)]
-pub struct Unpacking {
-    blocks: Receiver<Vec<u8>>,
-    /// Takes blocks back that were read, to be filled again.
-    read: SyncSender<Vec<u8>>,
-    block: Vec<u8>,
-    taken: usize,
-    unpacked: u64,
-    delivered: Arc<AtomicU64>,
-    thread: Option<JoinHandle<anyhow::Result<SourceFile>>>,
-    source: Option<SourceFile>,
-}
-
-impl Unpacking {
-    /// Begins to unpack a file whose first bytes were read already; `bound` is the greatest number of bytes it may
-    /// unpack to.
-    ///
-    /// # Errors
-    /// A transient fault when the system gives no thread.
-    pub fn begin(source: SourceFile, head: &[u8], packing: Packing, bound: u64) -> anyhow::Result<Self> {
-        let delivered = Arc::new(AtomicU64::new(head.len() as u64));
-        let (sender, blocks) = sync_channel(WAITING);
-        let (read, empty) = sync_channel(WAITING);
-        let packed = Packed::new(source, head, Arc::clone(&delivered));
-        let unpacker =
-            Unpacker { packed, packing, bound, unpacked: 0, block: vec![0; BLOCK], filled: 0, blocks: sender, empty };
-        let thread = std::thread::Builder::new()
-            .name("unpack".to_owned())
-            .spawn(move || unpacker.run())
-            .map_err(|error| fault::transient(format!("no thread to unpack the file on: {error}")))?;
-        Ok(Self {
-            blocks,
-            read,
-            block: Vec::new(),
-            taken: 0,
-            unpacked: 0,
-            delivered,
-            thread: Some(thread),
-            source: None,
-        })
-    }
-
-    /// Reads unpacked bytes into `into`; 0 at the end of the file.
-    ///
-    /// # Errors
-    /// A data fault when the archive is not sound or unpacks to too much, a transient one when the file changed.
-    pub fn read(&mut self, into: &mut [u8]) -> anyhow::Result<usize> {
-        while self.taken == self.block.len() {
-            match self.blocks.recv() {
-                Ok(block) => {
-                    self.taken = 0;
-                    // Nobody takes it where the archive is at its end.
-                    let _ = self.read.try_send(std::mem::replace(&mut self.block, block));
-                }
-                Err(_) => return self.end(),
-            }
-        }
-        let count = into.len().min(self.block.len() - self.taken);
-        into[..count].copy_from_slice(&self.block[self.taken..self.taken + count]);
-        self.taken += count;
-        self.unpacked += count as u64;
-        Ok(count)
-    }
-
-    /// No more blocks come: looks why.
-    fn end(&mut self) -> anyhow::Result<usize> {
-        if let Some(thread) = self.thread.take() {
-            let source = thread.join().map_err(|_| fault::bug("the thread that unpacks the file broke off"))?;
-            self.source = Some(source?);
-        }
-        Ok(0)
-    }
-
-    /// Bytes of the delivered file that were read so far.
-    #[must_use]
-    pub fn delivered(&self) -> u64 {
-        self.delivered.load(Ordering::Relaxed)
-    }
-
-    /// Closes the file after its last byte; gives what it is, and how many bytes it unpacked to.
-    ///
-    /// # Errors
-    /// See [`SourceFile::finish`].
-    pub fn finish(mut self) -> anyhow::Result<(FileIdentity, u64)> {
-        let source = self.source.take().ok_or_else(|| fault::bug("the file was not unpacked to its end"))?;
-        Ok((source.finish()?, self.unpacked))
-    }
+/// Begins to unpack a file whose first bytes were read already, on a thread of its own; `bound` is the greatest number of
+/// bytes it may unpack to. Reading it gives a data fault when the archive is not sound or unpacks to too much.
+///
+/// # Errors
+/// A transient fault when the system gives no thread.
+pub fn unpack(source: SourceFile, head: &[u8], packing: Packing, bound: u64) -> anyhow::Result<Ahead> {
+    let head = head.to_owned();
+    Ahead::begin("unpack", source.read_so_far(), move |blocks, delivered| {
+        let packed = Packed::new(source, &head, delivered);
+        Unpacker { packed, packing, bound, unpacked: 0, block: vec![0; BLOCK], filled: 0, blocks }.run()
+    })
 }
 
 /// The delivered bytes, as decoders want to see them.
@@ -273,8 +190,7 @@ struct Unpacker {
     unpacked: u64,
     block: Vec<u8>,
     filled: usize,
-    blocks: SyncSender<Vec<u8>>,
-    empty: Receiver<Vec<u8>>,
+    blocks: Blocks,
 }
 
 impl Unpacker {
@@ -304,10 +220,7 @@ impl Unpacker {
             self.filled += count;
             self.unpacked += count as u64;
             if self.filled == self.block.len() {
-                let empty = self.empty.try_recv().ok().filter(|block| block.len() == BLOCK);
-                let empty = empty.unwrap_or_else(|| vec![0; BLOCK]);
-                send(&self.blocks, std::mem::replace(&mut self.block, empty))?;
-                self.filled = 0;
+                pass_on(&self.blocks, &mut self.block, &mut self.filled)?;
             }
         }
     }
@@ -322,8 +235,7 @@ impl Unpacker {
         if !head.is_empty() {
             return if self.packing.begins(head) { Ok(true) } else { Err(Stop::Behind) };
         }
-        self.block.truncate(self.filled);
-        send(&self.blocks, std::mem::take(&mut self.block))?;
+        pass_on(&self.blocks, &mut self.block, &mut self.filled)?;
         Ok(false)
     }
 
@@ -359,6 +271,6 @@ impl Unpacker {
     }
 }
 
-fn send(blocks: &SyncSender<Vec<u8>>, block: Vec<u8>) -> Result<(), Stop> {
-    blocks.send(block).map_err(|_| Stop::Unwanted)
+fn pass_on(blocks: &Blocks, block: &mut Vec<u8>, filled: &mut usize) -> Result<(), Stop> {
+    if blocks.pass_on(block, std::mem::take(filled)) { Ok(()) } else { Err(Stop::Unwanted) }
 }

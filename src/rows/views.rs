@@ -11,7 +11,7 @@ use super::table::{Relation, find, lock, set_lock_timeout};
 use crate::config::{Customer, Ident, Table};
 use crate::fault::{self, Fault};
 use anyhow::Context;
-use sha2::{Digest, Sha256};
+use ring::digest;
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 
@@ -194,7 +194,7 @@ impl View {
     }
 
     fn mark(&self) -> String {
-        format!("{MARK}{}", hex(&Sha256::digest(&self.select)))
+        format!("{MARK}{}", hex(digest::digest(&digest::SHA256, self.select.as_bytes()).as_ref()))
     }
 
     fn may_wait(&self, error: &anyhow::Error, tables: Tables) -> bool {

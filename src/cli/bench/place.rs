@@ -7,7 +7,7 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
-const DATABASE: &str = "bursar_bench";
+pub(super) const DATABASE: &str = "bursar_bench";
 
 /// Makes it, empty.
 pub(super) async fn make(database: &Database) -> anyhow::Result<()> {

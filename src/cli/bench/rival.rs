@@ -1,6 +1,6 @@
 //! The two that are measured against each other, both as processes of their own on the same table.
 
-use super::place;
+use super::place::{self, DATABASE};
 use crate::clock::Stopwatch;
 use crate::config::Settings;
 use crate::db::Database;
@@ -137,22 +137,16 @@ impl Arena {
         PgConnection::connect_with(&options).await.context("connect to the bench's database")
     }
 
-    /// The server's user CPU time since then; asked when the processes of the measured one are gone.
-    async fn cpu_since(&self, postmaster: Option<u32>, before: Option<f64>) -> anyhow::Result<Option<f64>> {
-        let (Some(postmaster), Some(before)) = (postmaster, before) else { return Ok(None) };
-        let mut connection = self.connect().await?;
-        let others = "select count(*) from pg_stat_activity
-                       where backend_type = 'client backend' and datname = current_database() and pid <> pg_backend_pid()";
-        for _ in 0..100 {
-            let count: i64 =
-                sqlx::query_scalar(others).fetch_one(&mut connection).await.context("look who is there")?;
-            if count == 0 {
+    /// The server's user CPU time since then; looked at when it knows that the processes of the measured one are gone.
+    async fn cpu_since(&self, postmaster: Option<u32>, before: Option<f64>) -> Option<f64> {
+        let (postmaster, before) = (postmaster?, before?);
+        for _ in 0..250 {
+            if !has_sessions(postmaster) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        connection.close().await.context("close the bench's connection")?;
-        Ok(user_cpu_s(postmaster).map(|after| after - before))
+        user_cpu_s(postmaster).map(|after| after - before)
     }
 
     /// One `psql`: TRUNCATE and \copy of each clean file in one transaction, one after the other.
@@ -173,7 +167,7 @@ impl Arena {
         if !output.status.success() {
             return Err(fault::bug(format!("psql failed: {}", String::from_utf8_lossy(&output.stderr))));
         }
-        let server_cpu_s = self.cpu_since(postmaster, cpu).await?;
+        let server_cpu_s = self.cpu_since(postmaster, cpu).await;
         Ok(Taken { seconds, server_cpu_s, peak_memory_bytes: 0, rejected: 0 })
     }
 
@@ -192,7 +186,7 @@ impl Arena {
         let summary: Value = serde_json::from_slice(&output).context("read the run's summary")?;
         Ok(Taken {
             seconds,
-            server_cpu_s: self.cpu_since(postmaster, cpu).await?,
+            server_cpu_s: self.cpu_since(postmaster, cpu).await,
             peak_memory_bytes: summary["peak_memory_bytes"].as_u64().unwrap_or(0),
             rejected: summary["tasks"][0]["outcome"]["certificate"]["rejected"].as_u64().unwrap_or(0),
         })
@@ -224,6 +218,19 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, behind_name) = text.rsplit_once(") ")?;
     Some(behind_name.split(' ').map(str::to_owned).collect())
+}
+
+/// Whether a server has sessions in the bench's database, or such as it has not taken leave of yet.
+fn has_sessions(postmaster: u32) -> bool {
+    let is_session = |pid: u32| {
+        let parent = stat(pid).and_then(|stat| stat.get(1)?.parse::<u32>().ok());
+        let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let title = String::from_utf8_lossy(&title);
+        // One that is gone has no title any more.
+        parent == Some(postmaster) && (title.is_empty() || (title.contains(DATABASE) && !title.contains("autovacuum")))
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).any(is_session)
 }
 
 /// The user CPU time of a process's children that have ended, in seconds. Ticks are hundredths on every Linux.

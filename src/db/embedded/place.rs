@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use ring::digest;
 
 use super::account::Account;
 use super::holder;
@@ -263,8 +263,8 @@ fn socket_dir(home: &Path, uid: u32) -> PathBuf {
 
 /// Sixteen hexadecimal digits that stand for a path.
 fn fingerprint(path: &Path) -> String {
-    let digest = Sha256::digest(path.as_os_str().as_bytes());
-    digest.iter().take(8).fold(String::new(), |mut text, byte| {
+    let digest = digest::digest(&digest::SHA256, path.as_os_str().as_bytes());
+    digest.as_ref().iter().take(8).fold(String::new(), |mut text, byte| {
         // Writing to a string can't fail.
         let _ = write!(text, "{byte:02x}");
         text

@@ -9,7 +9,7 @@ use super::cells::{Unit, micros, text};
 use super::open::{Opened, unsound};
 use crate::fault;
 use parquet::record::Field;
-use sha2::{Digest, Sha256};
+use ring::digest;
 use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
@@ -121,14 +121,14 @@ fn each(
 
 /// None where a part of the key is null.
 fn hash<'f>(dataset: &Dataset, key: &[usize], value: &dyn Fn(usize) -> Option<(&'f Field, Unit)>) -> Option<Hash> {
-    let mut hash = Sha256::new();
+    let mut hash = digest::Context::new(&digest::SHA256);
     for (at, place) in key.iter().enumerate() {
         let (field, unit) = value(at)?;
         let text = text(field, unit, &dataset.columns[*place])?;
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
+        hash.update(&(text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
     }
-    hash.finalize().get(..16)?.try_into().ok()
+    hash.finish().as_ref().get(..16)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use crate::config::ResponseMode;
 use crate::json::Item;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use ring::digest;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 #[derive(Serialize)]
 struct Payload<'c> {
@@ -56,7 +56,7 @@ pub(super) fn write(charge: &Charge, response_mode: ResponseMode) -> anyhow::Res
 
 /// The hash it is known by.
 pub(super) fn hash(body: &[u8]) -> Vec<u8> {
-    Sha256::digest(body).to_vec()
+    digest::digest(&digest::SHA256, body).as_ref().to_vec()
 }
 
 fn line_item(line: &Line) -> anyhow::Result<LineItem<'_>> {

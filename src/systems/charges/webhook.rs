@@ -11,10 +11,9 @@ use crate::http::{Operation, Param, Problem, Reply, Sent};
 use crate::outbound::exchange::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use ring::hmac;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use std::sync::Arc;
 use tracing::info;
 use utoipa::ToSchema;
@@ -85,8 +84,8 @@ fn check_signature(machine: &Machine, signature: Option<&str>, body: &[u8]) -> R
     };
     let sent =
         signature.and_then(|text| text.strip_prefix("sha256=")).and_then(|text| BASE64_STANDARD.decode(text).ok());
-    let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok();
-    let is_right = sent.zip(mac).is_some_and(|(sent, mac)| mac.chain_update(body).verify_slice(&sent).is_ok());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+    let is_right = sent.is_some_and(|sent| hmac::verify(&key, body, &sent).is_ok());
     if is_right {
         return Ok(());
     }
