@@ -2,20 +2,22 @@
 
 use super::{Context, show};
 use crate::catalog::Catalog;
-use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings};
+use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings, SettingsFile};
 use crate::db::{Database, check};
 use crate::fault::Fault;
+use crate::rows::measure;
 use crate::rows::source::Places;
 use crate::rows::source::address::shown;
 use crate::systems;
 use serde_json::json;
+use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Look at the database, too: its version, its encoding, and whether the role may make what is needed. Changes
-    /// nothing there.
+    /// Look at the database, too: its version, its encoding, whether the role may make what is needed, and whether the
+    /// server understands each measure. Changes nothing there.
     #[arg(long)]
     database: bool,
     /// Print the problems as JSON.
@@ -26,15 +28,16 @@ pub(super) struct Arguments {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut problems = Problems::default();
     let settings = Settings::compile(&context.config, &context.environment, &mut problems);
+    let schema = settings.as_ref().map(|settings| settings.file.database.schema.clone());
+    let schema = Ident::parse(&schema.unwrap_or_else(|| SettingsFile::default().database.schema))?;
+    let (catalog, others) = Catalog::compile(&context.config, &schema, &systems::parts());
+    problems.extend(others);
     if let (Some(settings), true) = (&settings, arguments.database) {
-        for message in of_database(settings).await? {
+        for message in of_database(settings, &catalog).await? {
             problems.push(Problem::of_environment("DATABASE_URL", &message));
         }
     }
     let places = settings.as_ref().map(Places::new);
-    let file = settings.map(|settings| settings.file).unwrap_or_default();
-    let (catalog, others) = Catalog::compile(&context.config, &Ident::parse(&file.database.schema)?, &systems::parts());
-    problems.extend(others);
     if let Some(places) = places {
         problems.extend(of_sources(&places, &catalog));
     }
@@ -83,12 +86,20 @@ fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
     problems
 }
 
-/// What is in the way in the database.
-async fn of_database(settings: &Settings) -> anyhow::Result<Vec<String>> {
+/// What is in the way in the database, and what it does not understand.
+async fn of_database(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Vec<String>> {
     let database = Database::open(settings).await?;
-    let problems = check::problems(&database.pool).await;
+    let problems = ask(&database.pool, catalog).await;
     database.close().await?;
     problems
+}
+
+async fn ask(pool: &PgPool, catalog: &Catalog) -> anyhow::Result<Vec<String>> {
+    let mut problems = check::problems(pool).await?;
+    for dataset in catalog.datasets.values() {
+        problems.append(&mut measure::check::problems(pool, dataset).await?);
+    }
+    Ok(problems)
 }
 
 fn counted(count: usize, what: &str) -> String {

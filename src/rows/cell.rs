@@ -66,7 +66,11 @@ fn encode_any(kind: &Kind, text: &[u8], out: &mut BytesMut) -> Result<(), CellEr
         }
         Kind::Numeric { precision, scale, range, written } => {
             let plain = written.as_ref().map(|written| plain_decimal(written, text)).transpose()?;
-            let number = check_numeric(*precision, *scale, range, plain.as_ref().map_or(text, Plain::text))?;
+            let plain = plain.as_ref().map_or(text, Plain::text);
+            let number = check_numeric((*precision, *scale), range, plain, || {
+                let example = written.as_ref().map(|written| format!(" ({})", written.example()));
+                (text, example.unwrap_or_default())
+            })?;
             put(&number, &Type::NUMERIC, out)
         }
         Kind::Date(range, forms) => {
@@ -263,17 +267,23 @@ fn plain_decimal(written: &Written, text: &[u8]) -> Result<Plain, CellError> {
         .ok_or_else(|| refuse(Code::NotANumber, text, &format!("is not a decimal number ({})", written.example())))
 }
 
-fn check_numeric(precision: u32, scale: u32, range: &Range<Decimal>, text: &[u8]) -> Result<Decimal, CellError> {
-    let not_a_number = || refuse(Code::NotANumber, text, "is not a decimal number");
-    let (whole, fraction) = decimal_parts(text).ok_or_else(not_a_number)?;
+/// Checks the number that `plain` says; `told` gives what stands in the file, and how a number is written there.
+fn check_numeric<'t>(
+    (precision, scale): (u32, u32),
+    range: &Range<Decimal>,
+    plain: &[u8],
+    told: impl Fn() -> (&'t [u8], String),
+) -> Result<Decimal, CellError> {
+    let refused = |code, why: String| refuse(code, told().0, &why);
+    let not_a_number = || refused(Code::NotANumber, format!("is not a decimal number{}", told().1));
+    let (whole, fraction) = decimal_parts(plain).ok_or_else(not_a_number)?;
     if fraction > scale as usize {
-        return Err(refuse(Code::TooManyDecimals, text, &format!("has {fraction} decimals; at most {scale} fit")));
+        return Err(refused(Code::TooManyDecimals, format!("has {fraction} decimals; at most {scale} fit")));
     }
     if whole > (precision - scale) as usize {
-        let why = format!("does not fit numeric({precision},{scale})");
-        return Err(refuse(Code::OutOfRange, text, &why));
+        return Err(refused(Code::OutOfRange, format!("does not fit numeric({precision},{scale})")));
     }
-    let number = parse_decimal(text).ok_or_else(not_a_number)?;
+    let number = parse_decimal(plain).ok_or_else(not_a_number)?;
     check_range(range, &number)?;
     Ok(number)
 }

@@ -158,12 +158,14 @@ impl Check<'_> {
     }
 
     fn lines(&mut self) {
-        let Dialect { comment, trailer, quote, .. } = self.dialect;
+        let Dialect { comment, trailer, quote, delimiter, .. } = self.dialect;
         for (key, text) in [("comment", comment), ("trailer", trailer)] {
             if text.contains(['\n', '\r']) {
                 self.problem(key, "holds a line end, which no line begins with");
             } else if !text.is_empty() && !quote.is_empty() && text.starts_with(quote) {
                 self.problem(key, "begins with the quote: quoted rows would be skipped");
+            } else if !text.is_empty() && (text.starts_with(delimiter) || delimiter.starts_with(text.as_str())) {
+                self.problem(key, "begins like the delimiter: rows whose first field is empty would be skipped");
             }
         }
         let shorter = comment.len().min(trailer.len());

@@ -259,7 +259,8 @@ impl Inbox {
         let awaited = dataset.control.as_ref().filter(|_| dataset.arrive_by_of(customer).is_some());
         let Some(control) = awaited else { return Ok(Ok(None)) };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        control.arrived(&Of { inbox: self.places.inbox(), path, name: &name, customer, run_date }, now)
+        control
+            .arrived(&Of { inbox: self.places.inbox(), path, name: &name, is_in_place: true, customer, run_date }, now)
     }
 
     fn delivered(&self, path: &Path, file: &Metadata, complete_at: DateTime<Utc>) -> Delivered {

@@ -310,9 +310,9 @@ impl Loading<'_> {
         let Some(control) = request.dataset.control.clone() else { return Ok(None) };
         let (inbox, path, customer) =
             (request.inbox.inbox().to_owned(), self.path.clone(), Arc::clone(&request.customer));
-        let (run_date, name) = (request.run_date, self.name.clone());
+        let (run_date, name, is_in_place) = (request.run_date, self.name.clone(), !self.is_archived);
         let reading = tokio::task::spawn_blocking(move || {
-            control.read(&Of { inbox: &inbox, path: &path, name: &name, customer: &customer, run_date })
+            control.read(&Of { inbox: &inbox, path: &path, name: &name, is_in_place, customer: &customer, run_date })
         });
         reading.await.context("the thread that reads control totals broke off")?
     }

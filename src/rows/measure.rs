@@ -1,5 +1,6 @@
 //! Measures: SQL aggregates over a load, taken while its rows pass or in its transaction, and kept in the load ledger.
 
+pub mod check;
 mod passing;
 
 use crate::config::{At, Ident, Problems, Source, Table};
@@ -134,10 +135,8 @@ pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[M
     if measures.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    let aggregates: Vec<String> = measures
-        .iter()
-        .map(|m| format!("(({}\n)::{})::text as {}", m.sql, m.kind.sql_type(), m.name.quoted()))
-        .collect();
+    let aggregates: Vec<String> =
+        measures.iter().map(|measure| format!("{} as {}", measure.as_text(), measure.name.quoted())).collect();
     let rows = match tables {
         [table] => table.quoted(),
         tables => {
@@ -193,6 +192,11 @@ impl MeasureType {
 }
 
 impl Measure {
+    /// The aggregate as SQL that gives a text. The line end keeps a comment at its end from swallowing more.
+    fn as_text(&self) -> String {
+        format!("(({}\n)::{})::text", self.sql, self.kind.sql_type())
+    }
+
     /// The measure as a column of the view over the ledger.
     #[must_use]
     pub fn view_column(&self) -> String {

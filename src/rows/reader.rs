@@ -70,7 +70,7 @@ fn read_with<'a>(
     let (tally, binding, heading, mut layout) = (reader.tally, reader.binding, reader.heading.len(), reader.layout);
     let (trailers, keys) = (reader.trailers.lines(), reader.keys);
     let (identity, unpacked_bytes) = input.finish()?;
-    let binding = binding.ok_or_else(|| no_header(&path, heading, dataset))?;
+    let binding = binding.ok_or_else(|| no_header(&path, heading, &tally, dataset))?;
     layout.names = binding.names;
     let (ignored_columns, absent_columns) = (binding.extra, binding.absent);
     Ok((Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers }, keys))
@@ -86,14 +86,24 @@ pub fn read_text(text: Box<dyn Read>, dataset: &Dataset, sink: &mut impl Sink) -
     let mut reader = Reader::new(dataset, sink, input.encoding(), Keys::of(dataset, &none)?);
     reader.run(&mut input, &|_| ())?;
     if reader.binding.is_none() {
-        return Err(no_header("the text", reader.heading.len(), dataset));
+        return Err(no_header("the text", reader.heading.len(), &reader.tally, dataset));
     }
     Ok(reader.tally)
 }
 
-fn no_header(path: &str, heading: usize, dataset: &Dataset) -> anyhow::Error {
+fn no_header(path: &str, heading: usize, tally: &Tally, dataset: &Dataset) -> anyhow::Error {
+    let skipped = &tally.skipped;
     fault::data(match heading {
-        0 => format!("{path} holds no header, only blank lines"),
+        0 if tally.records == skipped.blank => format!("{path} holds no header, only blank lines"),
+        0 => format!(
+            "{path} holds no header: of its {} lines {} are passed over before it (skip_lines), {} behind the rows \
+             (footer_lines, trailer), {} are comments and {} blank",
+            tally.records,
+            skipped.preamble,
+            skipped.footer + skipped.trailer,
+            skipped.comment,
+            skipped.blank
+        ),
         n => format!("{path} ends within its header: {n} of {} lines are there", dataset.dialect.header_lines),
     })
 }
@@ -298,7 +308,7 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         let buffer = self.sink.buffer();
         let row_start = buffer.len();
         self.errors.clear();
-        check_form(record, fields, binding, self.dataset.ours, &mut self.errors);
+        check_form(record, fields, binding, self.dataset, &mut self.errors);
         let cells = Cells {
             window,
             fields,

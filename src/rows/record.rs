@@ -34,18 +34,38 @@ pub(super) fn describe<'a>(
 }
 
 #[inline]
-pub(super) fn check_form(record: Record, fields: &[Field], binding: &Binding, ours: usize, errors: &mut Vec<RowError>) {
+pub(super) fn check_form(
+    record: Record,
+    fields: &[Field],
+    binding: &Binding,
+    dataset: &Dataset,
+    errors: &mut Vec<RowError>,
+) {
+    if record.broken.is_some() || fields.len() != binding.names.len() {
+        errors.extend(wrong_form(record, fields, binding, dataset));
+    }
+}
+
+/// What is wrong with a record as a whole. Missing fields are told by the columns that miss them, where there are any.
+#[cold]
+fn wrong_form(record: Record, fields: &[Field], binding: &Binding, dataset: &Dataset) -> Option<RowError> {
+    let of_the_whole = |code, message: String| Some(RowError { column: None, code, message });
     if let Some(code) = record.broken {
         let message = match code {
             Code::UnclosedQuote => "a quote is opened and not closed",
             Code::StrayEscape => "an escape stands before something that needs none: double it",
             _ => "a quote stands where none may: quote the whole field and double the quotes in it",
         };
-        errors.push(RowError { column: None, code, message: message.to_owned() });
-    } else if fields.len() > binding.names.len() {
-        let message = count_of(fields.len(), binding, ours);
-        errors.push(RowError { column: None, code: Code::ExtraField, message });
+        return of_the_whole(code, message.to_owned());
     }
+    if fields.len() > binding.names.len() {
+        return of_the_whole(Code::ExtraField, count_of(fields.len(), binding, dataset.ours));
+    }
+    let is_missed = binding.fields.iter().any(|at| *at != ABSENT && *at >= fields.len());
+    if is_missed || dataset.dialect.ragged == Ragged::Pad {
+        return None;
+    }
+    of_the_whole(Code::MissingField, count_of(fields.len(), binding, dataset.ours))
 }
 
 fn count_of(fields: usize, binding: &Binding, ours: usize) -> String {

@@ -156,7 +156,7 @@ async fn create(connection: &mut PgConnection, table: &Table, dataset: &Dataset)
 }
 
 /// The columns of a dataset's tables: name, type, and whether they may be null.
-fn columns_of(dataset: &Dataset) -> Vec<(&Ident, String, bool)> {
+pub(super) fn columns_of(dataset: &Dataset) -> Vec<(&Ident, String, bool)> {
     let run_date = match &dataset.mode {
         Mode::Append { run_date } => Some((run_date, "date".to_owned(), false)),
         _ => None,

@@ -428,3 +428,29 @@ fn a_marker_that_cannot_be_told_from_a_file_is_named() {
         "customer[3].file.customer_rating: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
     assert!(said.starts_with(&format!("config/customers.toml:21: {problem}")), "{said}");
 }
+
+#[test]
+fn words_and_marks_that_contradict_each_other_are_named() {
+    let said = |dialect: &str, column: &str| {
+        said_of("datasets/customer_rating.toml", |text| {
+            let text = text.replace("[gate]", &format!("[dialect]\n{dialect}\n\n[gate]"));
+            format!("{text}\n[[column]]\nname = \"more\"\n{column}\n")
+        })
+    };
+    for (dialect, column, problem) in [
+        (
+            "null = [\"N\"]",
+            "type = \"boolean\"\ntrue = [\"Y\"]\nfalse = [\"N\"]",
+            "false: \"N\" means null (dialect.null), so it can't mean false",
+        ),
+        ("comment = \",\"", "type = \"text\"", "dialect.comment: begins like the delimiter"),
+        (
+            "",
+            "type = \"text\"\nmax_length = 2\nallowed = [\"ab\", \"abc\"]",
+            "allowed: \"abc\" has 3 characters, which max_length does not allow",
+        ),
+    ] {
+        let said = said(dialect, column);
+        assert!(said.contains(problem), "{said}");
+    }
+}

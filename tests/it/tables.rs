@@ -334,3 +334,20 @@ async fn check_says_what_the_role_lacks_in_the_database_and_changes_nothing() {
     }
     assert_eq!(world.scalar::<i64>(nothing).await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_each_measure_that_the_server_would_refuse() {
+    let world = World::new().await;
+    let wrong = "nothing = \"sum(nothing)\"\ntext = \"sum(customer_status)\"\nbare = \"customer_rating\"\nright = \"max(customer_rating) -- all\"";
+    world.edit("datasets/customer_rating.toml", |text| text.replace("[measures]", &format!("[measures]\n{wrong}")));
+    world.bursar(&["check"]).code(0);
+    let said = world.bursar(&["check", "--database"]).code(78).messages();
+    for words in [
+        "the measure nothing of the dataset customer_rating (sum(nothing)): column \"nothing\" does not exist",
+        "the measure text of the dataset customer_rating (sum(customer_status)): function sum(character varying)",
+        "the measure bare of the dataset customer_rating",
+    ] {
+        assert!(said.contains(words), "{words:?} is missing: {said}");
+    }
+    assert!(!said.contains("measure right"), "{said}");
+}

@@ -39,6 +39,7 @@ pub fn compile_columns(
         }
     }
     check_optional(source, loose, dialect, problems);
+    check_nulls(source, loose, dialect, problems);
     if loose.len() > 1000 {
         problems.push(source.problem(&At::key("column"), "at most 1000 columns fit a table"));
     }
@@ -61,6 +62,19 @@ fn check_optional(source: &Source, loose: &[LooseColumn], dialect: &Dialect, pro
         } else if loose.iter().all(|column| column.optional) {
             let message = "every column is optional: any file at all would do";
             problems.push(source.problem(&at, message));
+        }
+    }
+}
+
+/// A text that means null can't mean true or false as well.
+fn check_nulls(source: &Source, loose: &[LooseColumn], dialect: &Dialect, problems: &mut Problems) {
+    for (i, column) in loose.iter().enumerate() {
+        for (key, words) in [("true", &column.words_for_true), ("false", &column.words_for_false)] {
+            if let Some(word) = words.iter().flatten().find(|word| dialect.null.contains(word)) {
+                let at = At::key("column").index(i).then(key);
+                problems
+                    .push(source.problem(&at, format!("{word:?} means null (dialect.null), so it can't mean {key}")));
+            }
         }
     }
 }
@@ -275,9 +289,24 @@ impl<'a> Compiler<'a> {
             Some(n) if n < rule.min_length => {
                 self.problem("max_length", format!("{n} is less than min_length = {}", rule.min_length));
             }
-            _ => return Some(rule),
+            _ => {
+                self.check_allowed_lengths(&rule);
+                return Some(rule);
+            }
         }
         None
+    }
+
+    /// What is allowed must not be rejected for its length.
+    fn check_allowed_lengths(&mut self, rule: &TextRule) {
+        let (least, greatest) = (rule.min_length, rule.max_length.unwrap_or(usize::MAX));
+        for text in self.loose.allowed.iter().flatten() {
+            let length = text.chars().count();
+            if length < least || length > greatest {
+                let bound = if length < least { "min_length" } else { "max_length" };
+                self.problem("allowed", format!("{text:?} has {length} characters, which {bound} does not allow"));
+            }
+        }
     }
 
     fn pattern(&mut self) -> Option<Regex> {

@@ -54,6 +54,8 @@ pub struct Of<'a> {
     pub path: &'a Path,
     /// The name it was delivered with.
     pub name: &'a str,
+    /// Whether it lies where it was delivered; else its name alone is known.
+    pub is_in_place: bool,
     /// Who delivered it.
     pub customer: &'a Customer,
     /// The day it is for.
@@ -102,21 +104,29 @@ impl Control {
         let text = text(&path, self.origin, of.path)?;
         let (place, values) = match (&self.form, self.origin) {
             (Compiled::Text(pattern), _) => matched(pattern, &[(place.clone(), 1, &text)])?,
-            (Compiled::Sha256, _) => (place.clone(), sha256(&text, of.name).with_context(|| place.clone())?),
+            (Compiled::Sha256, _) => (place.clone(), sha256(&text, &self.listed(of)).with_context(|| place.clone())?),
             (Compiled::Json { list, values }, Origin::Manifest) => {
-                let entry = json_entry(&text, list, values, of.name).with_context(|| place.clone())?;
+                let entry = json_entry(&text, list, values, &self.listed(of)).with_context(|| place.clone())?;
                 (place.clone(), pointed(entry, values).with_context(|| place)?)
             }
             (Compiled::Json { values, .. }, _) => {
                 let figures = raw(&text).and_then(|value| pointed(value, values));
                 (place.clone(), figures.with_context(|| place)?)
             }
-            (Compiled::Csv(columns), _) => csv(&text, columns, of.name, self.origin, &place)?,
+            (Compiled::Csv(columns), _) => csv(&text, columns, &self.listed(of), self.origin, &place)?,
             (Compiled::Done, _) => (place, IndexMap::new()),
         };
         let stated = Stated { place, values, read: Some(Seen { path, is: before }) };
         stated.check_unchanged()?;
         Ok(Some(stated))
+    }
+
+    /// A sidecar is its file's by its own name; a manifest may list files of many customers.
+    fn listed<'a>(&self, of: &Of<'a>) -> Listed<'a> {
+        let is_told = self.origin == Origin::Manifest && of.is_in_place;
+        let within = of.path.strip_prefix(of.inbox).ok().filter(|_| is_told);
+        let folder = within.and_then(|path| path.parent()?.to_str());
+        Listed { name: of.name, folders: folder.map(|folder| parts(folder).rev().collect()) }
     }
 
     /// What the file's own trailer lines state.
@@ -223,23 +233,22 @@ fn newlines(text: &str) -> u64 {
 }
 
 /// The hash of a file in the form that `sha256sum` writes: `HEX  NAME`, one line for each file; or the hash alone.
-fn sha256(text: &str, name: &str) -> anyhow::Result<IndexMap<String, String>> {
+fn sha256(text: &str, listed: &Listed<'_>) -> anyhow::Result<IndexMap<String, String>> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    for (line, number) in lines.clone() {
+    let mut hashes = Vec::new();
+    for (line, number) in lines {
         let (hash, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let line = readable(line.as_bytes());
             return Err(fault::data(format!("line {number}: {line:?} is not like sha256sum's HEX  NAME")));
         }
-        let of = rest.trim_start().trim_start_matches('*');
-        if of.is_empty() || of.rsplit('/').next() == Some(name) {
-            return Ok([("sha256".to_owned(), hash.to_owned())].into());
-        }
+        hashes.push((rest.trim_start().trim_start_matches('*'), hash));
     }
-    Err(fault::data(match lines.count() {
-        0 => "it is empty; a line of sha256sum's, HEX  NAME, was expected".to_owned(),
-        n => format!("none of its {n} lines is for {name}"),
-    }))
+    if hashes.is_empty() {
+        return Err(fault::data("it is empty; a line of sha256sum's, HEX  NAME, was expected"));
+    }
+    let (_, hash) = listed.one("lines", &hashes, |(of, _)| if of.is_empty() { Some(listed.name) } else { Some(of) })?;
+    Ok([("sha256".to_owned(), (*hash).to_owned())].into())
 }
 
 fn raw(text: &str) -> anyhow::Result<&RawValue> {
@@ -285,20 +294,18 @@ fn json_entry<'t>(
     text: &'t str,
     list: &str,
     values: &IndexMap<String, String>,
-    name: &str,
+    of: &Listed<'_>,
 ) -> anyhow::Result<&'t RawValue> {
     let listed = find(raw(text)?, list).and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
     let entries = listed.ok_or_else(|| fault::data(format!("at {list:?} a list of files was expected")))?;
     let pointer = values.get(FILE).map_or("", String::as_str);
-    let is_it = |entry: &&&RawValue| find(entry, pointer).and_then(single).is_some_and(|of| is_of(&of, name));
-    let found: Vec<&&RawValue> = entries.iter().filter(is_it).collect();
-    one(&found, entries.len(), name).copied()
+    of.one("entries", &entries, |entry| find(entry, pointer).and_then(single)).copied()
 }
 
 fn csv(
     text: &str,
     columns: &IndexMap<String, String>,
-    name: &str,
+    of: &Listed<'_>,
     origin: Origin,
     place: &str,
 ) -> anyhow::Result<(String, IndexMap<String, String>)> {
@@ -315,26 +322,66 @@ fn csv(
         at.insert(name.as_str(), found);
     }
     let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(broken)?;
-    let is_it = |record: &&csv::StringRecord| {
-        origin != Origin::Manifest || at.get(FILE).and_then(|at| record.get(*at)).is_some_and(|of| is_of(of, name))
+    let named = |record: &csv::StringRecord| match origin {
+        Origin::Manifest => at.get(FILE).and_then(|at| record.get(*at)).map(str::to_owned),
+        _ => Some(of.name.to_owned()),
     };
-    let found: Vec<&csv::StringRecord> = records.iter().filter(is_it).collect();
-    let record = one(&found, records.len(), name).with_context(|| place.to_owned())?;
+    let record = of.one("entries", &records, named).with_context(|| place.to_owned())?;
     let line = record.position().map_or(0, csv::Position::line);
     let figure = |name: &str| at.get(name).and_then(|at| record.get(*at)).unwrap_or_default().to_owned();
     let values = columns.keys().filter(|name| *name != FILE).map(|name| (name.clone(), figure(name))).collect();
     Ok((format!("{place}: line {line}"), values))
 }
 
-/// Whether an entry's name or path is a file's.
-fn is_of(entry: &str, name: &str) -> bool {
-    entry.rsplit('/').next() == Some(name)
+/// A file as lists call it.
+struct Listed<'a> {
+    name: &'a str,
+    /// The folders it lies in within the inbox, from the last one on; none where they have no bearing.
+    folders: Option<Vec<&'a str>>,
 }
 
-fn one<'f, T>(found: &[&'f T], all: usize, name: &str) -> anyhow::Result<&'f T> {
-    match found {
-        [only] => Ok(only),
-        [] => Err(fault::data(format!("none of its {all} entries is for {name}"))),
-        several => Err(fault::data(format!("{} of its {all} entries are for {name}; one was expected", several.len()))),
+impl Listed<'_> {
+    /// The one entry that is this file's, by the name or the path that it gives.
+    fn one<'e, T, N: AsRef<str>>(
+        &self,
+        what: &str,
+        entries: &'e [T],
+        named: impl Fn(&T) -> Option<N>,
+    ) -> anyhow::Result<&'e T> {
+        let (mut found, mut elsewhere) = (Vec::new(), None);
+        for entry in entries {
+            let Some(path) = named(entry) else { continue };
+            let (folder, name) = path.as_ref().rsplit_once('/').unwrap_or(("", path.as_ref()));
+            if name != self.name {
+                continue;
+            }
+            if self.is_in(folder) {
+                found.push(entry);
+            } else {
+                elsewhere = Some(path.as_ref().to_owned());
+            }
+        }
+        let (all, name) = (entries.len(), self.name);
+        match (&found[..], elsewhere) {
+            ([only], _) => Ok(only),
+            ([], None) => Err(fault::data(format!("none of its {all} {what} is for {name}"))),
+            ([], Some(other)) => Err(fault::data(format!(
+                "none of its {all} {what} is for {name} in its folder, only one for {other:?}: have it list the name \
+                 alone, or the folders that the file has in the inbox"
+            ))),
+            (several, _) => {
+                Err(fault::data(format!("{} of its {all} {what} are for {name}; one was expected", several.len())))
+            }
+        }
     }
+
+    /// Whether an entry's folders are this file's, as far as both are told: another customer's may have its name.
+    fn is_in(&self, folder: &str) -> bool {
+        let Some(ours) = &self.folders else { return true };
+        parts(folder).rev().zip(ours).all(|(theirs, our)| theirs == *our)
+    }
+}
+
+fn parts(folder: &str) -> impl DoubleEndedIterator<Item = &str> {
+    folder.split('/').filter(|part| !part.is_empty() && *part != ".")
 }

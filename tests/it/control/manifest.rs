@@ -23,8 +23,9 @@ async fn json_world(text: &str) -> World {
 
 #[tokio::test]
 async fn a_manifest_of_json_states_what_it_lists_for_the_file() {
-    let listed =
-        |n: u8| format!("{{\"files\": [{{\"name\": \"b.csv\", \"n\": 9}}, {{\"name\": \"out/{FILE}\", \"n\": {n}}}]}}");
+    let listed = |n: u8| {
+        format!("{{\"files\": [{{\"name\": \"b.csv\", \"n\": 9}}, {{\"name\": \"./ratings/{FILE}\", \"n\": {n}}}]}}")
+    };
     let world = json_world(&listed(2)).await;
     load(&world).code(0);
     assert_eq!(kept(&world).await, json!([check("rows", "2", "2")]));
@@ -63,4 +64,30 @@ async fn a_manifest_that_is_not_there_is_a_fault_of_the_data_and_of_another_day_
     let world = world(JSON, "manifest-20250512.json", "{}").await;
     let said = refused(&world, 65).await;
     assert!(said.contains("the manifest") && said.contains("manifest-20250513.json of"), "{said}");
+}
+
+/// A world in which all customers' files have one name, each in a folder of its own.
+async fn folders(manifest: &str) -> World {
+    let world = world(JSON, "manifest-20250513.json", manifest).await;
+    let file = "file = \"ratings/{customer.name}/data.csv\"";
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.lines()
+            .map(|line| if line.starts_with("file = \"ratings/") { file } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    world.write("inbox/ratings/agency_a/data.csv", rows());
+    world
+}
+
+#[tokio::test]
+async fn an_entry_is_a_files_by_its_folders_too_where_it_tells_them() {
+    let theirs = r#"{"name": "agency_b/data.csv", "n": 9}"#;
+    for ours in ["agency_a/data.csv", "ratings/agency_a/data.csv", "/srv/out/ratings/agency_a/data.csv"] {
+        let world = folders(&format!(r#"{{"files": [{theirs}, {{"name": "{ours}", "n": 2}}]}}"#)).await;
+        load(&world).code(0);
+        assert_eq!(kept(&world).await, json!([check("rows", "2", "2")]), "{ours}");
+    }
+    let said = refused(&folders(&format!(r#"{{"files": [{theirs}]}}"#)).await, 65).await;
+    assert!(said.contains("only one for \"agency_b/data.csv\""), "{said}");
 }

@@ -171,6 +171,13 @@ fn decimals_and_thousands_are_read_as_the_dialect_writes_them() {
     {
         assert_eq!(codes(&taken(format!("n;i\n{bad};1\n"), &dataset)), [format!("2 {code}")], "{bad:?}");
     }
+    let message = |text: &str| taken(format!("n;i\n{text};1\n"), &dataset).rejects[0]["errors"][0]["message"].clone();
+    assert_eq!(message("1,"), "\"1,\" is not a decimal number (1.234,5)");
+    assert_eq!(
+        message("1.234,5678"),
+        "\"1.234,5678\" has 4 decimals; at most 3 fit",
+        "what stands in the file is told"
+    );
     assert_eq!(codes(&taken("n;i\n1;1,5\n1;1.23\n", &dataset)), ["2 not_an_integer", "3 not_an_integer"]);
     let blanks = of("delimiter = \";\"\ndecimal = \",\"\nthousands = \"\u{202F}\"", &["n numeric(12,3)"]);
     assert_eq!(taken("n\n1\u{202F}234,5\n", &blanks).parsed.certificate.tally.loaded, 1);
@@ -197,6 +204,15 @@ fn ragged_records_are_padded_with_nulls_only_where_the_dialect_says_so() {
     assert_eq!(rows(&padded), ["1,x,"]);
     assert_eq!(codes(&padded), ["3 null", "4 extra_field"]);
     assert_eq!(codes(&taken(text, &of("", &columns))), ["2 missing_field", "3 missing_field", "4 extra_field"]);
+    let unread = "a,b,c,more\n1,x,,y\n2,x,\n";
+    let ignoring = |ragged: &str| of(&format!("extra_columns = \"ignore\"\n{ragged}"), &columns);
+    let cut = taken(unread, &ignoring(""));
+    assert_eq!(
+        (rows(&cut), codes(&cut)),
+        (vec!["1,x,".to_owned()], vec!["3 missing_field".to_owned()]),
+        "it may be cut"
+    );
+    assert_eq!(rows(&taken(unread, &ignoring("ragged = \"pad\""))), ["1,x,", "2,x,"]);
 }
 
 #[test]
