@@ -33,6 +33,8 @@ pub(super) enum Hint {
     ShiftedLeft,
     /// A delimiter in this field (from 0) is not quoted.
     Delimiter(usize),
+    /// The record would have the right number of fields with this delimiter.
+    OtherDelimiter(char),
     DecimalComma,
     Thousands,
     Date(&'static str),
@@ -81,6 +83,7 @@ impl Shape {
             let hints = match of_the_row {
                 Some(hint) => vec![hint],
                 None if text(error, "code") == "extra_field" => self.delimiters(&fields),
+                None if text(error, "code") == "missing_field" => self.other_delimiter(&fields),
                 None => Vec::new(),
             };
             return vec![Cause { column: None, of_the_row, hints, ..cause(error) }];
@@ -150,6 +153,13 @@ impl Shape {
         (0..self.names.len()).filter(would_do).map(Hint::Delimiter).collect()
     }
 
+    /// The delimiter by which a record of one field falls into as many as there should be.
+    fn other_delimiter(&self, fields: &[&str]) -> Vec<Hint> {
+        let [all] = fields else { return Vec::new() };
+        let falls_apart = |delimiter: &char| all.split(*delimiter).count() == self.names.len();
+        [';', ',', '\t', '|'].into_iter().filter(falls_apart).map(Hint::OtherDelimiter).collect()
+    }
+
     fn of_a_value(&self, error: &Value, fields: &[&str], row: &Row) -> Cause {
         let mut cause = cause(error);
         let dataset = self.dataset.as_ref();
@@ -165,13 +175,24 @@ impl Shape {
         let most = votes.values().max().copied().unwrap_or(0);
         let mut likely: Vec<Hint> = votes.iter().filter(|(_, n)| **n == most).map(|(hint, _)| *hint).collect();
         likely.sort_unstable();
-        let Some(hint) = likely.first().filter(|_| most * 2 > count) else { return in_general(code).to_owned() };
-        let told = match hint {
-            Hint::Delimiter(_) => self.delimiter(&likely),
-            Hint::Date(_) => dates(&likely),
-            hint => in_words(*hint).to_owned(),
+        let told = |hints: &[Hint], votes: u64| {
+            let told = match hints {
+                [Hint::Delimiter(_), ..] => self.delimiter(hints),
+                [Hint::Date(_), ..] => dates(hints),
+                [hint, ..] => in_words(*hint),
+                [] => String::new(),
+            };
+            if votes == count { told } else { format!("{told} (so are {votes} of {count})") }
         };
-        if most == count { told } else { format!("{told} (so are {most} of {count})") }
+        if most * 2 > count {
+            return told(&likely, most);
+        }
+        // No one cause, but perhaps two that are common.
+        let mut common: Vec<(Hint, u64)> =
+            votes.iter().map(|(hint, n)| (*hint, *n)).filter(|(_, n)| n * 4 >= count).collect();
+        common.sort_unstable_by_key(|(hint, n)| (std::cmp::Reverse(*n), *hint));
+        let common: Vec<String> = common.iter().take(2).map(|(hint, n)| told(&[*hint], *n)).collect();
+        if common.is_empty() { in_general(code).to_owned() } else { common.join("; ") }
     }
 
     fn delimiter(&self, likely: &[Hint]) -> String {
@@ -253,8 +274,11 @@ fn differs_in_case(column: Option<&Column>, field: &str) -> bool {
     allowed.filter_map(|word| std::str::from_utf8(word).ok()).any(|word| word.to_lowercase() == field.to_lowercase())
 }
 
-const fn in_words(hint: Hint) -> &'static str {
-    match hint {
+fn in_words(hint: Hint) -> String {
+    let told = match hint {
+        Hint::OtherDelimiter(delimiter) => {
+            return format!("records with another delimiter, {delimiter:?}: were files of two kinds put together?");
+        }
         Hint::Header => "the header stands among the rows: were several files put together?",
         Hint::ShiftedRight => "a shifted column: each value stands one column too far to the right",
         Hint::ShiftedLeft => "a shifted column: each value stands one column too far to the left",
@@ -266,7 +290,8 @@ const fn in_words(hint: Hint) -> &'static str {
         Hint::Windows1252 => "wrong encoding? The bytes look like windows-1252: dialect.encoding = \"windows-1252\"",
         Hint::Case => "the values differ from allowed ones in upper and lower case only",
         Hint::Delimiter(_) | Hint::Date(_) => "",
-    }
+    };
+    told.to_owned()
 }
 
 fn dates(likely: &[Hint]) -> String {

@@ -41,6 +41,7 @@ async fn each_cause_has_its_suggestion() {
         (&b"1,2.5,3,a, b,2025-01-31\n"[..], "-", "extra_field", "an unquoted delimiter in field 4 (customer_status)?"),
         (b"1,2,50,3,low,2025-01-31\n", "-", "extra_field", "in field 2 (customer_rating)"),
         (b"1,2.5,3,low\n", "-", "missing_field", "the record ends early"),
+        (b"1;2.5;3;low;2025-01-31\n", "-", "missing_field", "records with another delimiter, ';'"),
         (
             b"1,\"2,5\",3,low,2025-01-31\n",
             "customer_rating",
@@ -128,6 +129,12 @@ async fn what_is_strewn_over_a_file_is_one_finding_and_a_vote_that_is_not_all_sa
     );
     assert_eq!(findings[0]["scattered"], true);
     assert_eq!(findings[0]["suggestion"], "blanks around the values: dialect.trim = true (so are 6 of 8)");
+    let halves = "1 ,2.5,3,low,2025-01-31\n1.5,2.5,3,low,2025-01-31\n".repeat(5);
+    assert_eq!(
+        triaged(&world, halves.as_bytes())[0]["suggestion"],
+        "blanks around the values: dialect.trim = true (so are 5 of 10); the values have decimals: type = \"numeric(p,s)\"? \
+         (so are 5 of 10)"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
