@@ -92,23 +92,20 @@ pub fn parse_integer(text: &[u8]) -> Result<i64, Code> {
 /// The whole number that a text of at most sixteen digits says; none for any other text.
 #[inline]
 pub(super) fn short_integer(text: &[u8]) -> Option<i64> {
-    let (is_negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
+    let first = *text.first()?;
+    let digits = &text[usize::from(first == b'-' || first == b'+')..];
     let value = match digits.len() {
         1..=3 => few_digits(digits)?,
-        4..=8 => eight_digits(digits)?,
+        4..=8 => eight_digits(some_digits(digits)?)?,
         9..=16 => {
-            let (head, tail) = digits.split_at(digits.len() - 8);
-            let high = if head.len() < 4 { few_digits(head)? } else { eight_digits(head)? };
-            high * 100_000_000 + eight_digits(tail)?
+            let missing = 8 * (16 - digits.len());
+            let high = u64::from_le_bytes(*digits.first_chunk()?) << missing | zeros(missing);
+            eight_digits(high)? * 100_000_000 + eight_digits(u64::from_le_bytes(*digits.last_chunk()?))?
         }
         _ => return None,
     };
-    let value = i64::try_from(value).ok()?;
-    Some(if is_negative { -value } else { value })
+    let value = value.cast_signed();
+    Some(if first == b'-' { -value } else { value })
 }
 
 #[inline]
@@ -124,22 +121,27 @@ fn few_digits(digits: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// The value of four to eight digits, put together in one word.
+/// Four to eight digits as eight, with zeros in front: the first four and the last four overlap.
 #[inline]
-fn eight_digits(digits: &[u8]) -> Option<u64> {
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    let word = if let Ok(all) = <[u8; 8]>::try_from(digits) {
-        u64::from_le_bytes(all)
-    } else {
-        // The first four and the last four overlap; what is missing in front is filled up with zeros.
-        let first = u64::from(u32::from_le_bytes(*digits.first_chunk()?));
-        let last = u64::from(u32::from_le_bytes(*digits.last_chunk()?));
-        let missing = 8 * (8 - digits.len());
-        ((first | last << (32 - missing)) << missing) | (ZEROS >> (64 - missing))
-    };
+fn some_digits(digits: &[u8]) -> Option<u64> {
+    let first = u64::from(u32::from_le_bytes(*digits.first_chunk()?));
+    let last = u64::from(u32::from_le_bytes(*digits.last_chunk()?));
+    let missing = 8 * (8 - digits.len());
+    Some((first | last << (32 - missing)) << missing | zeros(missing))
+}
+
+/// So many bits of the digit 0, from the lowest on; at most 56.
+#[inline]
+const fn zeros(bits: usize) -> u64 {
+    0x3030_3030_3030_3030 & ((1 << bits) - 1)
+}
+
+/// The value of eight digits, the first in the lowest byte.
+#[inline]
+fn eight_digits(word: u64) -> Option<u64> {
     // All eight bytes are digits when their high halves are 3 and adding 6 to the low halves carries nowhere.
     let sixes = word.wrapping_add(0x0606_0606_0606_0606);
-    if (word & sixes) & 0xF0F0_F0F0_F0F0_F0F0 != ZEROS {
+    if (word & sixes) & 0xF0F0_F0F0_F0F0_F0F0 != 0x3030_3030_3030_3030 {
         return None;
     }
     // Neighbours are put together: digits to pairs, pairs to fours, fours to eight.

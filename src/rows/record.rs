@@ -166,7 +166,8 @@ impl Cells<'_> {
     }
 
     /// The cell's text, or none when it means null: only a bare text can.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "of nearly every cell it is two comparisons, less than a call")]
+    #[inline(always)]
     pub(super) fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         if field.form != Form::Bare {
             return Some(text(self.window, field, self.marks, scratch));
