@@ -7,6 +7,7 @@ mod last;
 mod merge;
 mod segments;
 mod swap;
+mod violations;
 
 const ROWS: [&str; 2] = ["1,2,3,low-value", "4,5,6,high-value"];
 const NEXT: [&str; 2] = ["7,8,9,low-value", "x,1,1,low-value"];
