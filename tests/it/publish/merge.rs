@@ -121,3 +121,22 @@ async fn rows_that_a_publication_lets_nobody_delete_are_the_operators_to_mend() 
     world.sql("alter table customer_rating_agency_a replica identity full").await;
     world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_keeps_corrected_rows_out_is_found_out() {
+    let world = world_with("publish = \"truncate\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value", "x,5,6,low-value"]);
+    world
+        .sql(
+            "create function no() returns trigger language plpgsql as 'begin return null; end';
+             create trigger no before insert on customer_rating_agency_a for each row execute function no()",
+        )
+        .await;
+    let path = world.path("corrected.csv").display().to_string();
+    world.bursar(&["rejects", "export", "--load", "1", "--file", &path]).code(0);
+    let text = std::fs::read_to_string(&path).expect("the export").replace("x,5,6", "4,5,6");
+    std::fs::write(&path, text).expect("the correction");
+    let told = world.bursar(&["rejects", "redrive", &path, "--load", "1"]).code(78).messages();
+    assert!(told.contains("took 0 of 1 rows") && told.contains("(trigger no)"), "{told}");
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+}

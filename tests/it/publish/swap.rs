@@ -300,6 +300,30 @@ async fn a_swap_that_is_not_let_through_ends_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_is_not_let_through_names_who_uses_a_table_that_it_needs_too() {
+    let world = world_with("publish = \"swap\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    world
+        .sql(
+            "create table statuses (name varchar(25) primary key);
+             insert into statuses values ('low-value'), ('high-value');
+             alter table customer_rating_agency_a add foreign key (customer_status) references statuses",
+        )
+        .await;
+    let mut reader = world.connect().await;
+    let mut reading = reader.begin().await.expect("begin");
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid() from statuses limit 1")
+        .fetch_one(&mut *reading)
+        .await
+        .expect("read");
+    world.deliver("A", ratings(&NEXT));
+    let mut command = world.command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
+    let ran = Ran::of(command.env("BURSAR__DATABASE__LOCK_TIMEOUT_S", "1").output().expect("start")).code(75);
+    let who = format!("(process {pid}, which uses statuses)");
+    assert!(ran.messages().contains(&who), "{who}: {}", ran.messages());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn swaps_side_by_side_wait_for_a_reader_of_the_view_and_not_for_each_other() {
     let world = world_with("publish = \"swap\"").await;
     world.deliver_all();
