@@ -1,17 +1,16 @@
 //! Held loads: an operator publishes one as it is, without its file, or lets it go. Either is kept with its reason.
 
+mod put;
+
 use super::dataset::Dataset;
 use super::load::Older;
-use super::publish::merge::{self, Extent, Merging};
-use super::publish::segments;
-use super::publish::swap::{Locked, swap, take};
-use super::publish::{Merged, Mode, Way, lock, twin};
-use super::views::Consolidated;
-use super::{ledger, measure, staged, statement, table};
-use crate::config::{Customer, Table};
+use super::publish::{Mode, Way, lock};
+use super::{ledger, measure, staged, table};
+use crate::config::Customer;
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
+use put::Put;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +34,8 @@ pub struct HeldLoad {
     table_name: String,
     /// How its rows were to be published; none where they were only to be measured.
     way: Option<String>,
+    /// Why not in the way that its dataset says.
+    way_reason: Option<String>,
 }
 
 /// What an operator says about it.
@@ -72,7 +73,7 @@ impl Verdict {
 /// A data fault where there is none, or it is not held (any more).
 pub async fn get(connection: &mut PgConnection, id: i64) -> anyhow::Result<HeldLoad> {
     let found: Option<HeldLoad> = sqlx::query_as(
-        "select id, run_id, dataset, customer, run_date, table_name, loaded, state, way
+        "select id, run_id, dataset, customer, run_date, table_name, loaded, state, way, way_reason
            from bursar.loads
           where id = $1
             for update",
@@ -139,17 +140,14 @@ pub async fn accept(
         )));
     }
     let rows = staged::of(connection, load.id).await?;
-    let mut kept = 0;
-    for staged in &rows {
-        kept += measure::count(connection, staged).await?;
-    }
+    let kept = measure::count(connection, &rows).await?;
     if kept != load.loaded || rows.is_empty() {
         return Err(fault::data(format!(
             "of the {} rows of load {} {kept} are kept; load the file of {} again",
             load.loaded, load.id, load.run_date
         )));
     }
-    let put = put(connection, load, target, &table, &rows).await?;
+    let put = Put::of(connection, load, target, (&table, &rows)).await?;
     enter(connection, load, decision, Some(&put)).await?;
     Ok(put.way)
 }
@@ -179,113 +177,6 @@ pub async fn discard(connection: &mut PgConnection, load: &HeldLoad, decision: D
     enter(connection, load, decision, None).await
 }
 
-/// How the rows got into the table.
-struct Put {
-    way: Way,
-    locked: Option<Locked>,
-    merged: Option<Merged>,
-}
-
-async fn put(
-    connection: &mut PgConnection,
-    load: &HeldLoad,
-    target: &Target,
-    table: &Table,
-    rows: &[Table],
-) -> anyhow::Result<Put> {
-    let (dataset, patience_s) = (&target.dataset, target.lock_timeout_s);
-    match &dataset.mode {
-        Mode::Merge { .. } => {
-            let mut all = Merged { inserted: 0, updated: 0, unchanged: 0 };
-            for staged in rows {
-                let merging =
-                    Merging { dataset, table, staged, extent: Extent::File, load_id: load.id, run_date: load.run_date };
-                let merged = merge::merge(connection, merging).await?;
-                all.inserted += merged.inserted;
-                all.updated += merged.updated;
-                all.unchanged += merged.unchanged;
-            }
-            staged::drop(connection, rows).await?;
-            return Ok(Put { way: Way::Merge, locked: None, merged: Some(all) });
-        }
-        Mode::Append { run_date } => {
-            let (of_date, [staged]) = ((run_date, load.run_date), rows) else {
-                return Err(fault::data(format!(
-                    "the rows of load {} were held before its dataset appended; load the file again",
-                    load.id
-                )));
-            };
-            let count = load.loaded.unsigned_abs();
-            merge::append(connection, table, staged, &dataset.columns, of_date, count).await?;
-            staged::drop(connection, rows).await?;
-            return Ok(Put { way: Way::Append, locked: None, merged: None });
-        }
-        Mode::Replace(_) => {}
-    }
-    let behind = segments::behind(connection, table).await?;
-    if load.way.as_deref() == Some("segments")
-        && segments::obstacle(connection, table).await?.is_none()
-        && are_alike(connection, table, rows).await?
-    {
-        for segment in rows {
-            twin::complete(connection, table, segment).await?;
-        }
-        let locked = take(connection, table, &[table.quoted()], patience_s).await?;
-        let batch = segments::swap(table, &behind, rows).join("; ");
-        statement::run(connection, batch).await.with_context(|| format!("put the rows behind {table}"))?;
-        return Ok(Put { way: Way::Segments, locked: Some(locked), merged: None });
-    }
-    // Rows that were only to be measured lie in a table of the columns alone.
-    if let ([staged], true) = (rows, matches!(load.way.as_deref(), Some("swap" | "truncate"))) {
-        let view = Consolidated::find(connection, dataset, &target.customers).await?;
-        if twin::obstacle(connection, table, view.as_ref().map(Consolidated::name)).await?.is_none()
-            && are_alike(connection, table, rows).await?
-        {
-            twin::complete(connection, table, staged).await?;
-            let locked = swap(connection, table, staged, view.as_ref(), patience_s).await?;
-            return Ok(Put { way: Way::Swap, locked: Some(locked), merged: None });
-        }
-    }
-    let locked = take(connection, table, &[table.quoted()], patience_s).await?;
-    let count = refill(connection, target, table, rows, &behind).await?;
-    if count != load.loaded.unsigned_abs() {
-        let expected = load.loaded;
-        return Err(fault::config(format!(
-            "{table} took {count} rows of {expected}: a trigger or a rule on it changes what is loaded; nothing was changed"
-        )));
-    }
-    Ok(Put { way: Way::Truncate, locked: Some(locked), merged: None })
-}
-
-/// Whether these tables still have the columns, defaults and checks of the table they were made like.
-async fn are_alike(connection: &mut PgConnection, table: &Table, rows: &[Table]) -> anyhow::Result<bool> {
-    for staged in rows {
-        if !twin::is_alike(connection, table, staged).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Replaces the rows in the table itself; returns how many it took.
-async fn refill(
-    connection: &mut PgConnection,
-    target: &Target,
-    table: &Table,
-    rows: &[Table],
-    behind: &[String],
-) -> anyhow::Result<u64> {
-    let columns: Vec<String> = target.dataset.columns.iter().map(|c| c.name.quoted()).collect();
-    let (columns, quoted) = (columns.join(", "), table.quoted());
-    let mut batch = vec![format!("truncate {quoted}")];
-    batch.extend((!behind.is_empty()).then(|| format!("drop table {}", behind.join(", "))));
-    batch.extend(rows.iter().map(|r| format!("insert into {quoted} ({columns}) select {columns} from {}", r.quoted())));
-    let count = statement::count(connection, batch.join("; ")).await;
-    let count = count.with_context(|| format!("put the rows into {table}"))?;
-    staged::drop(connection, rows).await?;
-    Ok(count)
-}
-
 async fn enter(
     connection: &mut PgConnection,
     load: &HeldLoad,
@@ -307,6 +198,7 @@ async fn enter(
         .bind(merged.map(|m| m.inserted))
         .bind(merged.map(|m| m.updated))
         .bind(merged.map(|m| m.unchanged))
+        .bind(put.and_then(|p| p.reason.as_deref()))
         .execute(connection)
         .await
         .context("enter the decision into the ledger")?;

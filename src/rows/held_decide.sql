@@ -3,6 +3,7 @@ update bursar.loads
        is_current = $2 = 'accepted',
        publication = case when $2 = 'accepted' then nextval('bursar.loads_id_seq') end,
        way = case when $2 = 'accepted' then $5 else way end,
+       way_reason = case when $2 = 'accepted' then $11 else way_reason end,
        lock_waited_ms = $6,
        lock_held_ms = $7,
        inserted = $8,

@@ -11,7 +11,7 @@ use super::measure;
 use super::publish::{Merged, Mode, Publication};
 use super::reader::Reading;
 use super::source::{FileIdentity, SourceFile};
-use crate::config::Source;
+use crate::config::{Source, Table};
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
@@ -87,6 +87,8 @@ pub(super) struct Candidate<'a> {
     pub(super) size: u64,
     /// What would become of it.
     pub(super) target: State,
+    /// Where the rows lie that readers see.
+    pub(super) tables: Vec<Table>,
 }
 
 impl Candidate<'_> {
@@ -154,9 +156,8 @@ impl Candidate<'_> {
         if self.target == State::Measured || !matches!(request.dataset.mode, Mode::Replace(_)) {
             return Ok(true);
         }
-        let is_same = measure::count(connection, table).await? == latest.loaded
-            && measure::take(connection, std::slice::from_ref(table), &request.dataset.measures).await?
-                == latest.measures.0;
+        let is_same = measure::count(connection, &self.tables).await? == latest.loaded
+            && measure::take(connection, &self.tables, &request.dataset.measures).await? == latest.measures.0;
         if !is_same {
             tracing::warn!("{table} was changed since load {}: it is loaded again", latest.id);
         }

@@ -190,7 +190,8 @@ impl Loading<'_> {
         let mut place = Place::choose(self, connection, &facts, source.size()).await?;
         self.stated = self.read_control().await?;
         if facts.is_repeated {
-            let candidate = Candidate { loading: self, size: source.size(), target: place.state };
+            let tables = place.seen(&self.table);
+            let candidate = Candidate { loading: self, size: source.size(), target: place.state, tables };
             if let Some(unchanged) = candidate.unchanged(connection).await? {
                 let (kept, modified_at) = ((unchanged.load_id, unchanged.state), unchanged.file_modified_at);
                 archive::enter(self, connection, kept, modified_at).await?;

@@ -126,8 +126,9 @@ fn why_not_an_expression(sql: &str) -> Option<&'static str> {
     }
 }
 
-/// Takes the measures over the rows of all `tables`, in one pass, within the load's transaction. Each is kept as text: JSON's
-/// numbers would pass through floating point on their way, and sums of money must not.
+/// Takes the measures over the rows of all `tables`, in one pass, within the load's transaction; rows of tables that
+/// inherit from them are not theirs. Each is kept as text: JSON's numbers would pass through floating point on their way,
+/// and sums of money must not.
 ///
 /// # Errors
 /// A configuration fault when the server refuses an aggregate.
@@ -138,9 +139,10 @@ pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[M
     let aggregates: Vec<String> =
         measures.iter().map(|measure| format!("{} as {}", measure.as_text(), measure.name.quoted())).collect();
     let rows = match tables {
-        [table] => table.quoted(),
+        [table] => format!("only {}", table.quoted()),
         tables => {
-            let each: Vec<String> = tables.iter().map(|table| format!("select * from {}", table.quoted())).collect();
+            let each: Vec<String> =
+                tables.iter().map(|table| format!("select * from only {}", table.quoted())).collect();
             format!("({}) as rows", each.join(" union all "))
         }
     };
@@ -161,14 +163,18 @@ pub async fn is_plain(connection: &mut PgConnection, table: &Table) -> anyhow::R
         .with_context(|| format!("look whether {table} takes rows as they are"))
 }
 
-/// The number of rows in a table.
+/// The number of rows in these tables; those of tables that inherit from them are not theirs.
 ///
 /// # Errors
 /// What the server says.
-pub async fn count(connection: &mut PgConnection, table: &Table) -> anyhow::Result<i64> {
-    let query = format!("select count(*) from {}", table.quoted());
-    let counted = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await;
-    counted.with_context(|| format!("count the rows of {table}"))
+pub async fn count(connection: &mut PgConnection, tables: &[Table]) -> anyhow::Result<i64> {
+    let mut rows = 0;
+    for table in tables {
+        let query = format!("select count(*) from only {}", table.quoted());
+        let counted = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query)).fetch_one(&mut *connection).await;
+        rows += counted.with_context(|| format!("count the rows of {table}"))?;
+    }
+    Ok(rows)
 }
 
 /// Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the rows

@@ -74,7 +74,7 @@ pub(super) struct Facts {
     rows_before: Option<i64>,
     /// Whether the run date was loaded before.
     pub(super) is_repeated: bool,
-    /// The segments behind the table, as they stand in SQL.
+    /// The names of the segments behind the table.
     pub(super) segments: Vec<String>,
     kind: Option<String>,
     columns: Vec<String>,

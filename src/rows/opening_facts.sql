@@ -31,7 +31,7 @@ select exists (
               and customer = $6
               and run_date = $7) as is_repeated,
        array(
-           select i.inhrelid::regclass::text
+           select c.relname::text
              from pg_inherits as i
              join pg_class as c on c.oid = i.inhrelid
             where i.inhparent = to_regclass($9)

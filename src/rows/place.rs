@@ -4,10 +4,11 @@ use super::column::definitions;
 use super::load::{Loading, Older, State};
 use super::measure;
 use super::opening::Facts;
+use super::publish::lock::{self, Locked};
 use super::publish::merge::{self, Extent, Merging};
 use super::publish::segments::{self, streams};
-use super::publish::swap::{Locked, swap, take};
-use super::publish::{Mode, Publication, Publish, Way, lock, twin};
+use super::publish::swap::swap;
+use super::publish::{Mode, Publication, Publish, Way, taken, twin};
 use super::reader::Reading;
 use super::source::SourceFile;
 use super::spool::RejectSpool;
@@ -15,7 +16,6 @@ use super::staged;
 use super::statement;
 use super::streams::{Beside, Copy, connections, reject_channel};
 use super::views::Consolidated;
-use crate::clock::Stopwatch;
 use crate::config::Table;
 use crate::fault;
 use anyhow::Context;
@@ -39,8 +39,8 @@ pub(super) struct Place {
     locked: Option<Locked>,
     /// Whether measures are taken as rows pass.
     measures: bool,
-    /// Tables that inherit from the customer's, as they stand in SQL.
-    behind: Vec<String>,
+    /// The segments behind the customer's table.
+    behind: Vec<Table>,
     /// How many rows were copied.
     rows: u64,
     /// Connections beside that of the load's transaction, for ways that need them.
@@ -64,7 +64,7 @@ impl Place {
             view: None,
             locked: None,
             measures: request.dataset.passing.is_some(),
-            behind: facts.segments.clone(),
+            behind: facts.segments.iter().map(|name| staged::named(name)).collect::<Result<_, _>>()?,
             rows: 0,
             beside: Vec::new(),
         };
@@ -124,6 +124,11 @@ impl Place {
         Ok(place)
     }
 
+    /// Where the rows lie that readers see before this load.
+    pub(super) fn seen(&self, table: &Table) -> Vec<Table> {
+        std::iter::once(table).chain(&self.behind).cloned().collect()
+    }
+
     /// Makes or empties the table that the rows are copied into.
     pub(super) async fn open(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         match self.publication.way {
@@ -137,14 +142,10 @@ impl Place {
     }
 
     async fn empty(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let quoted = loading.table.quoted();
-        let mut statements = format!("truncate {quoted}");
-        if !self.behind.is_empty() {
-            statements = format!("{statements}; drop table {}", self.behind.join(", "));
-        }
+        let statements = segments::empty(&loading.table, &self.behind).join("; ");
         let patience_s = loading.request.lock_timeout_s;
-        let waited_ms = lock::exclusively(connection, &loading.table, "before_rows", &statements, patience_s).await?;
-        self.locked = Some(Locked { waited_ms, since: Stopwatch::start() });
+        let locked = lock::exclusively(connection, &loading.table, "before_rows", &statements, patience_s).await?;
+        self.locked = Some(locked);
         Ok(())
     }
 
@@ -165,6 +166,9 @@ impl Place {
     ) -> anyhow::Result<Copy> {
         let copy = self.copy_rows(loading, connection, source).await?;
         self.rows = copy.rows;
+        if self.publication.way == Some(Way::Truncate) {
+            taken::check(connection, &loading.table, copy.rows, copy.reading.tally.loaded).await?;
+        }
         Ok(copy)
     }
 
@@ -262,10 +266,10 @@ impl Place {
                     twin::complete(connection, table, segment).await?;
                 }
                 let behind = segments::behind(connection, table).await?;
-                self.locked = Some(take(connection, table, &[table.quoted()], patience_s).await?);
                 let batch = segments::swap(table, &behind, &self.tables).join("; ");
-                let put = statement::run(connection, batch).await;
-                put.with_context(|| format!("put the new segments behind {table}"))
+                let locked = lock::exclusively(connection, table, "before_publish", &batch, patience_s).await?;
+                self.locked = Some(locked);
+                Ok(())
             }
             (Some(Way::Merge), _) => {
                 let (load_id, run_date, staged) = (loading.load_id, request.run_date, &self.tables[0]);

@@ -7,6 +7,7 @@ pub mod lock;
 pub mod merge;
 pub mod segments;
 pub mod swap;
+pub mod taken;
 pub mod target;
 pub mod twin;
 

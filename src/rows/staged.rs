@@ -28,7 +28,11 @@ pub fn segment(load_id: i64, number: usize) -> anyhow::Result<Table> {
     named(&format!("load_{load_id}_{number}"))
 }
 
-fn named(name: &str) -> anyhow::Result<Table> {
+/// The table of this name in the schema.
+///
+/// # Errors
+/// Where it is none of a load's: they are made of letters, digits and `_`.
+pub(super) fn named(name: &str) -> anyhow::Result<Table> {
     Ok(Table { schema: Ident::parse(SCHEMA)?, name: Ident::parse(name)? })
 }
 

@@ -263,7 +263,9 @@ impl Stream {
         // The load's own commit, which comes later, brings the log to the disk up to itself, and this one with it.
         statement::run(&mut transaction, "set local synchronous_commit = off").await.with_context(context)?;
         twin::make(&mut transaction, &self.table, &self.segment).await?;
-        let copied = copy_in(&mut transaction, &self.statement, batches, &cancel).await.with_context(context)?;
+        let copied = copy_in(&mut transaction, &self.statement, batches, &cancel).await;
+        let violation = |error| twin::violation(error, &self.table, &self.segment, &[]);
+        let copied = copied.map_err(violation).with_context(context)?;
         let Copied::All(rows) = copied else { return Ok(None) };
         transaction.commit().await.with_context(context)?;
         Ok(Some(rows))

@@ -171,3 +171,42 @@ async fn a_table_that_changed_since_takes_the_rows_of_a_held_load_as_it_is_now()
         ["positive"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_load_takes_the_way_that_its_dataset_says_and_the_ledger_says_why_where_it_does_not() {
+    const HANGS: &str = "create view mine as select * from customer_rating_agency_a";
+    const CHANGES: &str = "alter table customer_rating_agency_a add check (customer_number > 0)";
+    const UNIQUE: &str = "create unique index one_number on customer_rating_agency_a (customer_number)";
+    for (held_for, accepted_for, meanwhile, way, why) in [
+        ("truncate", "truncate", "", "truncate", None),
+        ("truncate", "truncate", HANGS, "truncate", None),
+        ("auto", "auto", "", "truncate", None),
+        ("swap", "swap", "", "swap", None),
+        ("swap", "swap", HANGS, "truncate", Some("view mine depends on it")),
+        ("swap", "swap", CHANGES, "truncate", Some("its columns, defaults or checks are others")),
+        ("swap", "truncate", "", "truncate", None),
+        ("truncate", "swap", "", "swap", None),
+        ("swap", "segments", "", "truncate", Some("held for another way")),
+        ("segments", "segments", "", "segments", None),
+        ("segments", "segments", UNIQUE, "truncate", Some("one_number is unique")),
+        ("segments", "swap", "", "truncate", Some("held for another way")),
+    ] {
+        let case = format!("held for {held_for}, accepted for {accepted_for}, {meanwhile}");
+        let world = held(&format!("publish = \"{held_for}\"")).await;
+        world.sql(meanwhile).await;
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replace(&format!("publish = \"{held_for}\""), &format!("publish = \"{accepted_for}\""))
+        });
+        let oid = "select 'customer_rating_agency_a'::regclass::oid::text";
+        let before: String = world.scalar(oid).await;
+        decide(&world, "accept", &[]).code(0);
+        assert_eq!(world.rows("agency_a").await, ACCEPTED, "{case}");
+        assert_eq!(before != world.scalar::<String>(oid).await, way == "swap", "{case}");
+        assert_eq!(world.scalar::<String>("select way from bursar.loads where id = 2").await, way, "{case}");
+        let told: Option<String> = world.scalar("select way_reason from bursar.loads where id = 2").await;
+        match why {
+            None => assert_eq!(told, None, "{case}"),
+            Some(why) => assert!(told.as_deref().is_some_and(|told| told.contains(why)), "{case}: {told:?}"),
+        }
+    }
+}

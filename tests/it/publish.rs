@@ -3,10 +3,12 @@
 use crate::support::{World, ratings};
 use sqlx::Connection;
 
+mod inherited;
 mod last;
 mod merge;
 mod segments;
 mod swap;
+mod violations;
 
 const ROWS: [&str; 2] = ["1,2,3,low-value", "4,5,6,high-value"];
 const NEXT: [&str; 2] = ["7,8,9,low-value", "x,1,1,low-value"];
@@ -112,5 +114,52 @@ async fn whoever_holds_the_table_for_long_keeps_no_other_reader_waiting() {
         assert_eq!(world.rows("agency_a").await, ["(7,8,9,low-value)"]);
         let waited: i64 = world.scalar("select lock_waited_ms from bursar.loads order by id desc limit 1").await;
         assert!(waited > 0, "the ledger tells how long it waited");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_table_that_a_foreign_key_points_to_keeps_no_other_reader_waiting() {
+    for (before, publish) in [("swap", "swap"), ("segments", "segments"), ("segments", "truncate")] {
+        let world = world_with(&format!("publish = \"{before}\"")).await;
+        load(&world, "2025-05-12", &ROWS);
+        world
+            .sql(
+                "create table statuses (name varchar(25) primary key);
+                 insert into statuses values ('low-value'), ('high-value');
+                 alter table customer_rating_agency_a add foreign key (customer_status) references statuses",
+            )
+            .await;
+        load(&world, "2025-05-13", &ROWS);
+        world.edit("datasets/customer_rating.toml", |text| text.replace(before, publish));
+        let mut long = world.connect().await;
+        let mut reading = long.begin().await.expect("begin");
+        sqlx::query("select from statuses").execute(&mut *reading).await.expect("read");
+        world.deliver("A", ratings(&NEXT));
+        let mut loading = world
+            .command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"])
+            .spawn()
+            .expect("start");
+        let mut other = world.connect().await;
+        sqlx::raw_sql("set statement_timeout = '1s'").execute(&mut other).await.expect("set");
+        let mut waits = 0;
+        while waits < 3 {
+            let rows: (i64, i64) = sqlx::query_as(
+                "select (select count(*) from customer_rating_agency_a), (select count(*) from statuses)",
+            )
+            .fetch_one(&mut other)
+            .await
+            .expect("a reader that does not wait");
+            assert_eq!(rows, (2, 2), "yesterday's rows");
+            let is_waiting: bool = world
+                .scalar("select exists (select from pg_locks where relation = 'statuses'::regclass and not granted)")
+                .await;
+            waits += i32::from(is_waiting);
+        }
+        reading.commit().await.expect("commit");
+        let ended = tokio::task::spawn_blocking(move || loading.wait()).await.expect("wait").expect("wait");
+        assert!(ended.success(), "{publish}");
+        assert_eq!(world.rows("agency_a").await, ["(7,8,9,low-value)"], "{publish}");
+        let held: i64 = world.scalar("select lock_held_ms from bursar.loads order by id desc limit 1").await;
+        assert!(held < 1000, "{publish}: its readers waited {held} ms");
     }
 }

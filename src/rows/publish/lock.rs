@@ -18,8 +18,17 @@ const TRY_MS: u64 = 40;
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Runs statements that need a table for themselves, as soon as its readers let go of it; returns how long that was
-/// waited for, in milliseconds.
+/// A table that was taken from its readers, until the transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Locked {
+    /// How long they were waited for, in milliseconds.
+    pub waited_ms: i64,
+    /// Since when they wait.
+    pub since: Stopwatch,
+}
+
+/// Runs statements that need a table for themselves, as soon as its readers let go of it. That goes for every other table
+/// that they need, too: what was taken is given back while one of them is waited for.
 ///
 /// The statements are tried in a subtransaction, which ends with them: a COPY after them can be frozen only where it
 /// runs in the same one, so `savepoint` names one that is left open.
@@ -32,7 +41,7 @@ pub async fn exclusively(
     savepoint: &str,
     statements: &str,
     patience_s: u64,
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<Locked> {
     let stopwatch = Stopwatch::start();
     let mut pause = None;
     let batch = format!(
@@ -40,10 +49,13 @@ pub async fn exclusively(
          set local lock_timeout = '{patience_s}s'"
     );
     loop {
+        let locked = Locked { waited_ms: stopwatch.elapsed_ms(), since: Stopwatch::start() };
         match statement::run(connection, batch.as_str()).await {
-            Ok(()) => return Ok(stopwatch.elapsed_ms()),
+            Ok(()) => return Ok(locked),
             Err(error) if !is_in_use(&error) => {
-                return Err(anyhow::Error::new(error).context(format!("take {table} from its readers")));
+                return Err(
+                    anyhow::Error::new(error).context(format!("take {table} from its readers for its new rows"))
+                );
             }
             Err(_) => {}
         }
@@ -111,11 +123,10 @@ fn is_in_use(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("55P03"))
 }
 
-/// Who uses the table, as far as the role may know.
+/// Who uses the table, or one that is needed with it, as far as the role may know.
 async fn in_use(connection: &mut PgConnection, table: &Table, patience_s: u64) -> anyhow::Error {
-    let holders: Vec<String> = sqlx::query_scalar(include_str!("../views_holders.sql"))
+    let holders: Vec<String> = sqlx::query_scalar(include_str!("lock_holders.sql"))
         .bind(table.quoted())
-        .bind(Vec::<String>::new())
         .fetch_all(connection)
         .await
         .unwrap_or_default();

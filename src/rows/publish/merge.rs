@@ -1,7 +1,7 @@
 //! Publishes into a table whose other rows stay: upsert by key, or the rows of a run date beside those of others.
 
 use super::target::Target;
-use super::{Merged, Mode, segments};
+use super::{Merged, Mode, segments, taken};
 use crate::config::{Ident, Table};
 use crate::fault;
 use crate::rows::column::Column;
@@ -117,33 +117,28 @@ async fn by_key(
     let (inserted, updated, rows) = counted.map_err(|error| refused(table, &key_names, error))?;
     let unchanged = rows - inserted - updated;
     if unchanged > 0 {
-        check_keys(connection, table, staged, &key_names).await?;
+        check_keys(connection, table, staged, (&key_names, rows.unsigned_abs())).await?;
     }
     Ok(Merged { inserted, updated, unchanged })
 }
 
 /// What is neither new nor changed must be there: a trigger or a rule may have kept it out.
-async fn check_keys(connection: &mut PgConnection, table: &Table, staged: &Table, key: &[&str]) -> anyhow::Result<()> {
+async fn check_keys(
+    connection: &mut PgConnection,
+    table: &Table,
+    staged: &Table,
+    (key, rows): (&[&str], u64),
+) -> anyhow::Result<()> {
     let same: Vec<String> = key.iter().map(|name| format!("t.{name} = s.{name}")).collect();
     let query = format!(
-        "select count(*) from {} as s where not exists (select from {} as t where {})",
+        "select count(*) from {} as s where not exists (select from only {} as t where {})",
         staged.quoted(),
         table.quoted(),
         same.join(" and ")
     );
     let lost: i64 =
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.context("look for the keys")?;
-    check_count(table, lost.unsigned_abs(), 0, "rows of the file not in it")
-}
-
-fn check_count(table: &Table, found: u64, expected: u64, what: &str) -> anyhow::Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(fault::config(format!(
-        "{table} has {found} {what} where {expected} were expected: a trigger or a rule on it changes what is loaded; \
-         nothing was changed"
-    )))
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut *connection).await.context("look for the keys")?;
+    taken::check(connection, table, rows - lost.unsigned_abs(), rows).await
 }
 
 /// No index sees the keys of rows that lie in segments.
@@ -187,16 +182,18 @@ pub async fn append(
 ) -> anyhow::Result<()> {
     let names: Vec<String> = columns.iter().map(|c| c.name.quoted()).collect();
     let (names, quoted, column) = (names.join(", "), table.quoted(), column.quoted());
-    let delete = format!("delete from {quoted} where {column} = $1");
-    sqlx::query(AssertSqlSafe(delete))
-        .bind(run_date)
-        .execute(&mut *connection)
-        .await
-        .with_context(|| format!("clear {run_date} in {table}"))?;
+    for part in segments::with_segments(connection, table).await? {
+        let delete = format!("delete from only {} where {column} = $1", part.quoted());
+        sqlx::query(AssertSqlSafe(delete))
+            .bind(run_date)
+            .execute(&mut *connection)
+            .await
+            .with_context(|| format!("clear {run_date} in {table}"))?;
+    }
     // A date prints as digits and hyphens.
     let insert =
         format!("insert into {quoted} ({names}, {column}) select {names}, date '{run_date}' from {}", staged.quoted());
-    let added = statement::count(connection, insert).await;
+    let added = statement::count(&mut *connection, insert).await;
     let added = added.with_context(|| format!("add the rows of {run_date} to {table}"))?;
-    check_count(table, added, rows, "new rows")
+    taken::check(connection, table, added, rows).await
 }

@@ -4,6 +4,7 @@
 //! What that changes for readers is told in `docs/publishing.md`.
 
 use crate::config::Table;
+use crate::rows::staged;
 use anyhow::Context;
 use sqlx::PgConnection;
 
@@ -31,23 +32,38 @@ pub async fn obstacle(connection: &mut PgConnection, table: &Table) -> anyhow::R
         .with_context(|| format!("look whether {table} can have segments"))
 }
 
-/// The statements that put these segments behind the table in place of the old ones and of its own rows.
+/// The statements that take away a table's rows, its own and those of its segments. Tables of somebody else's that
+/// inherit from it keep theirs.
 #[must_use]
-pub fn swap(table: &Table, old: &[String], new: &[Table]) -> Vec<String> {
-    let (quoted, mut statements) = (table.quoted(), Vec::new());
-    statements.extend((!old.is_empty()).then(|| format!("drop table {}", old.join(", "))));
-    statements.push(format!("truncate only {quoted}"));
-    statements.extend(new.iter().map(|segment| format!("alter table {} inherit {quoted}", segment.quoted())));
-    statements
+pub fn empty(table: &Table, behind: &[Table]) -> Vec<String> {
+    let behind: Vec<String> = behind.iter().map(Table::quoted).collect();
+    let drop = (!behind.is_empty()).then(|| format!("drop table {}", behind.join(", ")));
+    std::iter::once(format!("truncate only {}", table.quoted())).chain(drop).collect()
 }
 
-/// The segments behind a table, as they stand in SQL.
+/// The statements that put these segments behind the table in place of the old ones and of its own rows.
+#[must_use]
+pub fn swap(table: &Table, old: &[Table], new: &[Table]) -> Vec<String> {
+    let inherit = new.iter().map(|segment| format!("alter table {} inherit {}", segment.quoted(), table.quoted()));
+    empty(table, old).into_iter().chain(inherit).collect()
+}
+
+/// Where the rows lie that loads have put into a table: in itself, and in its segments.
 ///
 /// # Errors
 /// What the server says.
-pub async fn behind(connection: &mut PgConnection, table: &Table) -> anyhow::Result<Vec<String>> {
-    sqlx::query_scalar(
-        "select i.inhrelid::regclass::text
+pub async fn with_segments(connection: &mut PgConnection, table: &Table) -> anyhow::Result<Vec<Table>> {
+    let behind = behind(connection, table).await?;
+    Ok(std::iter::once(table.clone()).chain(behind).collect())
+}
+
+/// The segments behind a table.
+///
+/// # Errors
+/// What the server says.
+pub async fn behind(connection: &mut PgConnection, table: &Table) -> anyhow::Result<Vec<Table>> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text
            from pg_inherits as i
            join pg_class as c on c.oid = i.inhrelid
           where i.inhparent = $1::regclass and c.relnamespace = 'bursar_staged'::regnamespace
@@ -56,5 +72,6 @@ pub async fn behind(connection: &mut PgConnection, table: &Table) -> anyhow::Res
     .bind(table.quoted())
     .fetch_all(connection)
     .await
-    .with_context(|| format!("look for the segments of {table}"))
+    .with_context(|| format!("look for the segments of {table}"))?;
+    names.iter().map(|name| staged::named(name)).collect()
 }

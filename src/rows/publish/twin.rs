@@ -2,6 +2,7 @@
 //! targets, storage parameters, inheritance and publications, which can take its place.
 
 use crate::config::Table;
+use crate::fault::{self, Fault};
 use crate::rows::statement;
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -59,7 +60,7 @@ pub async fn make(connection: &mut PgConnection, table: &Table, twin: &Table) ->
 /// # Errors
 /// What the server says: a row may break a constraint that the dataset does not know.
 pub async fn complete(connection: &mut PgConnection, table: &Table, twin: &Table) -> anyhow::Result<()> {
-    let statements: Vec<String> = sqlx::query_scalar(include_str!("twin_complete.sql"))
+    let steps: Vec<Step> = sqlx::query_as(include_str!("twin_complete.sql"))
         .bind(table.quoted())
         .bind(twin.to_string())
         .bind(twin.schema.as_str())
@@ -67,7 +68,38 @@ pub async fn complete(connection: &mut PgConnection, table: &Table, twin: &Table
         .fetch_all(&mut *connection)
         .await
         .with_context(|| format!("describe what {table} has beside its rows"))?;
-    execute(connection, statements).await.with_context(|| format!("give the new rows of {table} what the table has"))
+    let (statements, parts): (Vec<String>, Vec<_>) =
+        steps.into_iter().map(|step| (step.statement, (step.part, step.stands_for))).unzip();
+    let parts: Vec<(String, String)> = parts.into_iter().filter_map(|(part, own)| part.zip(own)).collect();
+    execute(connection, statements)
+        .await
+        .map_err(|error| violation(error, table, twin, &parts))
+        .with_context(|| format!("give the new rows of {table} what the table has"))
+}
+
+/// A statement that gives the twin something.
+#[derive(sqlx::FromRow)]
+struct Step {
+    statement: String,
+    /// The index that it makes, and the table's own index for which that stands.
+    part: Option<String>,
+    stands_for: Option<String>,
+}
+
+/// Rows that break what the table holds them to, told in the words of the table: what the twin and its indexes (`parts`,
+/// and what they stand for) are called says nothing to anybody. Other errors are left as they are.
+#[must_use]
+pub fn violation(error: sqlx::Error, table: &Table, twin: &Table, parts: &[(String, String)]) -> anyhow::Error {
+    let error = anyhow::Error::new(error);
+    if fault::judge(&error) != Fault::Data {
+        return error;
+    }
+    let of_twin = (twin.name.to_string(), table.name.to_string());
+    let names = parts.iter().chain(std::iter::once(&of_twin));
+    fault::data(
+        names
+            .fold(fault::told(&error), |told, (name, own)| told.replace(&format!("\"{name}\""), &format!("\"{own}\""))),
+    )
 }
 
 /// The statements that put the twin in the place of the table, which is dropped.

@@ -6,7 +6,8 @@ with shape as (
                    left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
                   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                   order by a.attnum) as columns,
-           array(select k.conname || ' ' || pg_get_constraintdef(k.oid)
+           -- What the table holds new rows to only (NOT VALID) the twin holds all of its rows to.
+           array(select k.conname || ' ' || regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')
                    from pg_constraint as k
                   where k.conrelid = c.oid and k.contype = 'c'
                   order by 1) as checks

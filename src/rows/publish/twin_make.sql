@@ -10,10 +10,10 @@ with old as (
 select statement
   from (
         select 1 as place, 0 as attnum,
-               format('create %stable %s (like %s including defaults including constraints including generated '
-                      'including storage including compression including comments)%s%s',
-                      case when relpersistence = 'u' then 'unlogged ' end, $2, $1,
-                      ' with (' || options || ')', ' tablespace ' || quote_ident(tablespace)) as statement
+               format('set local default_tablespace = %L; create %stable %s (like %s including defaults including constraints including generated '
+                      'including storage including compression including comments)%s',
+                      coalesce(tablespace, ''), case when relpersistence = 'u' then 'unlogged ' end, $2, $1,
+                      ' with (' || options || ')') as statement
           from old
          union all
         select 2, a.attnum, format('alter table %s alter column %I set statistics %s', $2, a.attname, a.attstattarget)

@@ -10,8 +10,19 @@ select obstacle
           join pg_namespace as n on n.oid = c.relnamespace
          where c.oid = $1::regclass and not has_schema_privilege(n.oid, 'create')
          union all
+        select 3, 'the role ' || current_user || ' may not create anything in the tablespace ' || s.spcname
+          from pg_class as c
+          left join pg_index as i on i.indrelid = c.oid
+          left join pg_class as x on x.oid = i.indexrelid
+          join pg_tablespace as s on s.oid in (c.reltablespace, x.reltablespace)
+         where c.oid = $1::regclass and not has_tablespace_privilege(s.oid, 'create')
+         union all
+        select 3, 'the role ' || current_user || ' may not make foreign keys to ' || k.confrelid::regclass
+          from pg_constraint as k
+         where k.conrelid = $1::regclass and k.contype = 'f' and not has_table_privilege(k.confrelid, 'references')
+         union all
         -- What a new table would not be.
-        select 3, kind.what
+        select 4, kind.what
           from pg_class as c
          cross join lateral (values
                (c.relkind <> 'r', 'it is not an ordinary table'),
@@ -23,7 +34,7 @@ select obstacle
          where c.oid = $1::regclass and kind.holds
          union all
         -- What hangs on it, but for what its twin gets as well.
-        select 4, pg_describe_object(d.classid, d.objid, d.objsubid) || ' depends on it'
+        select 5, pg_describe_object(d.classid, d.objid, d.objsubid) || ' depends on it'
           from pg_class as c
           join pg_depend as d
             on (d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid)

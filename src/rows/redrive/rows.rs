@@ -6,7 +6,7 @@ use crate::fault;
 use crate::rows::column::{Column, Kind, definitions};
 use crate::rows::dataset::Dataset;
 use crate::rows::publish::merge::{self, Extent, Merging};
-use crate::rows::publish::{Merged, Mode};
+use crate::rows::publish::{Merged, Mode, segments, taken};
 use crate::rows::quarantine::export::ID_COLUMN;
 use crate::rows::quarantine::{Met, base};
 use crate::rows::spool::COLUMNS;
@@ -246,9 +246,16 @@ pub(super) async fn add(
         "insert into {quoted} ({names}{more})
          select {names}{value} from pg_temp.bursar_redriven as t where {open}"
     );
-    let added = sqlx::query(AssertSqlSafe(statement)).execute(connection).await;
-    let added = added.with_context(|| format!("add the corrected rows to {table}; nothing was changed"))?;
-    Ok((added.rows_affected(), None))
+    let added = sqlx::query(AssertSqlSafe(statement)).execute(&mut *connection).await;
+    let added =
+        added.with_context(|| format!("add the corrected rows to {table}; nothing was changed"))?.rows_affected();
+    let given = format!("select count(*) from pg_temp.bursar_redriven as t where {open}");
+    let given: i64 = sqlx::query_scalar(AssertSqlSafe(given))
+        .fetch_one(&mut *connection)
+        .await
+        .context("count the corrected rows")?;
+    taken::check(connection, table, added, given.unsigned_abs()).await?;
+    Ok((added, None))
 }
 
 /// Whether the reject of a row `t` is open.
@@ -298,14 +305,16 @@ pub(super) async fn measure(
     dataset: &Dataset,
     run_date: NaiveDate,
 ) -> anyhow::Result<Value> {
+    let parts = segments::with_segments(connection, table).await?;
     let Mode::Append { run_date: column } = &dataset.mode else {
-        return measure::take(connection, std::slice::from_ref(table), &dataset.measures).await;
+        return measure::take(connection, &parts, &dataset.measures).await;
     };
     let of_date = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_of_date")? };
-    let (names, quoted, column) = (names(&dataset.columns), table.quoted(), column.quoted());
-    let view = format!(
-        "create temporary view bursar_of_date as select {names} from {quoted} where {column} = date '{run_date}'"
-    );
+    let (names, column) = (names(&dataset.columns), column.quoted());
+    let of_part =
+        |part: &Table| format!("select {names} from only {} where {column} = date '{run_date}'", part.quoted());
+    let rows: Vec<String> = parts.iter().map(of_part).collect();
+    let view = format!("create temporary view bursar_of_date as {}", rows.join(" union all "));
     statement::run(connection, view).await.context("look at the rows of the run date")?;
     let measures = measure::take(connection, &[of_date], &dataset.measures).await?;
     statement::run(connection, "drop view pg_temp.bursar_of_date").await.context("look at the rows of the run date")?;

@@ -89,14 +89,54 @@ async fn rows_that_lie_in_segments_are_not_doubled_by_a_merge() {
 async fn a_trigger_that_keeps_rows_out_is_found_out() {
     const TRIGGER: &str = "create function no() returns trigger language plpgsql as 'begin return null; end';
         create trigger no before insert on customer_rating_agency_a for each row execute function no()";
-    for keys in ["mode = \"merge\"\nkey = [\"customer_number\"]", "mode = \"append\"\nrun_date_column = \"run_date\""] {
+    for keys in [
+        "mode = \"merge\"\nkey = [\"customer_number\"]",
+        "mode = \"append\"\nrun_date_column = \"run_date\"",
+        "publish = \"truncate\"",
+        "publish = \"swap\"",
+        "publish = \"segments\"",
+    ] {
         let world = world_with(keys).await;
         world.edit("datasets/customer_rating.toml", |text| text.replace("consolidated = ", "# consolidated = "));
         world.bursar(&["migrate"]).code(0);
         world.sql(TRIGGER).await;
         world.deliver("A", ratings(&["1,2,3,low-value"]));
         let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78);
-        assert!(ran.messages().contains("a trigger or a rule"), "{}", ran.messages());
+        let told = ran.messages();
+        assert!(told.contains("customer_rating_agency_a took 0 of 1 rows"), "{keys}: {told}");
+        assert!(told.contains("(trigger no)"), "{keys}: {told}");
         assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads").await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_publication_lets_nobody_delete_are_the_operators_to_mend() {
+    let world = world_with("mode = \"append\"\nrun_date_column = \"run_date\"").await;
+    world.edit("datasets/customer_rating.toml", |text| text.replace("consolidated = ", "# consolidated = "));
+    world.bursar(&["migrate"]).code(0);
+    world.sql("create publication told for table customer_rating_agency_a").await;
+    world.deliver("A", ratings(&["1,2,3,low-value"]));
+    let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78);
+    assert!(ran.messages().contains("REPLICA IDENTITY"), "{}", ran.messages());
+    world.sql("alter table customer_rating_agency_a replica identity full").await;
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_keeps_corrected_rows_out_is_found_out() {
+    let world = world_with("publish = \"truncate\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value", "x,5,6,low-value"]);
+    world
+        .sql(
+            "create function no() returns trigger language plpgsql as 'begin return null; end';
+             create trigger no before insert on customer_rating_agency_a for each row execute function no()",
+        )
+        .await;
+    let path = world.path("corrected.csv").display().to_string();
+    world.bursar(&["rejects", "export", "--load", "1", "--file", &path]).code(0);
+    let text = std::fs::read_to_string(&path).expect("the export").replace("x,5,6", "4,5,6");
+    std::fs::write(&path, text).expect("the correction");
+    let told = world.bursar(&["rejects", "redrive", &path, "--load", "1"]).code(78).messages();
+    assert!(told.contains("took 0 of 1 rows") && told.contains("(trigger no)"), "{told}");
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
 }

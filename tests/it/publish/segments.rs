@@ -97,3 +97,21 @@ async fn every_segment_has_the_tables_indexes_day_after_day() {
     let scans = plan.iter().filter(|line| line.contains("Index Scan") || line.contains("Bitmap Index"));
     assert!(scans.count() >= 2, "{plan:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_sees_every_row_whatever_way_the_dataset_wants() {
+    let world = world_with("publish = \"segments\"").await;
+    load(&world, "2025-05-13", &["1,2,3,low-value"]);
+    world
+        .sql(
+            "create function double() returns trigger language plpgsql as
+                 'begin new.customer_rating := 2 * new.customer_rating; return new; end';
+             create trigger doubled before insert on customer_rating_agency_a for each row execute function double()",
+        )
+        .await;
+    let outcome = load(&world, "2025-05-14", &["4,5,6,low-value"]);
+    let publication = &outcome["publication"];
+    assert_eq!(publication["way"], "truncate", "{outcome}");
+    assert!(publication["reason"].as_str().is_some_and(|why| why.contains("trigger doubled")), "{outcome}");
+    assert_eq!(world.rows("agency_a").await, ["(4,10,6,low-value)"]);
+}

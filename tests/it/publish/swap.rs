@@ -2,7 +2,7 @@
 
 use super::{NEXT, ROWS, load, staged, world_with};
 use crate::support::{Ran, World, ratings};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Everything a table can have beside its rows that a twin must have too.
 const DRESS: &str = "
@@ -16,10 +16,11 @@ const DRESS: &str = "
     alter table customer_rating_agency_a alter column customer_status set storage external;
     alter table customer_rating_agency_a set (fillfactor = 90, autovacuum_enabled = false);
     alter table customer_rating_agency_a add constraint positive check (customer_rating > 0);
-    alter table customer_rating_agency_a add constraint one_number primary key (customer_number);
+    alter table customer_rating_agency_a add constraint one_number primary key (customer_number) with (fillfactor = 70);
     alter table customer_rating_agency_a add constraint known foreign key (customer_status) references statuses;
     create index by_status on customer_rating_agency_a (lower(customer_status), customer_rating desc) where customer_rating > 1;
     create unique index \"Odd USING name\" on customer_rating_agency_a (customer_number, customer_rating);
+    alter index by_status alter column 1 set statistics 333;
     alter table customer_rating_agency_a cluster on by_number_fill;
     alter table customer_rating_agency_a replica identity using index one_number;
     comment on table customer_rating_agency_a is 'the agency''s table';
@@ -33,6 +34,8 @@ const DRESS: &str = "
     create publication told for table customer_rating_agency_a;
     alter table customer_rating_agency_a owner to pg_checkpoint;
     grant create on schema public to pg_checkpoint;
+    revoke truncate, select on customer_rating_agency_a from pg_checkpoint;
+    grant select (customer_number) on customer_rating_agency_a to pg_checkpoint;
 ";
 
 /// What the catalog says of the table, without the numbers of its parts.
@@ -47,6 +50,7 @@ const DESCRIBED: &str = "
          where attrelid = 'customer_rating_agency_a'::regclass and attnum > 0 and not attisdropped
         union all select 'constraint ' || conname || ' ' || pg_get_constraintdef(oid) || coalesce(obj_description(oid, 'pg_constraint'), '') from pg_constraint where conrelid = 'customer_rating_agency_a'::regclass
         union all select 'index ' || pg_get_indexdef(indexrelid) || indisclustered || indisreplident || indisvalid || coalesce(obj_description(indexrelid, 'pg_class'), '') from pg_index where indrelid = 'customer_rating_agency_a'::regclass
+        union all select 'index column ' || indexrelid::regclass || attnum || ' ' || attstattarget from pg_index join pg_attribute on attrelid = indexrelid where indrelid = 'customer_rating_agency_a'::regclass
         union all select 'above ' || inhparent::regclass from pg_inherits where inhrelid = 'customer_rating_agency_a'::regclass
         union all select 'published by ' || pubname from pg_publication_tables where tablename = 'customer_rating_agency_a'
         union all select 'comment ' || obj_description('customer_rating_agency_a'::regclass, 'pg_class')
@@ -66,6 +70,72 @@ async fn a_swap_keeps_all_that_the_table_has_beside_its_rows() {
     assert_eq!(world.column("select customer_number::text from above").await, ["7"]);
     load(&world, "2025-05-15", &ROWS);
     assert_eq!(before, world.column(DESCRIBED).await, "and once more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_stays_in_its_tablespace() {
+    let world = world_with("publish = \"swap\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    let tablespace = format!("of_{}", world.database);
+    // Each by itself: several in one message are a transaction.
+    let mut connection = world.connect().await;
+    for statement in [
+        "set allow_in_place_tablespaces = on".to_owned(),
+        format!("create tablespace {tablespace} location ''"),
+        format!("create index by_status on customer_rating_agency_a (customer_status) tablespace {tablespace}"),
+        "create index by_rating on customer_rating_agency_a (customer_rating)".to_owned(),
+        format!(
+            "alter table customer_rating_agency_a add primary key (customer_number) using index tablespace {tablespace}"
+        ),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.expect("dress the table");
+    }
+    assert_eq!(load(&world, "2025-05-14", &NEXT)["publication"]["way"], "swap");
+    let lie = world
+        .column(
+            "select c.relname || ' ' || (t.oid is not null)
+               from pg_class as c join pg_index as i on i.indexrelid = c.oid
+               left join pg_tablespace as t on t.oid = c.reltablespace
+              where i.indrelid = 'customer_rating_agency_a'::regclass order by 1",
+        )
+        .await;
+    assert_eq!(lie, ["by_rating false", "by_status true", "customer_rating_agency_a_pkey true"]);
+    world.sql("drop table customer_rating_agency_a cascade").await;
+    world.sql(&format!("drop tablespace {tablespace}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_role_may_not_make_anew_is_left_where_it_is() {
+    let world = world_with("publish = \"swap\"").await;
+    world.edit("datasets/customer_rating.toml", |text| text.replace("consolidated = ", "# consolidated = "));
+    load(&world, "2025-05-13", &ROWS);
+    let role = format!("owner_{}", world.database);
+    world
+        .sql(&format!(
+            "create role {role} login;
+             grant all on schema bursar, bursar_staged, apalis, public to {role};
+             grant all on all tables in schema bursar, apalis to {role};
+             grant all on all sequences in schema bursar, apalis to {role};
+             alter table customer_rating_agency_a owner to {role};
+             create table statuses (name varchar(25) primary key);
+             insert into statuses values ('low-value'), ('high-value');
+             alter table customer_rating_agency_a add foreign key (customer_status) references statuses"
+        ))
+        .await;
+    let url = world.database_url().replace("user=bursar", &format!("user={role}"));
+    for (date, way, reason) in [
+        ("2025-05-14", "truncate", Some(format!("the role {role} may not make foreign keys to statuses"))),
+        ("2025-05-15", "swap", None),
+    ] {
+        world.deliver("A", ratings(&NEXT));
+        let mut command = world.command(&["run-job", "customer-ratings", "--date", date, "--customer", "agency_a"]);
+        Ran::of(command.env("DATABASE_URL", &url).output().expect("start")).code(0);
+        assert_eq!(world.scalar::<String>("select way from bursar.loads order by id desc limit 1").await, way);
+        let told: Option<String> = world.scalar("select way_reason from bursar.loads order by id desc limit 1").await;
+        assert_eq!(told, reason);
+        world.sql(&format!("grant references on statuses to {role}")).await;
+    }
+    world.sql(&format!("drop owned by {role} cascade; drop role {role}")).await;
 }
 
 async fn oid(world: &World) -> String {
@@ -227,6 +297,30 @@ async fn a_swap_that_is_not_let_through_ends_and_leaves_nothing() {
         assert_eq!(world.rows("agency_a").await.len(), 2, "{publish}: yesterday's rows");
         assert_eq!(staged(&world).await, i64::from(publish == "segments"), "{publish}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_that_is_not_let_through_names_who_uses_a_table_that_it_needs_too() {
+    let world = world_with("publish = \"swap\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    world
+        .sql(
+            "create table statuses (name varchar(25) primary key);
+             insert into statuses values ('low-value'), ('high-value');
+             alter table customer_rating_agency_a add foreign key (customer_status) references statuses",
+        )
+        .await;
+    let mut reader = world.connect().await;
+    let mut reading = reader.begin().await.expect("begin");
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid() from statuses limit 1")
+        .fetch_one(&mut *reading)
+        .await
+        .expect("read");
+    world.deliver("A", ratings(&NEXT));
+    let mut command = world.command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]);
+    let ran = Ran::of(command.env("BURSAR__DATABASE__LOCK_TIMEOUT_S", "1").output().expect("start")).code(75);
+    let who = format!("(process {pid}, which uses statuses)");
+    assert!(ran.messages().contains(&who), "{who}: {}", ran.messages());
 }
 
 #[tokio::test(flavor = "multi_thread")]
