@@ -35,11 +35,9 @@ pub fn encode(kind: &Kind, text: &[u8], bytes: Bytes, out: &mut BytesMut) -> Res
                 return Ok(());
             }
         }
-        Kind::Text(rule) => {
-            if is_plain_text(rule, text, bytes) {
-                put_text(text, out);
-                return Ok(());
-            }
+        Kind::Text(rule) if is_plain_text(rule, text, bytes) => {
+            put_text(text, out);
+            return Ok(());
         }
         _ => {}
     }
