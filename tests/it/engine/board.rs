@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The board of a plan of which nothing has begun.
 fn nodes(plan: &Plan) -> Vec<Node> {
-    plan.nodes().into_iter().map(|(task, item, _)| Node { task, item, mark: Mark::Waiting }).collect()
+    plan.nodes().into_iter().map(|(task, item, _)| Node { task, item, mark: Mark::Waiting, ended_at: None }).collect()
 }
 
 /// A play of a board to its end.
