@@ -155,8 +155,7 @@ impl Candidate<'_> {
             return Ok(true);
         }
         let is_same = measure::count(connection, table).await? == latest.loaded
-            && measure::take(connection, std::slice::from_ref(table), &request.dataset.measures).await?
-                == latest.measures.0;
+            && measure::take(connection, std::slice::from_ref(table), &request.dataset).await? == latest.measures.0;
         if !is_same {
             tracing::warn!("{table} was changed since load {}: it is loaded again", latest.id);
         }

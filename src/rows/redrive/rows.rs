@@ -299,7 +299,7 @@ pub(super) async fn measure(
     run_date: NaiveDate,
 ) -> anyhow::Result<Value> {
     let Mode::Append { run_date: column } = &dataset.mode else {
-        return measure::take(connection, std::slice::from_ref(table), &dataset.measures).await;
+        return measure::take(connection, std::slice::from_ref(table), dataset).await;
     };
     let of_date = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_of_date")? };
     let (names, quoted, column) = (names(&dataset.columns), table.quoted(), column.quoted());
@@ -307,7 +307,7 @@ pub(super) async fn measure(
         "create temporary view bursar_of_date as select {names} from {quoted} where {column} = date '{run_date}'"
     );
     statement::run(connection, view).await.context("look at the rows of the run date")?;
-    let measures = measure::take(connection, &[of_date], &dataset.measures).await?;
+    let measures = measure::take(connection, &[of_date], dataset).await?;
     statement::run(connection, "drop view pg_temp.bursar_of_date").await.context("look at the rows of the run date")?;
     Ok(measures)
 }
