@@ -84,8 +84,8 @@ async fn print(pool: &sqlx::PgPool, report: &Report, values: &Values, format: Fo
         Format::Csv => {
             let mut printer = Csv { report, out: csv::Writer::from_writer(std::io::stdout()) };
             let asked = ask(pool, report, values, &mut printer).await;
-            let printed = asked.and_then(|_| printer.out.flush().context("print the report"));
-            show::unless_gone(printed).map(drop)
+            let done = asked.and_then(|_| printer.out.flush().context("print the report"));
+            show::unless_gone(done).map(drop)
         }
         Format::Table => {
             let mut printer = Table { report, table: None };
