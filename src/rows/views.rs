@@ -251,11 +251,22 @@ impl View {
         statement::run(connection, format!("comment on view {} is '{}'", self.name.quoted(), self.mark())).await
     }
 
-    /// Columns that go or move need a new view, on which the same is granted as on the old one.
+    /// Columns that go or move need a new view, which has the same owner, and on which the same is granted as on the old
+    /// one.
     async fn make_anew(&self, connection: &mut PgConnection, view: &str) -> sqlx::Result<()> {
         let grants = self.grants(connection).await?;
+        let owner: Option<String> = sqlx::query_scalar(
+            "select quote_ident(pg_get_userbyid(relowner)) from pg_class
+              where oid = to_regclass($1) and pg_get_userbyid(relowner) <> current_user",
+        )
+        .bind(self.name.quoted())
+        .fetch_optional(&mut *connection)
+        .await?;
         statement::run(connection, format!("drop view {}", self.name.quoted())).await?;
         statement::run(connection, format!("create {view}")).await?;
+        if let Some(owner) = owner {
+            statement::run(connection, format!("alter view {} owner to {owner}", self.name.quoted())).await?;
+        }
         for by_default in self.grants(connection).await? {
             statement::run(connection, by_default.take).await?;
         }

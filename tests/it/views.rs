@@ -68,8 +68,15 @@ async fn a_view_that_can_not_be_made_anew_fails_no_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_is_made_anew_keeps_its_options() {
+async fn a_view_that_is_made_anew_keeps_its_options_and_its_owner() {
     let world = loaded().await;
+    let role = format!("owner_{}", uuid::Uuid::new_v4().simple());
+    let owner = format!("select pg_get_userbyid(relowner)::text from pg_class where oid = '{VIEW}'::regclass");
+    world
+        .sql(&format!("create role {role}; alter view {VIEW} owner to {role}; grant select on {VIEW} to bursar"))
+        .await;
+    let grants = format!("select relacl::text from pg_class where oid = '{VIEW}'::regclass");
+    let granted: String = world.scalar(&grants).await;
     let options = format!("select array_to_string(reloptions, ',') from pg_class where oid = '{VIEW}'::regclass");
     let set = ["security_invoker=true", "security_barrier=true"];
     world.sql(&format!("alter view {VIEW} set ({})", set.join(", "))).await;
@@ -83,6 +90,9 @@ async fn a_view_that_is_made_anew_keeps_its_options() {
         world.sql(&format!("alter table customer_rating_agency_{customer} add column town text")).await;
     }
     world.bursar(&["migrate"]).code(0);
+    let (owned_by, grants) = (world.scalar::<String>(&owner).await, world.scalar::<String>(&grants).await);
+    world.sql(&format!("alter view {VIEW} owner to current_user; drop owned by {role}; drop role {role}")).await;
+    assert_eq!((owned_by, grants), (role, granted));
     assert_eq!(world.scalar::<i64>(&format!("select count(*) - count(town) from {VIEW}")).await, 4);
     assert_eq!(world.scalar::<String>(&options).await, set.join(","), "dropped and made again");
 }
@@ -110,4 +120,14 @@ async fn a_consolidated_view_over_appended_rows_tells_their_run_dates() {
     let rows = world.column(&format!("select v::text from {VIEW} as v order by 1")).await;
     assert_eq!(rows, ["(agency_a,1,2,3,low-value,2025-05-13)", "(agency_a,4,5,6,low-value,2025-05-14)"]);
     assert!(world.scalar::<bool>(&format!("select has_table_privilege('pg_monitor', '{VIEW}', 'select')")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_column_of_run_dates_can_not_have_the_name_of_the_views_own_column() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("\n[gate]", "\nmode = \"append\"\nrun_date_column = \"customer\"\n[gate]")
+    });
+    let said = world.bursar(&["check"]).code(78).messages();
+    assert!(said.contains("run_date_column: the view customer_rating has a column customer of its own"), "{said}");
 }
