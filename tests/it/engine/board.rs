@@ -132,7 +132,9 @@ proptest! {
         prop_assume!(!candidates.is_empty() && !plan.items.is_empty());
         let settled = *random.choice(&candidates).expect("one failed");
         let earlier = DateTime::UNIX_EPOCH;
-        nodes.iter_mut().for_each(|node| node.ended_at = Some(earlier));
+        for node in &mut nodes {
+            node.ended_at = Some(earlier);
+        }
         nodes[settled].mark = Mark::Ended(TaskState::Succeeded);
         nodes[settled].ended_at = Some(earlier + TimeDelta::seconds(1));
         let roots: BTreeSet<usize> =
