@@ -1,7 +1,7 @@
 //! `bursar deliveries`
 
 use super::scope::Scope;
-use super::{Context, show, signals, usage};
+use super::{Context, show, signals};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::suggest;
@@ -36,12 +36,13 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let stop = signals::stop_token()?;
     let settings = context.settings()?;
     let catalog = crate::app::compile(&settings)?;
-    if let Some(message) = usage_error(&catalog, &arguments) {
-        return Err(usage(message));
-    }
     let filter = filter(&catalog, &arguments, Clock::system().now());
     let database = signals::unless_stopped(&stop, Box::pin(Database::open(&settings))).await?;
-    let listed = list(&database.pool, &filter).await;
+    let listed = async {
+        arguments.scope.check(&database.pool, &catalog).await?;
+        list(&database.pool, &filter).await
+    };
+    let listed = listed.await;
     database.close().await?;
     let listed = listed?;
     if arguments.json {
@@ -50,18 +51,6 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         print(&catalog, &listed)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
-    let dataset = arguments.scope.dataset.as_ref().filter(|name| !catalog.datasets.contains_key(*name));
-    let customer = arguments.scope.customer.as_ref().filter(|name| !catalog.customers.contains_key(*name));
-    if let Some(name) = dataset {
-        let hint = suggest(name, catalog.datasets.keys().map(String::as_str));
-        return Some(format!("there is no dataset {name:?}{hint}"));
-    }
-    customer.map(|name| {
-        format!("there is no customer {name:?}{}", suggest(name, catalog.customers.keys().map(String::as_str)))
-    })
 }
 
 /// Without a date: the run dates that the jobs have today, each in its zone.

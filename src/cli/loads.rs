@@ -7,12 +7,11 @@ use crate::config::{Settings, suggest};
 use crate::rows::held::{Decision, HeldLoad, Verdict};
 use crate::rows::ledger_list::{self, Filter, LoadRow};
 use crate::rows::load::Older;
-use crate::rows::publish::Way;
-use crate::tasks::decide::decide;
+use crate::tasks::decide::{Decided, decide};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
-const STATES: [&str; 4] = ["published", "measured", "held", "discarded"];
+const STATES: [&str; 5] = ["published", "measured", "held", "overtaken", "discarded"];
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,7 +29,8 @@ pub(super) enum Command {
 pub(super) struct ListArguments {
     #[command(flatten)]
     scope: Scope,
-    /// Only this state: published, measured, held or discarded.
+    /// Only this state: published, measured, held (to be decided about), overtaken (held, and loaded again since) or
+    /// discarded.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<String>,
     /// How many at most.
@@ -110,8 +110,13 @@ async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<
         state: arguments.state.clone(),
         limit: arguments.limit.into(),
     };
+    let catalog = app::compile(settings).unwrap_or_default();
     let database = runs::open(settings).await?;
-    let listed = ledger_list::list(&database.pool, &filter).await;
+    let listed = async {
+        arguments.scope.check(&database.pool, &catalog).await?;
+        ledger_list::list(&database.pool, &filter).await
+    };
+    let listed = listed.await;
     database.close().await?;
     let listed = listed?;
     if arguments.json {
@@ -132,14 +137,18 @@ async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<
 }
 
 fn row(load: &LoadRow) -> [String; 9] {
-    let superseded = if load.state == "published" && !load.is_current { " (superseded)" } else { "" };
+    let since = match (load.state.as_str(), load.is_current, load.overtaken_by) {
+        ("published", false, _) => " (superseded)".to_owned(),
+        (_, _, Some(after)) => format!(" (overtaken by {after})"),
+        _ => String::new(),
+    };
     let why: Vec<&str> = load.reasons.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     [
         load.id.to_string(),
         load.run_date.to_string(),
         load.dataset.clone(),
         load.customer.clone(),
-        format!("{}{superseded}", load.state),
+        format!("{}{since}", load.state),
         load.loaded.to_string(),
         load.rejected.to_string(),
         load.file_name.clone(),
@@ -181,25 +190,28 @@ async fn decided(
     let lock_timeout_s = settings.file.database.lock_timeout_s;
     let decided = decide(&database.pool, &catalog, arguments.id, older, decision, lock_timeout_s).await;
     database.close().await?;
-    let (load, way) = decided?;
-    let state = if verdict == Verdict::Accepted { "published" } else { "discarded" };
+    let decided = decided?;
     if arguments.json {
-        show::json(&json!({"load": load.id, "state": state, "way": way, "run": load.run_id}))?;
+        let Decided { load, way, left } = &decided;
+        let state = if verdict == Verdict::Accepted { "published" } else { "discarded" };
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        show::json(&json!({"load": load.id, "state": state, "way": way, "run": load.run_id, "left": left}))?;
     } else {
-        show::line(&told(&load, way))?;
+        show::line(&told(&decided))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(load: &HeldLoad, way: Option<Way>) -> String {
+fn told(Decided { load, way, left }: &Decided) -> String {
     let HeldLoad { id, dataset, customer, run_date, loaded, run_id, .. } = load;
-    match way {
-        Some(_) => format!(
-            "load {id} is published: {loaded} rows of {dataset} of {customer} for {run_date}\n\
-             what waited for it goes on with: bursar runs retry {run_id}"
-        ),
-        None => {
-            format!("load {id} of {dataset} of {customer} for {run_date} is discarded; its counts and rejects stay")
-        }
+    if way.is_none() {
+        return format!(
+            "load {id} of {dataset} of {customer} for {run_date} is discarded; its counts and rejects stay"
+        );
     }
+    let published = format!("load {id} is published: {loaded} rows of {dataset} of {customer} for {run_date}");
+    if left.is_empty() {
+        return published;
+    }
+    format!("{published}\nwhat is left of its run ({}) goes on with: bursar runs retry {run_id}", runs::names(left))
 }

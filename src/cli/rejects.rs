@@ -9,10 +9,13 @@ mod triage;
 
 use super::scope::Scope;
 use super::{Context, runs, usage};
+use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::db::Database;
 use crate::rows::quarantine::{Filter, Status};
+use crate::rows::reject::Code;
 use serde_json::Value;
+use sqlx::PgPool;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
@@ -40,14 +43,29 @@ pub(super) struct Which {
     #[arg(long, value_name = "ID")]
     load: Option<i64>,
     /// Only with an error of this code.
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = parse_code)]
     code: Option<String>,
     /// Only with an error in this column of the dataset; "" for the record as a whole.
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
 }
 
+fn parse_code(word: &str) -> Result<String, String> {
+    let codes = Code::ALL.map(Code::as_str);
+    let known = codes.contains(&word);
+    known.then(|| word.to_owned()).ok_or_else(|| format!("no code of an error; known are {}", codes.join(", ")))
+}
+
+/// The configuration; nothing where it can't be read, which is no reason not to show what was loaded.
+fn configured(settings: &Settings) -> Catalog {
+    crate::app::compile(settings).unwrap_or_default()
+}
+
 impl Which {
+    async fn check(&self, pool: &PgPool, catalog: &Catalog) -> anyhow::Result<()> {
+        self.scope.check(pool, catalog).await
+    }
+
     fn filter(&self, status: Option<Status>) -> Filter {
         Filter {
             dataset: self.scope.dataset.clone(),

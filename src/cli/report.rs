@@ -11,7 +11,7 @@ use crate::report::query::Kind;
 use anyhow::Context as _;
 use chrono::NaiveDate;
 use serde_json::{Map, Value};
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,8 @@ async fn print(pool: &sqlx::PgPool, report: &Report, values: &Values, format: Fo
         Format::Csv => {
             let mut printer = Csv { report, out: csv::Writer::from_writer(std::io::stdout()) };
             let asked = ask(pool, report, values, &mut printer).await;
-            unless_gone(asked.map(|_| ()).and_then(|()| printer.out.flush().context("print the report")))
+            let done = asked.and_then(|_| printer.out.flush().context("print the report"));
+            show::unless_gone(done).map(drop)
         }
         Format::Table => {
             let mut printer = Table { report, table: None };
@@ -96,17 +97,6 @@ async fn print(pool: &sqlx::PgPool, report: &Report, values: &Values, format: Fo
             ask(pool, report, values, &mut printer).await?;
             show::json(&printer.rows)
         }
-    }
-}
-
-/// A reader who went away (`| head`) is no fault.
-fn unless_gone(printed: anyhow::Result<()>) -> anyhow::Result<()> {
-    let is_gone = |error: &anyhow::Error| {
-        error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == ErrorKind::BrokenPipe)
-    };
-    match printed {
-        Err(error) if is_gone(&error) => Ok(()),
-        printed => printed,
     }
 }
 

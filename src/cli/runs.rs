@@ -166,7 +166,7 @@ async fn cancel(settings: &Settings, beginning: &str) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn names(labels: &[Label]) -> String {
+pub(super) fn names(labels: &[Label]) -> String {
     labels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 

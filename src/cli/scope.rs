@@ -1,6 +1,11 @@
 //! Of which days, dataset and customer something is asked for: the arguments that commands which list have in common.
 
+use super::usage;
+use crate::catalog::Catalog;
+use crate::config::{Ident, suggest};
+use crate::deliveries::list::names;
 use chrono::NaiveDate;
+use sqlx::PgPool;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Scope {
@@ -30,5 +35,27 @@ impl Scope {
     /// The last one.
     pub(super) fn to(&self) -> Option<NaiveDate> {
         self.date.or(self.to)
+    }
+
+    /// Refuses the name of a dataset or a customer that is not configured and of which nothing was ever loaded or
+    /// expected.
+    pub(super) async fn check(&self, pool: &PgPool, catalog: &Catalog) -> anyhow::Result<()> {
+        let datasets: Vec<&str> = catalog.datasets.keys().map(String::as_str).collect();
+        let customers: Vec<&str> = catalog.customers.keys().map(String::as_str).collect();
+        let (dataset, customer, house) = (self.dataset.as_deref(), self.customer.as_deref(), Ident::house());
+        let dataset = dataset.filter(|name| !datasets.contains(name));
+        let customer = customer.filter(|name| !customers.contains(name) && *name != house.as_str());
+        if dataset.or(customer).is_none() {
+            return Ok(());
+        }
+        let former = names(pool).await?;
+        let asked =
+            [("dataset", dataset, datasets, former.datasets), ("customer", customer, customers, former.customers)];
+        for (what, name, configured, former) in asked {
+            if let Some(name) = name.filter(|name| !former.iter().any(|other| other == name)) {
+                return Err(usage(format!("there is no {what} {name:?}{}", suggest(name, configured))));
+            }
+        }
+        Ok(())
     }
 }

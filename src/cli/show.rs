@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 /// A table with this header; columns whose index is in `numbers` are set to the right.
 pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
@@ -29,6 +29,17 @@ pub(super) fn line(text: &dyn std::fmt::Display) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("print the result"),
         _ => Ok(()),
+    }
+}
+
+/// What was printed; none where the reader went away, which is no fault.
+pub(super) fn unless_gone<T>(printed: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    let is_gone = |error: &anyhow::Error| {
+        error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>()).any(|e| e.kind() == ErrorKind::BrokenPipe)
+    };
+    match printed {
+        Err(error) if is_gone(&error) => Ok(None),
+        printed => printed.map(Some),
     }
 }
 

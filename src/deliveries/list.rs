@@ -2,6 +2,7 @@
 
 use super::store::{Delivery, State};
 use crate::fault;
+use anyhow::Context;
 use chrono::NaiveDate;
 use sqlx::PgPool;
 use sqlx::error::DatabaseError;
@@ -43,9 +44,45 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<Delivery
     .bind(filter.state.map(State::as_str))
     .fetch_all(pool)
     .await
-    .map_err(|error| match error.as_database_error().and_then(DatabaseError::code).as_deref() {
-        // SQLSTATE undefined_table.
-        Some("42P01") => fault::config("there is no table bursar.deliveries yet; make it with `bursar migrate`"),
-        _ => anyhow::Error::new(error).context("list the deliveries"),
+    .map_err(|error| {
+        if has_no_tables(&error) {
+            return fault::config("there is no table bursar.deliveries yet; make it with `bursar migrate`");
+        }
+        anyhow::Error::new(error).context("list the deliveries")
     })
+}
+
+/// SQLSTATE `undefined_table`.
+fn has_no_tables(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P01")
+}
+
+/// Names that something was once loaded or expected under.
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
+pub struct Names {
+    /// Of datasets.
+    pub datasets: Vec<String>,
+    /// Of customers.
+    pub customers: Vec<String>,
+}
+
+/// The names of all datasets and customers that were ever loaded or expected, also of those that are configured no more;
+/// none in a database without tables.
+///
+/// # Errors
+/// What the server says.
+pub async fn names(pool: &PgPool) -> anyhow::Result<Names> {
+    let found = sqlx::query_as(
+        "select coalesce(array_agg(distinct dataset), '{}') as datasets,
+                coalesce(array_agg(distinct customer), '{}') as customers
+           from (select dataset, customer from bursar.loads
+                  union
+                 select dataset, customer from bursar.deliveries) as known",
+    )
+    .fetch_one(pool)
+    .await;
+    match found {
+        Err(error) if has_no_tables(&error) => Ok(Names::default()),
+        found => found.context("look for the names of datasets and customers"),
+    }
 }

@@ -32,6 +32,7 @@ struct TaskRow {
     error: Option<String>,
     /// The key of an alert of its own.
     alert: Option<String>,
+    ended_at: Option<DateTime<Utc>>,
 }
 
 /// Does for a run what its tasks' states ask for; nothing for a run that is over. Returns the state it ended in, when
@@ -50,7 +51,8 @@ pub async fn advance(
     let mut board = board(plan, &rows);
     let moves = board.advance();
     apply(connection, run, &rows, &moves, now).await?;
-    let ended = if board.is_over() { Some(close(connection, run, &board, &rows).await?) } else { None };
+    let is_over = board.is_over();
+    let ended = if is_over { Some(close(connection, run, RunState::Running, &board, &rows).await?) } else { None };
     offer(connection, now, limit).await?;
     Ok(ended)
 }
@@ -88,7 +90,7 @@ async fn lock(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Option
 
 async fn rows(connection: &mut PgConnection, run: Uuid) -> anyhow::Result<Vec<TaskRow>> {
     sqlx::query_as(
-        "select task, item, state, fault, error, outcome ->> 'alert' as alert
+        "select task, item, state, fault, error, outcome ->> 'alert' as alert, ended_at
            from bursar.task_runs
           where run_id = $1
           order by position",
@@ -118,7 +120,7 @@ fn board(plan: Vec<Task>, rows: &[TaskRow]) -> Board {
                 _ => Mark::Open,
             };
             let item = (!row.item.is_empty()).then(|| row.item.clone());
-            Some(Node { task: *index.get(row.task.as_str())?, item, mark })
+            Some(Node { task: *index.get(row.task.as_str())?, item, mark, ended_at: row.ended_at })
         })
         .collect();
     Board::new(plan, nodes)
@@ -158,8 +160,29 @@ async fn apply(
     Ok(())
 }
 
+/// Closes a run once more that is locked and over, and of which a task came to something else since.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn close_again(
+    connection: &mut PgConnection,
+    run: Uuid,
+    from: RunState,
+    plan: Vec<Task>,
+) -> anyhow::Result<()> {
+    let rows = rows(connection, run).await?;
+    let board = board(plan, &rows);
+    close(connection, run, from, &board, &rows).await.map(drop)
+}
+
 /// The run is over: its state follows from its tasks', its fault is the gravest of theirs.
-async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[TaskRow]) -> anyhow::Result<RunState> {
+async fn close(
+    connection: &mut PgConnection,
+    run: Uuid,
+    from: RunState,
+    board: &Board,
+    rows: &[TaskRow],
+) -> anyhow::Result<RunState> {
     let has = |state: TaskState| board.nodes().iter().any(|n| n.mark == Mark::Ended(state));
     let state = if has(TaskState::Cancelled) {
         RunState::Cancelled
@@ -172,13 +195,14 @@ async fn close(connection: &mut PgConnection, run: Uuid, board: &Board, rows: &[
     let first = rows.iter().find(|r| fault.is_some() && r.fault.as_deref().map(Fault::parse) == fault);
     sqlx::query(
         "update bursar.runs
-            set state = $2, fault = $3, error = $4, closed_at = clock_timestamp()
-          where id = $1 and state = 'running'",
+            set state = $2, fault = $3, error = $4, closed_at = coalesce(closed_at, clock_timestamp())
+          where id = $1 and state = $5",
     )
     .bind(run)
     .bind(state.as_str())
     .bind(fault.map(Fault::as_str))
     .bind(first.and_then(|r| r.error.as_deref()))
+    .bind(from.as_str())
     .execute(&mut *connection)
     .await
     .context("close the run")?;

@@ -1,12 +1,13 @@
-//! What an operator does to a run: retries what failed in it, or cancels it.
+//! What an operator does to a run: retries what failed in it, settles a task of it by other means, or cancels it.
 
-use super::advance::{advance, board_of, take_turn};
+use super::advance::{advance, board_of, close_again, take_turn};
 use super::job::Task;
-use super::task::Label;
+use super::task::{Label, RunState};
 use crate::db::fence::Fence;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 use std::collections::HashSet;
@@ -42,14 +43,8 @@ pub async fn repeat(
     now: DateTime<Utc>,
     limit: Option<u32>,
 ) -> anyhow::Result<Vec<Label>> {
-    let found: Option<(Json<Vec<Task>>, String)> =
-        sqlx::query_as("select plan, state from bursar.runs where id = $1 for no key update")
-            .bind(id)
-            .fetch_optional(&mut *connection)
-            .await
-            .context("lock the run")?;
-    let (plan, state) = found.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
-    let board = board_of(connection, id, plan.0).await?;
+    let (plan, state) = lock(connection, id).await?;
+    let board = board_of(connection, id, plan).await?;
     let again = board.to_repeat(only);
     if again.is_empty() {
         let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
@@ -65,6 +60,18 @@ pub async fn repeat(
     repeat_tasks(connection, id, &labels).await?;
     advance(connection, id, now, limit).await?;
     Ok(labels)
+}
+
+/// The plan of a run and its state, which nobody else can change until the transaction ends.
+async fn lock(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<(Vec<Task>, String)> {
+    let found: Option<(Json<Vec<Task>>, String)> =
+        sqlx::query_as("select plan, state from bursar.runs where id = $1 for no key update")
+            .bind(id)
+            .fetch_optional(connection)
+            .await
+            .context("lock the run")?;
+    let (plan, state) = found.ok_or_else(|| fault::data(format!("there is no run {id}")))?;
+    Ok((plan.0, state))
 }
 
 async fn reopen(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<()> {
@@ -102,6 +109,49 @@ async fn repeat_tasks(connection: &mut PgConnection, id: Uuid, labels: &[Label])
     .await
     .context("set the tasks back")?;
     Ok(())
+}
+
+/// What an operator did by other means than the run's.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled<'a> {
+    /// The kind of task that would have done it.
+    pub kind: &'a str,
+    /// What that is about, such as a dataset.
+    pub subject: &'a str,
+    /// The item; empty for a task without `for_each`.
+    pub item: &'a str,
+    /// What it came to.
+    pub outcome: &'a Value,
+}
+
+/// Counts the tasks of a run that failed or were cancelled as done, because an operator did what they are for. Nothing
+/// is begun: what ended before has not seen it, and is left to [`retry`]. Returns what that would run again by now.
+///
+/// # Errors
+/// A data fault when there is no such run; what the server says.
+pub async fn settle(connection: &mut PgConnection, id: Uuid, done: Settled<'_>) -> anyhow::Result<Vec<Label>> {
+    let (plan, state) = lock(connection, id).await?;
+    let is_meant = |task: &&Task| task.kind == done.kind && task.subject == done.subject;
+    let tasks: Vec<&str> = plan.iter().filter(is_meant).map(|task| task.name.as_str()).collect();
+    sqlx::query(
+        "update bursar.task_runs
+            set state = 'succeeded', fault = null, error = null, outcome = $4, ended_at = clock_timestamp()
+          where run_id = $1 and task = any ($2) and item = $3 and state in ('failed', 'cancelled')",
+    )
+    .bind(id)
+    .bind(tasks)
+    .bind(done.item)
+    .bind(Json(done.outcome))
+    .execute(&mut *connection)
+    .await
+    .context("settle the task")?;
+    let board = board_of(connection, id, plan.clone()).await?;
+    let again: Vec<Label> = board.to_repeat(None).into_iter().map(|node| board.label(node)).collect();
+    let state = RunState::parse(&state)?;
+    if again.is_empty() && state != RunState::Running {
+        close_again(connection, id, state, plan).await?;
+    }
+    Ok(again)
 }
 
 /// Cancels a run: nothing more of it is begun, and what is under way is ended without effect. Returns what was under

@@ -2,6 +2,7 @@
 
 use super::job::Task;
 use super::task::{Label, TaskState};
+use chrono::{DateTime, Utc};
 
 /// A task of a run, for one item where it is fanned out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Node {
     pub item: Option<String>,
     /// How far it is.
     pub mark: Mark,
+    /// When it ended, by the database's clock; none for one that has not.
+    pub ended_at: Option<DateTime<Utc>>,
 }
 
 /// How far a node is.
@@ -94,8 +97,8 @@ impl Board {
         self.nodes.iter().all(|n| matches!(n.mark, Mark::Ended(_)))
     }
 
-    /// The nodes to be run again: those that failed or were cancelled (or just `only`, whatever became of it), and
-    /// all that are downstream of them.
+    /// The nodes to be run again: those that failed or were cancelled, and those that ended before something upstream
+    /// succeeded after all (or just `only`, whatever became of it); and all that are downstream of them.
     #[must_use]
     pub fn to_repeat(&self, only: Option<&Label>) -> Vec<usize> {
         let asked = self.asked(only);
@@ -114,13 +117,23 @@ impl Board {
         Some(self.label(index))
     }
 
-    /// The nodes that failed or were cancelled, or the one that is asked for, where it has ended.
+    /// The nodes that failed, were cancelled or are outdated, or the one that is asked for, where it has ended.
     fn asked(&self, only: Option<&Label>) -> Vec<usize> {
         let is_asked = |index: usize, node: &Node| match only {
             Some(label) => self.label(index) == *label && matches!(node.mark, Mark::Ended(_)),
-            None => matches!(node.mark, Mark::Ended(TaskState::Failed | TaskState::Cancelled)),
+            None => {
+                matches!(node.mark, Mark::Ended(TaskState::Failed | TaskState::Cancelled)) || self.is_outdated(node)
+            }
         };
         self.nodes.iter().enumerate().filter(|(i, n)| is_asked(*i, n)).map(|(i, _)| i).collect()
+    }
+
+    /// Whether something upstream succeeded after the node had ended: an operator settled it, and the node has not seen
+    /// what came of it.
+    fn is_outdated(&self, node: &Node) -> bool {
+        let after = &self.plan[node.task].after;
+        let is_later = |up: &Node| up.mark == Mark::Ended(TaskState::Succeeded) && up.ended_at > node.ended_at;
+        matches!(node.mark, Mark::Ended(_)) && self.nodes.iter().any(|up| after.contains(&up.task) && is_later(up))
     }
 
     /// Of each task, whether it is downstream of one of these nodes.

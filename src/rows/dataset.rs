@@ -387,4 +387,8 @@ fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Prob
         let message = format!("the view {view} has a column customer of its own; call this one something else");
         problems.push(source.problem(&At::key("column").index(i).then("name"), message));
     }
+    if let (Some("customer"), Some(view)) = (loose.run_date_column.as_deref(), &loose.consolidated) {
+        let message = format!("the view {view} has a column customer of its own; call this one something else");
+        problems.push(source.problem(&At::key("run_date_column"), message));
+    }
 }

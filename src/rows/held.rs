@@ -11,6 +11,7 @@ use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
 use put::Put;
+use serde_json::Value;
 use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -123,11 +124,13 @@ pub async fn accept(
     }
     lock::against_loads(connection, &table, target.lock_timeout_s).await?;
     staged::hold(connection, load.id).await?;
-    if let Some(after) = after_it(connection, load).await? {
-        return Err(fault::data(format!(
-            "load {after} of the same run date came after load {}: decide about that one, or discard this one",
-            load.id
-        )));
+    if let Some((after, state)) = after_it(connection, load).await? {
+        let what = if state == "held" {
+            "decide about that one, or discard this one".to_owned()
+        } else {
+            format!("that one is {state}, so that nothing is left to decide about this one")
+        };
+        return Err(fault::data(format!("load {after} of the same run date came after load {}: {what}", load.id)));
     }
     table::check_columns(connection, &table, &target.dataset).await?;
     let published = ledger::published_date(connection, &load.dataset, &load.customer, &table).await?;
@@ -152,17 +155,31 @@ pub async fn accept(
     Ok(put.way)
 }
 
-/// The load of the same customer and run date that came after it, and is no redrive of one before it.
-async fn after_it(connection: &mut PgConnection, load: &HeldLoad) -> anyhow::Result<Option<i64>> {
-    sqlx::query_scalar(
-        "select max(id) from bursar.loads
-          where dataset = $1 and customer = $2 and run_date = $3 and id > $4 and redrive_of is null",
+/// What is known of a load that was accepted, in the words of one that was published at once.
+///
+/// # Errors
+/// What the server says.
+pub async fn summary(connection: &mut PgConnection, id: i64) -> anyhow::Result<Value> {
+    sqlx::query_scalar(include_str!("held_summary.sql"))
+        .bind(id)
+        .fetch_one(connection)
+        .await
+        .context("look at the load that was accepted")
+}
+
+/// The last load of the same customer and run date that came after it, and is no redrive of one before it; and its state.
+async fn after_it(connection: &mut PgConnection, load: &HeldLoad) -> anyhow::Result<Option<(i64, String)>> {
+    sqlx::query_as(
+        "select id, state from bursar.loads
+          where dataset = $1 and customer = $2 and run_date = $3 and id > $4 and redrive_of is null
+          order by id desc
+          limit 1",
     )
     .bind(&load.dataset)
     .bind(&load.customer)
     .bind(load.run_date)
     .bind(load.id)
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
     .context("look for a load after it")
 }

@@ -157,7 +157,7 @@ impl Candidate<'_> {
             return Ok(true);
         }
         let is_same = measure::count(connection, &self.tables).await? == latest.loaded
-            && measure::take(connection, &self.tables, &request.dataset.measures).await? == latest.measures.0;
+            && measure::take(connection, &self.tables, &request.dataset).await? == latest.measures.0;
         if !is_same {
             tracing::warn!("{table} was changed since load {}: it is loaded again", latest.id);
         }

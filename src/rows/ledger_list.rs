@@ -19,7 +19,8 @@ pub struct Filter {
     pub from: Option<NaiveDate>,
     /// Up to this run date.
     pub to: Option<NaiveDate>,
-    /// Only in this state: published, measured, held or discarded.
+    /// Only in this state: published, measured, held (and still to be decided about), overtaken (held, and a later load
+    /// of its run date came after it) or discarded.
     pub state: Option<String>,
     /// How many at most.
     pub limit: i64,
@@ -42,6 +43,8 @@ pub struct LoadRow {
     pub table_name: String,
     /// What became of it.
     pub state: String,
+    /// Of a held load, the later one of its run date that came after it: nothing is left to decide about it.
+    pub overtaken_by: Option<i64>,
     /// Whether it is the one that counts for its customer and run date.
     pub is_current: bool,
     /// How its rows got into the table.
@@ -64,15 +67,20 @@ pub struct LoadRow {
 /// What the server says.
 pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<LoadRow>> {
     sqlx::query_as(
-        "select id, run_id, dataset, customer, run_date, table_name, state, is_current, way, file_name, loaded, rejected,
-                reasons, loaded_at
-           from bursar.loads
-          where ($1::text is null or dataset = $1)
-            and ($2::text is null or customer = $2)
-            and ($3::date is null or run_date >= $3)
-            and ($4::date is null or run_date <= $4)
-            and ($5::text is null or state = $5)
-          order by id desc
+        "select l.id, l.run_id, l.dataset, l.customer, l.run_date, l.table_name, l.state, l.is_current, l.way,
+                l.file_name, l.loaded, l.rejected, l.reasons, l.loaded_at, after.id as overtaken_by
+           from bursar.loads as l
+           left join lateral (
+                select max(a.id)
+                  from bursar.loads as a
+                 where l.state = 'held' and a.dataset = l.dataset and a.customer = l.customer
+                   and a.run_date = l.run_date and a.id > l.id and a.redrive_of is null) as after (id) on true
+          where ($1::text is null or l.dataset = $1)
+            and ($2::text is null or l.customer = $2)
+            and ($3::date is null or l.run_date >= $3)
+            and ($4::date is null or l.run_date <= $4)
+            and ($5::text is null or case when after.id is null then l.state else 'overtaken' end = $5)
+          order by l.id desc
           limit $6",
     )
     .bind(&filter.dataset)

@@ -232,7 +232,7 @@ impl Loading<'_> {
         debug!("the measures of {} were taken as its rows passed: {}", self.table, measures.is_some());
         let measures = match measures {
             Some(measures) => measures,
-            None => measure::take(connection, &place.tables, &self.request.dataset.measures).await?,
+            None => measure::take(connection, &place.tables, &self.request.dataset).await?,
         };
         let measures_ms = self.stopwatch.elapsed_ms();
         let mut verdict = known::judge(self, connection, &reading, &measures).await?;

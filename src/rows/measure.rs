@@ -3,6 +3,8 @@
 pub mod check;
 mod passing;
 
+use super::dataset::Dataset;
+use super::statement;
 use crate::config::{At, Ident, Problems, Source, Table};
 use crate::fault;
 use crate::sql::{Token, tokens};
@@ -131,13 +133,22 @@ fn why_not_an_expression(sql: &str) -> Option<&'static str> {
 /// and sums of money must not.
 ///
 /// # Errors
-/// A configuration fault when the server refuses an aggregate.
-pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[Measure]) -> anyhow::Result<Value> {
-    if measures.is_empty() {
+/// A configuration fault that names the measure when the server refuses an aggregate.
+pub async fn take(connection: &mut PgConnection, tables: &[Table], dataset: &Dataset) -> anyhow::Result<Value> {
+    if dataset.measures.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
+    let taken = statement::value(connection, guarded(tables, dataset.measures.iter())).await;
+    match taken {
+        Ok(values) => Ok(values),
+        Err(error) => Err(refused(connection, tables, dataset, error).await),
+    }
+}
+
+/// The measures in one statement, after which a refusal leaves the load's transaction as it was before.
+fn guarded<'a>(tables: &[Table], measures: impl Iterator<Item = &'a Measure>) -> String {
     let aggregates: Vec<String> =
-        measures.iter().map(|measure| format!("{} as {}", measure.as_text(), measure.name.quoted())).collect();
+        measures.map(|measure| format!("{} as {}", measure.as_text(), measure.name.quoted())).collect();
     let rows = match tables {
         [table] => format!("only {}", table.quoted()),
         tables => {
@@ -147,7 +158,51 @@ pub async fn take(connection: &mut PgConnection, tables: &[Table], measures: &[M
         }
     };
     let query = format!("select to_jsonb(m) from (select {} from {rows}) as m", aggregates.join(", "));
-    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(connection).await.map_err(refused)
+    format!("savepoint before_measures; {query}; release savepoint before_measures")
+}
+
+/// What the server's refusal means. It does not say which measure it is about: they are taken one by one until it
+/// refuses again. Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the
+/// rows themselves have passed every check.
+async fn refused(
+    connection: &mut PgConnection,
+    tables: &[Table],
+    dataset: &Dataset,
+    error: sqlx::Error,
+) -> anyhow::Error {
+    let mut refused = (error, None);
+    for measure in dataset.measures.iter().take_while(|_| is_refusal(&refused.0)) {
+        if statement::run(connection, "rollback to savepoint before_measures").await.is_err() {
+            break;
+        }
+        if let Err(error) = statement::value(connection, guarded(tables, std::iter::once(measure))).await {
+            refused = (error, Some(&measure.name));
+            break;
+        }
+    }
+    let (error, name) = refused;
+    let what = name.map_or_else(
+        || format!("take the measures of the dataset {}", dataset.name),
+        |name| format!("take the measure {name} of the dataset {} (measures.{name})", dataset.name),
+    );
+    let is_of_values = class_of(&error).as_deref() == Some("22");
+    let error = anyhow::Error::new(error).context(what);
+    if is_of_values {
+        fault::config(format!("{}: is its type right, and does it take every value?", fault::told(&error)))
+    } else {
+        error
+    }
+}
+
+/// Whether the server refuses the SQL or the values, not the moment: a cardinality, a value, something not supported, a
+/// name or the syntax, a function's own words.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    class_of(error).is_some_and(|class| ["21", "22", "0A", "42", "P0"].contains(&class.as_str()))
+}
+
+/// The class of an SQLSTATE: its first two characters.
+fn class_of(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code()?.get(..2).map(str::to_owned)
 }
 
 /// Whether what is taken as rows pass is what the server would say: the table takes rows as they are copied (no trigger
@@ -175,14 +230,6 @@ pub async fn count(connection: &mut PgConnection, tables: &[Table]) -> anyhow::R
         rows += counted.with_context(|| format!("count the rows of {table}"))?;
     }
     Ok(rows)
-}
-
-/// Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the rows
-/// themselves have passed every check.
-fn refused(error: sqlx::Error) -> anyhow::Error {
-    let code = error.as_database_error().and_then(|e| e.code().map(|c| c.starts_with("22")));
-    let error = anyhow::Error::new(error).context("take the measures (is a measure's type right?)");
-    if code == Some(true) { fault::config(fault::told(&error)) } else { error }
 }
 
 impl MeasureType {

@@ -5,8 +5,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// Why a cell or a record is refused. The spelling of each is stored and never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each code's meaning is the text of `Code::class` and docs/quarantine.md")]
 pub enum Code {
     RecordTooLong,
@@ -60,6 +59,69 @@ pub enum ErrorClass {
 }
 
 impl Code {
+    /// All there are.
+    pub const ALL: [Self; 26] = [
+        Self::RecordTooLong,
+        Self::UnclosedQuote,
+        Self::StrayQuote,
+        Self::StrayEscape,
+        Self::MissingField,
+        Self::ExtraField,
+        Self::InvalidUtf8,
+        Self::InvalidUtf16,
+        Self::NulByte,
+        Self::NotAnInteger,
+        Self::NotANumber,
+        Self::NotADate,
+        Self::NotATimestamp,
+        Self::NotABoolean,
+        Self::NotAUuid,
+        Self::NotJson,
+        Self::NotAMap,
+        Self::OutOfRange,
+        Self::TooManyDecimals,
+        Self::Null,
+        Self::Required,
+        Self::TooShort,
+        Self::TooLong,
+        Self::NotAllowed,
+        Self::PatternMismatch,
+        Self::DuplicateKey,
+    ];
+
+    /// The word that is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RecordTooLong => "record_too_long",
+            Self::UnclosedQuote => "unclosed_quote",
+            Self::StrayQuote => "stray_quote",
+            Self::StrayEscape => "stray_escape",
+            Self::MissingField => "missing_field",
+            Self::ExtraField => "extra_field",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::InvalidUtf16 => "invalid_utf16",
+            Self::NulByte => "nul_byte",
+            Self::NotAnInteger => "not_an_integer",
+            Self::NotANumber => "not_a_number",
+            Self::NotADate => "not_a_date",
+            Self::NotATimestamp => "not_a_timestamp",
+            Self::NotABoolean => "not_a_boolean",
+            Self::NotAUuid => "not_a_uuid",
+            Self::NotJson => "not_json",
+            Self::NotAMap => "not_a_map",
+            Self::OutOfRange => "out_of_range",
+            Self::TooManyDecimals => "too_many_decimals",
+            Self::Null => "null",
+            Self::Required => "required",
+            Self::TooShort => "too_short",
+            Self::TooLong => "too_long",
+            Self::NotAllowed => "not_allowed",
+            Self::PatternMismatch => "pattern_mismatch",
+            Self::DuplicateKey => "duplicate_key",
+        }
+    }
+
     /// The class this code belongs to.
     #[must_use]
     pub const fn class(self) -> ErrorClass {
@@ -85,6 +147,12 @@ impl Code {
             Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,
             Self::DuplicateKey => ErrorClass::Duplicate,
         }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

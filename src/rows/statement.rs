@@ -1,6 +1,7 @@
 //! The one door for statements of the loader that are built from checked names: they take no parameters.
 
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row};
 
 /// Runs one statement, or several in their order, in one message.
 ///
@@ -8,6 +9,15 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 /// What the server says.
 pub(super) async fn run(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<()> {
     sqlx::raw_sql(AssertSqlSafe(statements.into())).execute(connection).await.map(drop)
+}
+
+/// The same; returns the JSON that one of them gives.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn value(connection: &mut PgConnection, statements: impl Into<String>) -> sqlx::Result<Value> {
+    let row = sqlx::raw_sql(AssertSqlSafe(statements.into())).fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 /// The same; returns how many rows were affected.

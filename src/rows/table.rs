@@ -16,10 +16,10 @@ use std::sync::Arc;
 /// Makes what the configuration names and the database lacks: tables of customers, then the views over them.
 ///
 /// Gives what is left undone and no load needs: tables that differ from their dataset (their own loads fail), and
-/// consolidated views that somebody is reading just now.
+/// consolidated views that could not be made.
 ///
 /// # Errors
-/// A configuration fault when the role may not, or a name is taken by something else; a transient one when a
+/// A configuration fault when the role may not, or a table's name is taken by something else; a transient one when a
 /// view that reports need is in use.
 pub async fn prepare(
     connection: &mut PgConnection,
@@ -39,9 +39,8 @@ pub async fn prepare(
     if !drifts.is_empty() {
         left.push(drift_fault(connection, &drifts).await?);
     }
-    let readable = if drifts.is_empty() { views::Tables::AsDescribed } else { views::Tables::Drifted };
     let views = views::of(datasets, customers)?;
-    left.extend(views::prepare(connection, &views, readable, lock_timeout_s).await?);
+    left.extend(views::prepare(connection, &views, lock_timeout_s).await?);
     Ok(left)
 }
 

@@ -1,15 +1,15 @@
 //! The views over the customers' tables and over the ledger, each marked with what it was made from.
 //!
-//! A view is made anew only where its definition is another one; what was granted on it is kept. What
+//! A view is made anew only where its definition is another one; what was granted on it and set for it is kept. What
 //! somebody else made is never touched.
 
 use super::dataset::Dataset;
 use super::measure::{LEDGER_COLUMNS, Measure};
 use super::source::hex;
 use super::statement;
-use super::table::{Relation, find, lock, set_lock_timeout};
+use super::table::{Relation, columns_of, find, lock, set_lock_timeout};
 use crate::config::{Customer, Ident, Table};
-use crate::fault::{self, Fault};
+use crate::fault;
 use anyhow::Context;
 use ring::digest;
 use sqlx::{Connection, PgConnection};
@@ -33,19 +33,12 @@ pub(super) struct View {
 /// Who can't do without a view.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// Reports read it: without it there is no start.
+    /// Reports read it: without it there is no start. It lies in the program's own schema, so that it is ours whatever
+    /// is said of it.
     Reports,
-    /// People read it. Loading does not fail because one of them has a query open; it follows at the next start.
+    /// People read it. Loading does not fail because one of them has a query open, has taken its name or its mark; it
+    /// follows at the next start.
     People,
-}
-
-/// Whether the tables below a view have the columns it shows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tables {
-    /// All have.
-    AsDescribed,
-    /// Some have not.
-    Drifted,
 }
 
 /// The views of these datasets.
@@ -84,19 +77,19 @@ fn measures(dataset: &Dataset) -> anyhow::Result<View> {
 
 fn consolidated(dataset: &Dataset, name: Ident, customers: &[Arc<Customer>]) -> anyhow::Result<View> {
     let over = customers.iter().map(|c| dataset.table_of(c.as_ref())).collect::<anyhow::Result<Vec<Table>>>()?;
-    let names = std::iter::once("customer").chain(dataset.columns.iter().map(|c| c.name.as_str()));
+    let names = std::iter::once("customer".to_owned()).chain(columns_of(dataset).into_iter().map(|c| c.0.to_string()));
     Ok(View {
         name: Table { schema: dataset.schema.clone(), name },
-        columns: names.map(str::to_owned).collect(),
+        columns: names.collect(),
         select: union(dataset, customers, &over),
         over,
         need: Need::People,
     })
 }
 
-/// The rows of these tables, each telling its customer.
+/// The rows of these tables, each telling its customer, with all columns they have by their dataset.
 fn union(dataset: &Dataset, customers: &[Arc<Customer>], tables: &[Table]) -> String {
-    let columns: Vec<String> = dataset.columns.iter().map(|c| c.name.quoted()).collect();
+    let columns: Vec<String> = columns_of(dataset).iter().map(|c| c.0.quoted()).collect();
     let select = |(customer, table): (&Customer, &Table)| {
         format!("select '{}'::text as customer, {} from {}", customer.name, columns.join(", "), table.quoted())
     };
@@ -107,8 +100,7 @@ fn union(dataset: &Dataset, customers: &[Arc<Customer>], tables: &[Table]) -> St
 /// The view over all customers' tables of a dataset, as it stands in the database.
 pub struct Consolidated {
     view: View,
-    /// What an administrator has set for it, such as `security_invoker=true`.
-    options: Option<String>,
+    options: String,
     dataset: Arc<Dataset>,
     customers: Vec<Arc<Customer>>,
 }
@@ -128,13 +120,7 @@ impl Consolidated {
         let found = find(connection, std::iter::once(&view.name)).await?;
         let is_there = view.is_made(found.get(&view.name)).unwrap_or(false);
         let (dataset, customers) = (Arc::clone(dataset), customers.to_vec());
-        let options: Option<String> =
-            sqlx::query_scalar("select array_to_string(reloptions, ', ') from pg_class where oid = to_regclass($1)")
-                .bind(view.name.quoted())
-                .fetch_optional(connection)
-                .await
-                .context("look at the consolidated view")?
-                .flatten();
+        let options = options(connection, &view.name).await.context("look at the consolidated view")?;
         Ok(is_there.then_some(Self { view, options, dataset, customers }))
     }
 
@@ -149,56 +135,86 @@ impl Consolidated {
     pub fn with(&self, table: &Table, twin: &Table) -> String {
         let tables: Vec<Table> = self.view.over.iter().map(|t| if t == table { twin } else { t }.clone()).collect();
         let select = union(&self.dataset, &self.customers, &tables);
-        let options = self.options.as_ref().map(|options| format!(" with ({options})")).unwrap_or_default();
-        format!("create or replace view {}{options} as {select}", self.view.name.quoted())
+        format!("create or replace view {}{} as {select}", self.view.name.quoted(), self.options)
     }
+}
+
+/// What an administrator has set for a view, such as ` with (security_invoker=true)`: a new definition would drop it. A
+/// check option is not for views over several tables.
+async fn options(connection: &mut PgConnection, view: &Table) -> sqlx::Result<String> {
+    sqlx::query_scalar(
+        "select coalesce(' with (' || string_agg(option, ', ') || ')', '')
+           from pg_class, unnest(reloptions) as option
+          where oid = to_regclass($1) and option not like 'check_option=%'",
+    )
+    .bind(view.quoted())
+    .fetch_one(connection)
+    .await
 }
 
 /// Makes the views that are lacking or were made from another definition; gives why some are left as they are.
 pub(super) async fn prepare(
     connection: &mut PgConnection,
     views: &[View],
-    tables: Tables,
     lock_timeout_s: u64,
 ) -> anyhow::Result<Vec<anyhow::Error>> {
     let found = find(connection, views.iter().map(|view| &view.name)).await?;
     let mut left = Vec::new();
     for view in views {
-        if view.is_made(found.get(&view.name))? {
-            continue;
-        }
-        match view.make(connection, lock_timeout_s).await {
-            Err(error) if view.may_wait(&error, tables) => {
+        match view.prepare(connection, found.get(&view.name), lock_timeout_s).await {
+            Err(error) if view.need == Need::People => {
                 let context = format!("the view {} is left as it is until the next start", view.name);
                 left.push(error.context(context));
             }
-            made => made?,
+            prepared => prepared?,
         }
     }
     Ok(left)
 }
 
 impl View {
+    async fn prepare(
+        &self,
+        connection: &mut PgConnection,
+        found: Option<&Relation>,
+        lock_timeout_s: u64,
+    ) -> anyhow::Result<()> {
+        if self.is_made(found)? { Ok(()) } else { self.make(connection, lock_timeout_s).await }
+    }
+
     /// Whether it is there as it should be.
     fn is_made(&self, found: Option<&Relation>) -> anyhow::Result<bool> {
         let Some(relation) = found else { return Ok(false) };
-        let comment = relation.comment.as_deref().unwrap_or_default();
-        if relation.shape.kind != "v" || !comment.starts_with(MARK) {
+        if relation.shape.kind != "v" {
             return Err(fault::config(format!(
-                "the name {} is taken by something that bursar did not make; it is left alone: \
+                "the name {} is taken by something that bursar did not make: it is no view, and is left alone; \
                  rename it, or give the dataset's view another name",
                 self.name
             )));
         }
+        let comment = relation.comment.as_deref().unwrap_or_default();
+        if self.need == Need::People && !comment.starts_with(MARK) {
+            return Err(fault::config(self.without_mark(relation.comment.as_deref())));
+        }
         Ok(comment == self.mark())
+    }
+
+    /// What an operator can do about a view of which we don't know whether we made it. Which definition it has is not
+    /// known either, so that the mark to be given back is that of none.
+    fn without_mark(&self, comment: Option<&str>) -> String {
+        let (name, quoted) = (&self.name, self.name.quoted());
+        let found =
+            comment.map_or_else(|| "this one has none".to_owned(), |comment| format!("this one has {comment:?}"));
+        format!(
+            "the name {name} is taken by a view that bursar does not know for its own: one that it made has a comment that \
+             begins with \"{MARK}\", and {found}; it is left alone. If bursar made it, give it the mark back: \
+             comment on view {quoted} is '{MARK}?'; or drop view {quoted}; then bursar migrate makes it as it should be. \
+             Else rename it, or give the dataset's view another name"
+        )
     }
 
     fn mark(&self) -> String {
         format!("{MARK}{}", hex(digest::digest(&digest::SHA256, self.select.as_bytes()).as_ref()))
-    }
-
-    fn may_wait(&self, error: &anyhow::Error, tables: Tables) -> bool {
-        self.need == Need::People && (tables == Tables::Drifted || fault::judge(error) == Fault::Transient)
     }
 
     async fn make(&self, connection: &mut PgConnection, lock_timeout_s: u64) -> anyhow::Result<()> {
@@ -221,24 +237,36 @@ impl View {
     }
 
     async fn replace(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let options = options(connection, &self.name).await?;
+        let view = format!("view {}{options} as {}", self.name.quoted(), self.select);
         let mut attempt = connection.begin().await?;
-        let statement = format!("create or replace view {} as {}", self.name.quoted(), self.select);
-        match statement::run(&mut attempt, statement).await {
+        match statement::run(&mut attempt, format!("create or replace {view}")).await {
             Ok(()) => attempt.commit().await?,
             Err(error) if has_code(&error, COLUMNS_CHANGE) => {
                 attempt.rollback().await?;
-                self.make_anew(connection).await?;
+                self.make_anew(connection, &view).await?;
             }
             Err(error) => return Err(error),
         }
         statement::run(connection, format!("comment on view {} is '{}'", self.name.quoted(), self.mark())).await
     }
 
-    /// Columns that go or move need a new view, on which the same is granted as on the old one.
-    async fn make_anew(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+    /// Columns that go or move need a new view, which has the same owner, and on which the same is granted as on the old
+    /// one.
+    async fn make_anew(&self, connection: &mut PgConnection, view: &str) -> sqlx::Result<()> {
         let grants = self.grants(connection).await?;
+        let owner: Option<String> = sqlx::query_scalar(
+            "select quote_ident(pg_get_userbyid(relowner)) from pg_class
+              where oid = to_regclass($1) and pg_get_userbyid(relowner) <> current_user",
+        )
+        .bind(self.name.quoted())
+        .fetch_optional(&mut *connection)
+        .await?;
         statement::run(connection, format!("drop view {}", self.name.quoted())).await?;
-        statement::run(connection, format!("create view {} as {}", self.name.quoted(), self.select)).await?;
+        statement::run(connection, format!("create {view}")).await?;
+        if let Some(owner) = owner {
+            statement::run(connection, format!("alter view {} owner to {owner}", self.name.quoted())).await?;
+        }
         for by_default in self.grants(connection).await? {
             statement::run(connection, by_default.take).await?;
         }

@@ -1,15 +1,31 @@
-//! What an operator decides about a held load: it is published as it is, or let go; its alert is over either way.
+//! What an operator decides about a held load: it is published as it is, or let go; its alert is over either way. The task
+//! that met it has then done what it is for, or stays failed.
 
+use super::load::SPEC;
 use crate::catalog::Catalog;
+use crate::engine::again::{self, Settled};
+use crate::engine::task::Label;
 use crate::notify::alert::{self, Kind};
+use crate::rows::dataset::Dataset;
 use crate::rows::held::{self, Decision, HeldLoad, Target, Verdict};
 use crate::rows::load::Older;
 use crate::rows::publish::Way;
 use anyhow::Context;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
 
-/// Decides about the held load of this id; returns it, and the way its rows took where they were published.
+/// What came of a decision.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The load.
+    pub load: HeldLoad,
+    /// The way its rows took, where they were published.
+    pub way: Option<Way>,
+    /// What a retry of its run would run again, now that they are.
+    pub left: Vec<Label>,
+}
+
+/// Decides about the held load of this id.
 ///
 /// # Errors
 /// As [`held::get`], [`held::accept`] and [`held::discard`].
@@ -20,10 +36,10 @@ pub async fn decide(
     older: Older,
     decision: Decision<'_>,
     lock_timeout_s: u64,
-) -> anyhow::Result<(HeldLoad, Option<Way>)> {
+) -> anyhow::Result<Decided> {
     let mut transaction = pool.begin().await.context("decide about the load")?;
     let load = held::get(&mut transaction, id).await?;
-    let way = if decision.verdict == Verdict::Accepted {
+    let (way, left) = if decision.verdict == Verdict::Accepted {
         let dataset = Arc::clone(catalog.dataset(&load.dataset)?);
         let target = Target {
             customer: catalog.deliverer(&dataset, &load.customer)?,
@@ -31,10 +47,11 @@ pub async fn decide(
             dataset,
             lock_timeout_s,
         };
-        Some(held::accept(&mut transaction, &load, &target, older, decision).await?)
+        let way = held::accept(&mut transaction, &load, &target, older, decision).await?;
+        (Some(way), settle(&mut transaction, &load, &target.dataset).await?)
     } else {
         held::discard(&mut transaction, &load, decision).await?;
-        None
+        (None, Vec::new())
     };
     let what = match decision.verdict {
         Verdict::Accepted => "accepted",
@@ -44,5 +61,14 @@ pub async fn decide(
     let of = (load.dataset.as_str(), load.customer.as_str(), load.run_date);
     alert::resolve_of_file(&mut transaction, of, &[Kind::LoadHeld], &resolution).await?;
     transaction.commit().await.context("decide about the load")?;
-    Ok((load, way))
+    Ok(Decided { load, way, left })
+}
+
+/// The task of the load's run that failed with it, or since, has done what it is for: a retry must not load whatever
+/// lies in the inbox by then.
+async fn settle(connection: &mut PgConnection, load: &HeldLoad, dataset: &Dataset) -> anyhow::Result<Vec<Label>> {
+    let outcome = held::summary(connection, load.id).await?;
+    let item = if dataset.is_per_customer() { load.customer.as_str() } else { "" };
+    let done = Settled { kind: SPEC.name, subject: &load.dataset, item, outcome: &outcome };
+    again::settle(connection, load.run_id, done).await
 }

@@ -34,3 +34,16 @@ async fn a_connection_is_used_again_but_never_with_a_transaction_that_somebody_l
     }
     database.close().await.expect("close");
 }
+
+/// As a worker of the queue leaves it that is stopped while it commits: a rollback of nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_the_queue_that_is_stopped_while_it_commits_alarms_nobody() {
+    let world = World::new().await;
+    let database = Database::open(&world.settings()).await.expect("the database");
+    for (pool, alarms) in [(&database.queue, "error"), (&database.pool, "notice")] {
+        let told: String =
+            sqlx::query_scalar("select current_setting('client_min_messages')").fetch_one(pool).await.expect("it");
+        assert_eq!(told, alarms);
+    }
+    database.close().await.expect("close");
+}

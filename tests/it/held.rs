@@ -89,11 +89,8 @@ async fn a_held_load_never_takes_the_place_of_what_came_after_it() {
     world.deliver("A", ratings(&["8,8,8,low-value"]));
     world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
     let superseded = decide(&world, "accept", &["--publish"]).code(65);
-    assert!(
-        superseded.messages().contains("load 4 of the same run date came after load 2"),
-        "{}",
-        superseded.messages()
-    );
+    let told = "load 4 of the same run date came after load 2: that one is measured, so that nothing is left to decide";
+    assert!(superseded.messages().contains(told), "{}", superseded.messages());
     world.bursar(&["migrate"]).code(0);
     let left: i64 = world
         .scalar("select count(*) from pg_class where relnamespace = 'bursar_staged'::regnamespace and relkind = 'r'")
@@ -209,4 +206,116 @@ async fn an_accepted_load_takes_the_way_that_its_dataset_says_and_the_ledger_say
             Some(why) => assert!(told.as_deref().is_some_and(|told| told.contains(why)), "{case}: {told:?}"),
         }
     }
+}
+
+/// Two agencies whose report waits for both; the load of the first is held. Gives its run.
+async fn held_before_the_report() -> (World, String) {
+    let world = World::new().await;
+    let customer = |code: &str| format!("[[customer]]\nname = \"agency_{}\"\ncode = {code:?}\n", code.to_lowercase());
+    world.edit("customers.toml", |_| customer("A") + &customer("B"));
+    world.edit("datasets/customer_rating.toml", |text| text.replace("\n[gate]", "\n[gate]\nmax_rejects = 1"));
+    world.deliver("A", ratings(&["4,5,6,low-value", "x,1,1,low-value", "y,1,1,low-value"]));
+    world.deliver("B", ratings(&["7,8,9,high-value"]));
+    let run = world.run_job("2025-05-14", &["--json"]).code(65).json();
+    assert_eq!(world.report("20250514"), None);
+    (world, run["run"]["id"].as_str().expect("an id").to_owned())
+}
+
+/// Accepts the load that is held; gives what is left of its run.
+async fn accept(world: &World) -> serde_json::Value {
+    let id: i64 = world.scalar("select max(id) from bursar.loads where state = 'held'").await;
+    let reason = ["--reason", "they told us on the phone", "--json"];
+    world.bursar(&[&["loads", "accept", &id.to_string()][..], &reason].concat()).code(0).json()["left"].clone()
+}
+
+const TASKS: &str = "select task || '/' || item || ' ' || state || ' ' || attempt from bursar.task_runs order by 1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_after_an_accepted_load_goes_on_with_what_waited_and_reads_no_file_again() {
+    for next_day in [None, Some(ratings(&["9,9,9,low-value"]))] {
+        let (world, run) = held_before_the_report().await;
+        assert_eq!(accept(&world).await, serde_json::json!(["report"]));
+        let tasks = world.column(TASKS).await;
+        assert_eq!(tasks, ["load/agency_a succeeded 1", "load/agency_b succeeded 1", "report/ skipped 0"]);
+        std::fs::remove_file(world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("the file");
+        if let Some(bytes) = &next_day {
+            world.deliver("A", bytes);
+        }
+        let retried = world.bursar(&["runs", "retry", &run, "--json"]).code(0).json();
+        assert_eq!(retried["state"], "succeeded");
+        let of_a = retried["tasks"].as_array().into_iter().flatten().find(|task| task["item"] == "agency_a");
+        let of_a = &of_a.expect("the load")["outcome"];
+        assert_eq!((&of_a["state"], &of_a["certificate"]["loaded"]), (&"published".into(), &1.into()));
+        assert_eq!(world.rows("agency_a").await, ["(4,5,6,low-value)"]);
+        assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads where is_current").await, 2);
+        assert_eq!(world.report("20250514").expect("a report").lines().count(), 3);
+        let again = world.bursar(&["runs", "retry", &run]).code(65).messages();
+        assert!(again.contains("nothing in it failed"), "{again}");
+        if next_day.is_some() {
+            world.run_job("2025-05-14", &[]).code(0);
+            assert_eq!(world.rows("agency_a").await, ["(9,9,9,low-value)"], "whoever asks for it has it loaded");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_makes_a_report_again_that_was_written_without_the_accepted_load() {
+    let (world, _) = held_before_the_report().await;
+    world.edit("jobs/customer-ratings.toml", |text| {
+        text.replace("after = [\"load\"]", "after = [\"load\"]\nafter_any_outcome = true")
+    });
+    let run = world.run_job("2025-05-14", &["--json"]).code(65).json();
+    let run = run["run"]["id"].as_str().expect("an id");
+    assert_eq!(world.report("20250514").expect("a report").lines().count(), 2);
+    assert_eq!(accept(&world).await, serde_json::json!(["report"]));
+    world.bursar(&["runs", "retry", run]).code(0);
+    assert_eq!(world.report("20250514").expect("a report").lines().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_over_when_nothing_waited_for_its_accepted_load() {
+    let world = World::new().await;
+    world.edit("jobs/customer-ratings.toml", |text| text.rsplit_once("[[task]]").expect("tasks").0.to_owned());
+    world.edit("datasets/customer_rating.toml", |text| text.replace("\n[gate]", "\n[gate]\nmax_rejects = 0"));
+    world.deliver("A", ratings(&["4,5,6,low-value", "x,1,1,low-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+    assert_eq!(accept(&world).await, serde_json::json!([]));
+    let ended: String = world
+        .scalar("select concat_ws('/', state, fault, error, (select state from bursar.task_runs)) from bursar.runs")
+        .await;
+    assert_eq!(ended, "succeeded/succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_is_accepted_after_a_vain_retry_counts_too() {
+    let (world, run) = held_before_the_report().await;
+    std::fs::remove_file(world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("the file");
+    world.bursar(&["runs", "retry", &run]).code(65);
+    assert_eq!(accept(&world).await, serde_json::json!(["report"]));
+    world.bursar(&["runs", "retry", &run]).code(0);
+    assert_eq!(world.rows("agency_a").await, ["(4,5,6,low-value)"]);
+    assert!(world.report("20250514").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_load_that_was_overtaken_is_not_listed_among_those_to_be_decided_about() {
+    let world = held("publish = \"swap\"").await;
+    let list = |state: &str| world.bursar(&["loads", "list", "--state", state, "--json"]).code(0).json();
+    let ids = |listed: &serde_json::Value| {
+        listed.as_array().into_iter().flatten().map(|load| load["id"].clone()).collect::<Vec<_>>()
+    };
+    world.deliver("A", ratings(&["4,5,6,low-value", "x,1,1,low-value", "z,1,1,low-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+    assert_eq!((ids(&list("held")), ids(&list("overtaken"))), (vec![3.into()], vec![2.into()]));
+    let earlier = decide(&world, "accept", &[]).code(65).messages();
+    assert!(earlier.contains("load 3 of the same run date came after load 2: decide about that one"), "{earlier}");
+    world.deliver("A", ratings(&["8,8,8,low-value"]));
+    world.run_job("2025-05-14", &["--customer", "agency_a"]).code(0);
+    assert_eq!(list("held"), serde_json::json!([]));
+    let overtaken = list("overtaken");
+    assert_eq!((&overtaken[0]["state"], &overtaken[1]["overtaken_by"]), (&"held".into(), &4.into()));
+    let earlier = decide(&world, "accept", &[]).code(65).messages();
+    assert!(earlier.contains("that one is published, so that nothing is left to decide about this one"), "{earlier}");
+    let table = world.bursar(&["loads", "list"]).code(0).stdout;
+    assert!(table.contains("(overtaken"), "{table}");
 }

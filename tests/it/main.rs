@@ -49,3 +49,4 @@ mod schemas;
 mod serve;
 mod sources;
 mod tables;
+mod views;

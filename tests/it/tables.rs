@@ -136,14 +136,14 @@ async fn a_start_that_waits_for_another_is_ended_by_a_signal_or_its_patience() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_made_under_a_views_name_is_never_dropped() {
-    for taken in [
-        "create view public.customer_rating as select 1 as mine",
-        "create table public.customer_rating as select 1 as mine",
+    for (taken, words) in [
+        ("create view public.customer_rating as select 1 as mine", "by a view that bursar does not know for its own"),
+        ("create table public.customer_rating as select 1 as mine", "by something that bursar did not make"),
     ] {
         let world = World::new().await;
         execute(&world, taken).await;
         let ran = world.bursar(&["migrate"]).code(78);
-        assert_says(&ran, &["the name public.customer_rating is taken by something that bursar did not make"]);
+        assert_says(&ran, &[&format!("the name public.customer_rating is taken {words}")]);
         assert_eq!(world.scalar::<i32>("select mine from public.customer_rating").await, 1);
     }
 }

@@ -1,10 +1,10 @@
 //! `bursar rejects discard`
 
 use super::super::show;
-use super::{Which, operator, usage};
+use super::{Which, configured, operator, usage};
 use crate::config::Settings;
 use crate::rows::quarantine::Filter;
-use crate::rows::quarantine::discard::{count, discard};
+use crate::rows::quarantine::discard::{count, discard, unknown};
 use anyhow::Context;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
@@ -36,7 +36,11 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     }
     let database = super::open(settings).await?;
     let discarded = async {
+        arguments.which.check(&database.pool, &configured(settings)).await?;
         let mut connection = database.pool.acquire().await.context("discard rejects")?;
+        if let Some(id) = unknown(&mut connection, &arguments.ids).await? {
+            return Err(usage(format!("there is no reject {id}; `bursar rejects list` lists them")));
+        }
         let filter = filter(arguments);
         let found = count(&mut connection, &filter).await?;
         if found.count > 0 && !arguments.yes && !is_confirmed(found.count)? {

@@ -1,6 +1,7 @@
 //! `bursar rejects export`
 
 use super::super::parse::Output;
+use super::super::show;
 use super::{Which, usage};
 use crate::config::{Settings, suggest};
 use crate::rows::quarantine::Status;
@@ -36,6 +37,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let catalog = crate::app::compile(settings)?;
     let database = super::open(settings).await?;
     let exported = async {
+        arguments.which.check(&database.pool, &catalog).await?;
         let mut connection = database.pool.acquire().await.context("export the rejects")?;
         let filter = arguments.which.filter(Status::parse(&arguments.status));
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
@@ -60,7 +62,9 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     };
     let exported = exported.await;
     database.close().await?;
-    tell(&exported?);
+    let on_stdout = arguments.file.is_none() && arguments.reasons.is_none();
+    let exported = if on_stdout { show::unless_gone(exported)? } else { Some(exported?) };
+    exported.iter().for_each(tell);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! `bursar rejects list`
 
 use super::super::show;
-use super::{Which, short, told};
+use super::{Which, configured, short, told};
 use crate::config::Settings;
 use crate::rows::quarantine::{Listed, Status, list};
 use anyhow::Context;
@@ -30,6 +30,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let database = super::open(settings).await?;
     let filter = arguments.which.filter(Status::parse(&arguments.status));
     let listed = async {
+        arguments.which.check(&database.pool, &configured(settings)).await?;
         let mut connection = database.pool.acquire().await.context("list the rejects")?;
         list(&mut connection, &filter, arguments.after, arguments.limit).await
     };

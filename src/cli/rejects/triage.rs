@@ -29,6 +29,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let catalog = crate::app::compile(settings)?;
     let database = super::open(settings).await?;
     let found = async {
+        arguments.which.check(&database.pool, &catalog).await?;
         let mut connection = database.pool.acquire().await.context("triage the rejects")?;
         let filter = arguments.which.filter(Status::parse(&arguments.status));
         triage(&mut connection, &filter, |name| catalog.datasets.get(name).map(Arc::clone)).await

@@ -1,6 +1,6 @@
 //! Lets rejects go: they stay, with who said so and why.
 
-use super::{Filter, Status, matching};
+use super::{Filter, Status, matching, place};
 use anyhow::Context;
 use sqlx::{Arguments, PgConnection};
 
@@ -15,6 +15,28 @@ pub struct Found {
 
 fn open(filter: &Filter) -> Filter {
     Filter { status: Some(Status::Open), ..filter.clone() }
+}
+
+/// The first of these numbers that is no reject's, whatever became of it.
+///
+/// # Errors
+/// What the server says.
+pub async fn unknown(connection: &mut PgConnection, ids: &[i64]) -> anyhow::Result<Option<i64>> {
+    let (loads, lines): (Vec<i64>, Vec<i64>) = ids.iter().copied().map(place).unzip();
+    sqlx::query_scalar(
+        "select asked.id
+           from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as asked (id, load_id, line, place)
+          where not exists (
+                select from bursar.rejects as r where r.load_id = asked.load_id and r.line = asked.line)
+          order by asked.place
+          limit 1",
+    )
+    .bind(ids)
+    .bind(loads)
+    .bind(lines)
+    .fetch_optional(connection)
+    .await
+    .context("look for the rejects")
 }
 
 /// The open rejects that match.

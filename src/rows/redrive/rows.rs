@@ -307,7 +307,7 @@ pub(super) async fn measure(
 ) -> anyhow::Result<Value> {
     let parts = segments::with_segments(connection, table).await?;
     let Mode::Append { run_date: column } = &dataset.mode else {
-        return measure::take(connection, &parts, &dataset.measures).await;
+        return measure::take(connection, &parts, dataset).await;
     };
     let of_date = Table { schema: Ident::parse("pg_temp")?, name: Ident::parse("bursar_of_date")? };
     let (names, column) = (names(&dataset.columns), column.quoted());
@@ -316,7 +316,7 @@ pub(super) async fn measure(
     let rows: Vec<String> = parts.iter().map(of_part).collect();
     let view = format!("create temporary view bursar_of_date as {}", rows.join(" union all "));
     statement::run(connection, view).await.context("look at the rows of the run date")?;
-    let measures = measure::take(connection, &[of_date], &dataset.measures).await?;
+    let measures = measure::take(connection, &[of_date], dataset).await?;
     statement::run(connection, "drop view pg_temp.bursar_of_date").await.context("look at the rows of the run date")?;
     Ok(measures)
 }

@@ -3,12 +3,13 @@
 use super::model::{Plan, plans};
 use bursar::engine::board::{Board, Mark, Move, Node};
 use bursar::engine::task::{Label, TaskState};
+use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The board of a plan of which nothing has begun.
 fn nodes(plan: &Plan) -> Vec<Node> {
-    plan.nodes().into_iter().map(|(task, item, _)| Node { task, item, mark: Mark::Waiting }).collect()
+    plan.nodes().into_iter().map(|(task, item, _)| Node { task, item, mark: Mark::Waiting, ended_at: None }).collect()
 }
 
 /// A play of a board to its end.
@@ -115,6 +116,32 @@ proptest! {
         prop_assert!(!nodes.iter().any(failed));
         let skips = fates.contains(&TaskState::Skipped);
         prop_assert!(skips || nodes.iter().all(|n| n.mark == Mark::Ended(TaskState::Succeeded)), "{nodes:?}");
+    }
+
+    #[test]
+    fn what_is_repeated_after_one_was_settled_is_what_failed_else_and_all_that_ended_without_it(
+        plan in plans(7),
+        seed: u64,
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let all = plan.nodes();
+        let mut nodes = play(&plan, nodes(&plan), |node| all[node].2, &mut random).nodes;
+        let failed = |n: &Node| matches!(n.mark, Mark::Ended(TaskState::Failed));
+        let candidates: Vec<usize> = (0..nodes.len()).filter(|i| failed(&nodes[*i])).collect();
+        // A task that is fanned out over nothing keeps nothing back: what is behind it has not waited.
+        prop_assume!(!candidates.is_empty() && !plan.items.is_empty());
+        let settled = *random.choice(&candidates).expect("one failed");
+        let earlier = DateTime::UNIX_EPOCH;
+        for node in &mut nodes {
+            node.ended_at = Some(earlier);
+        }
+        nodes[settled].mark = Mark::Ended(TaskState::Succeeded);
+        nodes[settled].ended_at = Some(earlier + TimeDelta::seconds(1));
+        let roots: BTreeSet<usize> =
+            nodes.iter().filter(|n| failed(n)).map(|n| n.task).chain([nodes[settled].task]).collect();
+        let below: BTreeSet<usize> = roots.iter().flat_map(|root| downstream(&plan, *root)).collect();
+        let expected: Vec<usize> = (0..nodes.len()).filter(|i| failed(&nodes[*i]) || below.contains(&nodes[*i].task)).collect();
+        prop_assert_eq!(Board::new(plan.tasks.clone(), nodes).to_repeat(None), expected);
     }
 
     #[test]

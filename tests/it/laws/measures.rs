@@ -148,3 +148,25 @@ async fn what_the_server_takes_for_no_column_is_known() {
     let unknown: Vec<&String> = words.iter().filter(|word| !KEYWORDS.split(' ').any(|known| known == *word)).collect();
     assert_eq!(unknown, Vec::<&String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measure_that_the_server_refuses_is_named_with_its_dataset() {
+    let world = World::new().await;
+    world.deliver_all();
+    for (sql, publish, said) in [
+        ("sum(customer_rating / (customer_rating - 10))", "swap", "division by zero"),
+        ("sum(no_such_column)", "truncate", "column \"no_such_column\" does not exist"),
+        ("min(customer_status)", "segments", "invalid input syntax for type numeric"),
+    ] {
+        world.edit("datasets/customer_rating.toml", |text| {
+            let stays = |line: &&str| !line.starts_with("odd = ") && !line.starts_with("publish = ");
+            let text: Vec<&str> = text.lines().filter(stays).collect();
+            format!("publish = \"{publish}\"\n{}\nodd = \"{sql}\"\n", text.join("\n"))
+        });
+        let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(78).messages();
+        let named = "take the measure odd of the dataset customer_rating (measures.odd)";
+        assert!(ran.contains(named) && ran.contains(said), "{sql}: {ran}");
+        assert_eq!(world.scalar::<i64>("select count(*) from bursar.loads").await, 0, "{sql}");
+        assert_eq!(world.rows("agency_a").await, Vec::<String>::new(), "{sql}");
+    }
+}

@@ -177,3 +177,14 @@ async fn check(world: &World, encoding: Encoding, mark: &str, header: &str, byte
     assert_eq!((rejected, none), (places.len() as u64, 0), "what is left of the file is good as a whole");
     assert_eq!(rows, same);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_whose_reader_goes_away_ends_quietly() {
+    let world = three_rejects().await;
+    let arguments = ["rejects", "export", "--customer", "agency_a", "--date", super::DATE];
+    let mut command = world.command(&arguments);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let ran = crate::support::Ran::of(command.stdout(writer).output().expect("start bursar")).code(0);
+    assert_eq!(ran.messages(), "");
+}

@@ -126,3 +126,52 @@ async fn what_was_not_counted_is_not_discarded() {
         .await;
     assert_eq!(open, ["2025-05-12"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_codes_and_numbers_that_nobody_knows_are_wrong_usage() {
+    let world = three_rejects().await;
+    for (arguments, hint) in [
+        (
+            &["rejects", "list", "--dataset", "customer_ratings"][..],
+            "no dataset \"customer_ratings\"; did you mean \"customer_rating\"?",
+        ),
+        (&["rejects", "list", "--customer", "agency_x"], "there is no customer \"agency_x\"; did you mean"),
+        (&["rejects", "triage", "--customer", "nobody"], "there is no customer \"nobody\"; known are agency_a, "),
+        (&["rejects", "export", "--customer", "nobody"], "there is no customer \"nobody\""),
+        (&["rejects", "discard", "--dataset", "zz", "--reason", "x", "--yes"], "there is no dataset \"zz\""),
+        (
+            &["rejects", "discard", "5", "--reason", "x", "--yes"],
+            "there is no reject 5; `bursar rejects list` lists them",
+        ),
+        (
+            &["rejects", "list", "--code", "nonsense"],
+            "no code of an error; known are record_too_long, unclosed_quote, ",
+        ),
+        (&["loads", "list", "--dataset", "zz"], "there is no dataset \"zz\""),
+        (&["loads", "list", "--customer", "nobody"], "there is no customer \"nobody\""),
+    ] {
+        let ran = world.bursar(arguments).code(64);
+        assert!(ran.stderr.contains(hint), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_loaded_of_a_former_customer_is_still_listed() {
+    let world = three_rejects().await;
+    world.edit("customers.toml", |text| text.replace("\"agency_a\"", "\"agency_e\""));
+    assert_eq!(ids(&world).len(), 3);
+    let loads = world.bursar(&["loads", "list", "--customer", "agency_a", "--json"]).code(0).json();
+    assert_eq!(loads.as_array().expect("a list").len(), 1);
+    assert_eq!(world.bursar(&["deliveries", "--customer", "agency_a", "--json"]).code(0).json(), json!([]));
+    assert_eq!(world.bursar(&["rejects", "list", "--customer", "agency_e", "--json"]).code(0).json(), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discard_that_is_said_again_is_no_fault() {
+    let world = three_rejects().await;
+    let id = ids(&world)[0].to_string();
+    for expected in [1, 0] {
+        let ran = world.bursar(&["rejects", "discard", &id, "--reason", "test", "--yes", "--json"]).code(0);
+        assert_eq!(ran.json(), json!({"discarded": expected}));
+    }
+}
