@@ -173,12 +173,11 @@ fn judge_sqlx(error: &sqlx::Error) -> Fault {
 }
 
 /// Classes of SQLSTATE (PostgreSQL manual, appendix A): 08 connection, 25P03 idle too long, 40 rolled back,
-/// 53 resources, 55 object in use (but 55000: what an object is not made for), 57 operator intervention, 58 system; 28 and 3D who and where,
+/// 53 resources, 55 object in use, 57 operator intervention, 58 system; 28 and 3D who and where,
 /// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong, 25006 a query that would write,
 /// 2B what somebody else's view stands on.
 fn judge_sqlstate(code: &str) -> Fault {
     match (code.get(..2).unwrap_or(""), code) {
-        (_, "55000") => Fault::Config,
         ("08" | "40" | "53" | "55" | "57" | "58", _) | (_, "25P03") => Fault::Transient,
         ("28" | "2B" | "3D" | "3F" | "0A" | "42", _) | (_, "25006") => Fault::Config,
         ("22" | "23", _) => Fault::Data,
@@ -216,12 +215,5 @@ mod tests {
         assert_eq!(judge_sqlstate("57P01"), Fault::Transient);
         assert_eq!(judge_sqlstate("42703"), Fault::Config);
         assert_eq!(judge_sqlstate("2BP01"), Fault::Config);
-    }
-
-    #[test]
-    fn a_lock_that_is_held_is_transient_and_a_table_without_replica_identity_is_configuration() {
-        assert_eq!(judge_sqlstate("55P03"), Fault::Transient);
-        assert_eq!(judge_sqlstate("55006"), Fault::Transient);
-        assert_eq!(judge_sqlstate("55000"), Fault::Config);
     }
 }

@@ -162,8 +162,8 @@ fn guarded<'a>(tables: &[Table], measures: impl Iterator<Item = &'a Measure>) ->
 }
 
 /// What the server's refusal means. It does not say which measure it is about: they are taken one by one until it
-/// refuses again. Values that an aggregate can't take or give (SQLSTATE class 22) are the configuration's fault here: the
-/// rows themselves have passed every check.
+/// refuses again. Whatever the server refuses is the configuration's fault here: the rows themselves have passed every
+/// check.
 async fn refused(
     connection: &mut PgConnection,
     tables: &[Table],
@@ -185,13 +185,14 @@ async fn refused(
         || format!("take the measures of the dataset {}", dataset.name),
         |name| format!("take the measure {name} of the dataset {} (measures.{name})", dataset.name),
     );
-    let is_of_values = class_of(&error).as_deref() == Some("22");
-    let error = anyhow::Error::new(error).context(what);
-    if is_of_values {
-        fault::config(format!("{}: is its type right, and does it take every value?", fault::told(&error)))
+    let is_refusal = is_refusal(&error);
+    let hint = if class_of(&error).as_deref() == Some("22") {
+        ": is its type right, and does it take every value?"
     } else {
-        error
-    }
+        ""
+    };
+    let error = anyhow::Error::new(error).context(what);
+    if is_refusal { fault::config(format!("{}{hint}", fault::told(&error))) } else { error }
 }
 
 /// Whether the server refuses the SQL or the values, not the moment: a cardinality, a value, something not supported, a

@@ -237,7 +237,8 @@ impl Place {
         {
             return Ok(());
         }
-        let what = obstacle.unwrap_or_else(|| "its columns, defaults, checks or its view are others".to_owned());
+        let what =
+            obstacle.unwrap_or_else(|| "its columns, defaults, checks, storage or its view are others".to_owned());
         Err(fault::transient(format!("{table} was changed while its rows were copied ({what}); run again")))
     }
 
@@ -262,6 +263,11 @@ impl Place {
                 Ok(())
             }
             (Some(Way::Segments), _) => {
+                if let Some(obstacle) = segments::obstacle(connection, table).await? {
+                    return Err(fault::transient(format!(
+                        "{table} was changed while its rows were copied ({obstacle}); nothing was changed, try again"
+                    )));
+                }
                 for segment in &self.tables {
                     twin::complete(connection, table, segment).await?;
                 }

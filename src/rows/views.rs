@@ -265,7 +265,7 @@ impl View {
         statement::run(connection, format!("drop view {}", self.name.quoted())).await?;
         statement::run(connection, format!("create {view}")).await?;
         if let Some(owner) = owner {
-            statement::run(connection, format!("alter view {} owner to {owner}", self.name.quoted())).await?;
+            self.give_to(connection, &owner).await?;
         }
         for by_default in self.grants(connection).await? {
             statement::run(connection, by_default.take).await?;
@@ -275,6 +275,22 @@ impl View {
             statement::run(connection, grant.give).await?;
         }
         Ok(())
+    }
+
+    /// Gives the view back to its owner. Who may not make anything in the schema may not be given anything there either.
+    async fn give_to(&self, connection: &mut PgConnection, owner: &str) -> sqlx::Result<()> {
+        let name = &self.name;
+        let alter = format!("savepoint before_owner; alter view {} owner to {owner}", name.quoted());
+        match statement::run(connection, alter).await {
+            Err(error) if has_code(&error, INSUFFICIENT_PRIVILEGE) => {
+                tracing::warn!(
+                    "the view {name} was made anew and could not be given back to {owner}, whose it was: {error}; grant \
+                     {owner} create on its schema, then: alter view {name} owner to {owner}"
+                );
+                statement::run(connection, "rollback to savepoint before_owner").await
+            }
+            given => given,
+        }
     }
 
     async fn grants(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Grant>> {
@@ -324,6 +340,9 @@ const COLUMNS_CHANGE: &str = "42P16";
 
 /// SQLSTATE `lock_not_available`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// SQLSTATE `insufficient_privilege`.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// SQLSTATE `dependent_objects_still_exist`.
 const HAS_DEPENDENTS: &str = "2BP01";

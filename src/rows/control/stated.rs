@@ -10,7 +10,7 @@ use crate::rows::trailer::TrailerLine;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use glob::Pattern;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use regex::Regex;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -235,20 +235,23 @@ fn newlines(text: &str) -> u64 {
 /// The hash of a file in the form that `sha256sum` writes: `HEX  NAME`, one line for each file; or the hash alone.
 fn sha256(text: &str, listed: &Listed<'_>) -> anyhow::Result<IndexMap<String, String>> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let mut hashes = Vec::new();
+    // What is said twice is said once.
+    let mut hashes = IndexSet::new();
     for (line, number) in lines {
         let (hash, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let line = readable(line.as_bytes());
             return Err(fault::data(format!("line {number}: {line:?} is not like sha256sum's HEX  NAME")));
         }
-        hashes.push((rest.trim_start().trim_start_matches('*'), hash));
+        let of = rest.trim_start().trim_start_matches('*');
+        hashes.insert((if of.is_empty() { listed.name } else { of }, hash.to_ascii_lowercase()));
     }
+    let hashes: Vec<_> = hashes.into_iter().collect();
     if hashes.is_empty() {
         return Err(fault::data("it is empty; a line of sha256sum's, HEX  NAME, was expected"));
     }
-    let (_, hash) = listed.one("lines", &hashes, |(of, _)| if of.is_empty() { Some(listed.name) } else { Some(of) })?;
-    Ok([("sha256".to_owned(), (*hash).to_owned())].into())
+    let (_, hash) = listed.one("lines", &hashes, |(of, _)| Some(*of))?;
+    Ok([("sha256".to_owned(), hash.clone())].into())
 }
 
 fn raw(text: &str) -> anyhow::Result<&RawValue> {

@@ -138,7 +138,7 @@ async fn choose(
     } else if are_alike(connection, table, rows).await? {
         None
     } else {
-        Some("its columns, defaults or checks are others than when the load was held".to_owned())
+        Some("its columns, defaults, checks or storage are others than when the load was held".to_owned())
     };
     Ok((if reason.is_none() { way } else { Way::Truncate }, reason))
 }

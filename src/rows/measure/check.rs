@@ -1,9 +1,10 @@
 //! Looks whether the server knows what a dataset's measures say, before a file is there to take them of.
 
 use crate::rows::dataset::Dataset;
+use crate::rows::statement;
 use crate::rows::table::columns_of;
 use anyhow::Context;
-use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr};
+use sqlx::PgPool;
 
 /// What the server says of the measures that it would refuse, each in a sentence. Nothing is run: statements are only
 /// prepared, over rows of the dataset's columns.
@@ -18,8 +19,8 @@ pub async fn problems(pool: &PgPool, dataset: &Dataset) -> anyhow::Result<Vec<St
     // Beside a count, what is no aggregate is refused as well.
     for measure in &dataset.measures {
         let query = format!("select count(*), {} from (select {columns}) as rows", measure.as_text());
-        match connection.prepare(AssertSqlSafe(query).into_sql_str()).await {
-            Ok(_) => {}
+        match statement::prepare(&mut connection, query).await {
+            Ok(()) => {}
             Err(sqlx::Error::Database(error)) => {
                 let (name, sql) = (&measure.name, &measure.sql);
                 found.push(format!("the measure {name} of the dataset {} ({sql}): {}", dataset.name, error.message()));

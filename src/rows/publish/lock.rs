@@ -75,11 +75,17 @@ pub async fn exclusively(
 /// Until the transaction ends. Readers and this lock don't mind each other.
 async fn keep_vacuum_out(connection: &mut PgConnection, table: &Table, patience_s: u64) -> anyhow::Result<()> {
     let lock = format!(
-        "set local lock_timeout = '{patience_s}s'; lock table {} in share update exclusive mode",
+        "set local lock_timeout = '{patience_s}s'; savepoint before_vacuum; lock table {} in share update exclusive mode; \
+         release savepoint before_vacuum",
         table.quoted()
     );
     match statement::run(connection, lock).await {
-        Err(error) if is_in_use(&error) => Err(in_use(connection, table, patience_s).await),
+        Err(error) if is_in_use(&error) => {
+            // Else nothing could be asked any more.
+            let rollback = statement::run(connection, "rollback to savepoint before_vacuum");
+            rollback.await.with_context(|| format!("keep vacuum away from {table}"))?;
+            Err(in_use(connection, table, patience_s).await)
+        }
         locked => locked.with_context(|| format!("keep vacuum away from {table}")),
     }
 }

@@ -67,6 +67,7 @@ async fn into_target(
         .replace("{run_date}", &merging.run_date.to_string());
     let (inserted, updated, unchanged) = statement::counts(connection, statements)
         .await
+        .map_err(of_the_table)
         .with_context(|| format!("merge rows into the tables of {}", target.name))?;
     Ok(Merged { inserted, updated, unchanged })
 }
@@ -168,6 +169,14 @@ fn refused(table: &Table, key: &[&str], error: sqlx::Error) -> anyhow::Error {
     }
 }
 
+/// A table that publishes deletes and has no replica identity (SQLSTATE 55000) lets nobody delete, however often he tries.
+/// The same code says elsewhere that a database is closed for a while.
+fn of_the_table(error: sqlx::Error) -> anyhow::Error {
+    let is_of_the_table = error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55000"));
+    let error = anyhow::Error::new(error);
+    if is_of_the_table { fault::config(fault::told(&error)) } else { error }
+}
+
 /// Puts the staged rows in the place of those of the same run date.
 ///
 /// # Errors
@@ -184,11 +193,8 @@ pub async fn append(
     let (names, quoted, column) = (names.join(", "), table.quoted(), column.quoted());
     for part in segments::with_segments(connection, table).await? {
         let delete = format!("delete from only {} where {column} = $1", part.quoted());
-        sqlx::query(AssertSqlSafe(delete))
-            .bind(run_date)
-            .execute(&mut *connection)
-            .await
-            .with_context(|| format!("clear {run_date} in {table}"))?;
+        let deleted = sqlx::query(AssertSqlSafe(delete)).bind(run_date).execute(&mut *connection).await;
+        deleted.map_err(of_the_table).with_context(|| format!("clear {run_date} in {table}"))?;
     }
     // A date prints as digits and hyphens.
     let insert =

@@ -91,7 +91,9 @@ select statement, part, stands_for
           from (select distinct case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as role
                   from pg_class as c
                  cross join lateral aclexplode(c.relacl) as a
-                 where c.oid = $2::regclass and a.grantee <> c.relowner) as given
+                 where c.oid = $2::regclass
+                   and a.grantee <> c.relowner
+                   and a.grantee <> (select relowner from old)) as given
          union all
         select 12, '', format('revoke all on table %s from %I', $2, pg_get_userbyid(relowner)), null, null
           from old

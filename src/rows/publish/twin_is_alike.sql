@@ -1,6 +1,8 @@
 with shape as (
     select c.oid,
+           row (c.relpersistence, c.reltablespace, array(select unnest(c.reloptions) order by 1))::text as storage,
            array(select row (a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull, a.attgenerated,
+                             a.attstorage, a.attstattarget, a.attoptions,
                              pg_get_expr(d.adbin, d.adrelid))::text
                    from pg_attribute as a
                    left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -13,4 +15,4 @@ with shape as (
                   order by 1) as checks
       from pg_class as c
      where c.oid in ($1::regclass, $2::regclass))
-select count(distinct (columns, checks)) = 1 from shape
+select count(distinct (storage, columns, checks)) = 1 from shape

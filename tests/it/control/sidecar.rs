@@ -53,6 +53,7 @@ async fn a_hash_is_compared_in_the_form_of_sha256sum() {
         format!("{} *out/{name}\r\n", hash.to_uppercase()),
         hash.clone(),
         format!("{other}  other.csv\n{hash}  {name}\n"),
+        format!("{hash}  {name}\n{}  {name}\n", hash.to_uppercase()),
     ] {
         load(&world(SHA256, "sha256", &sidecar).await).code(0);
     }
@@ -62,6 +63,7 @@ async fn a_hash_is_compared_in_the_form_of_sha256sum() {
         (format!("{hash}  other.csv"), "none of its 1 lines is for Customer Rating Agency A Inc.csv"),
         ("not a hash".to_owned(), "line 1: \"not a hash\" is not like sha256sum's HEX  NAME"),
         (String::new(), "it is empty"),
+        (format!("{hash}  {name}\n{other}  {name}"), "2 of its 2 lines are for Customer Rating Agency A Inc.csv"),
     ] {
         let said = refused(&world(SHA256, "sha256", sidecar).await, 65).await;
         assert!(said.contains(expected) && said.contains("Inc.csv.sha256"), "{said}");

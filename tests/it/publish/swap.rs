@@ -359,3 +359,23 @@ async fn what_an_administrator_set_for_the_consolidated_view_outlives_a_swap() {
         .await;
     assert_eq!(options, "security_barrier=true");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_whom_default_privileges_name_keeps_what_is_his() {
+    let world = world_with("publish = \"swap\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    let role = format!("owner_{}", world.database);
+    world
+        .sql(&format!(
+            "create role {role};
+             alter table customer_rating_agency_a owner to {role};
+             alter default privileges grant select on tables to {role};
+             alter default privileges in schema bursar_staged grant select on tables to {role}"
+        ))
+        .await;
+    load(&world, "2025-05-14", &NEXT);
+    assert_eq!(world.scalar::<String>("select way from bursar.loads order by id desc limit 1").await, "swap");
+    let may = format!("select has_table_privilege('{role}', 'customer_rating_agency_a', 'select, insert')");
+    assert!(world.scalar::<bool>(&may).await);
+    world.sql(&format!("drop owned by {role} cascade; drop role {role}")).await;
+}
