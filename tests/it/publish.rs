@@ -1,7 +1,8 @@
 //! How a load's rows get in front of readers: truncate, swap, segments, merge, append.
 
 use crate::support::{World, ratings};
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
+use std::process::Child;
 
 mod inherited;
 mod last;
@@ -18,6 +19,21 @@ async fn world_with(keys: &str) -> World {
     let world = World::new().await;
     world.edit("datasets/customer_rating.toml", |text| text.replace("\n[gate]", &format!("\n{keys}\n[gate]")));
     world
+}
+
+/// A table that the customer's points to.
+const STATUSES: &str = "create table statuses (name varchar(25) primary key);
+    insert into statuses values ('low-value'), ('high-value');
+    alter table customer_rating_agency_a add foreign key (customer_status) references statuses";
+
+/// Starts the load of the next day, and gives a reader who waits for nobody longer than a second.
+async fn load_beside_a_reader(world: &World) -> (Child, PgConnection) {
+    world.deliver("A", ratings(&NEXT));
+    let loading =
+        world.command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"]).spawn();
+    let mut reader = world.connect().await;
+    sqlx::raw_sql("set statement_timeout = '1s'").execute(&mut reader).await.expect("set");
+    (loading.expect("start"), reader)
 }
 
 fn load(world: &World, date: &str, rows: &[&str]) -> serde_json::Value {
@@ -90,13 +106,7 @@ async fn whoever_holds_the_table_for_long_keeps_no_other_reader_waiting() {
         let mut long = world.connect().await;
         let mut reading = long.begin().await.expect("begin");
         sqlx::query(holds).execute(&mut *reading).await.expect("read");
-        world.deliver("A", ratings(&NEXT));
-        let mut loading = world
-            .command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"])
-            .spawn()
-            .expect("start");
-        let mut other = world.connect().await;
-        sqlx::raw_sql("set statement_timeout = '1s'").execute(&mut other).await.expect("set");
+        let (mut loading, mut other) = load_beside_a_reader(&world).await;
         // Until the load waits for the table, and for a while after: every other reader gets through.
         let mut waits = 0;
         while waits < 3 {
@@ -122,25 +132,13 @@ async fn whoever_holds_a_table_that_a_foreign_key_points_to_keeps_no_other_reade
     for (before, publish) in [("swap", "swap"), ("segments", "segments"), ("segments", "truncate")] {
         let world = world_with(&format!("publish = \"{before}\"")).await;
         load(&world, "2025-05-12", &ROWS);
-        world
-            .sql(
-                "create table statuses (name varchar(25) primary key);
-                 insert into statuses values ('low-value'), ('high-value');
-                 alter table customer_rating_agency_a add foreign key (customer_status) references statuses",
-            )
-            .await;
+        world.sql(STATUSES).await;
         load(&world, "2025-05-13", &ROWS);
         world.edit("datasets/customer_rating.toml", |text| text.replace(before, publish));
         let mut long = world.connect().await;
         let mut reading = long.begin().await.expect("begin");
         sqlx::query("select from statuses").execute(&mut *reading).await.expect("read");
-        world.deliver("A", ratings(&NEXT));
-        let mut loading = world
-            .command(&["run-job", "customer-ratings", "--date", "2025-05-14", "--customer", "agency_a"])
-            .spawn()
-            .expect("start");
-        let mut other = world.connect().await;
-        sqlx::raw_sql("set statement_timeout = '1s'").execute(&mut other).await.expect("set");
+        let (mut loading, mut other) = load_beside_a_reader(&world).await;
         let mut waits = 0;
         while waits < 3 {
             let rows: (i64, i64) = sqlx::query_as(

@@ -1,6 +1,6 @@
 //! A twin takes the table's place, and nobody can tell it from the table.
 
-use super::{NEXT, ROWS, load, staged, world_with};
+use super::{NEXT, ROWS, STATUSES, load, staged, world_with};
 use crate::support::{Ran, World, ratings};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -303,13 +303,7 @@ async fn a_swap_that_is_not_let_through_ends_and_leaves_nothing() {
 async fn a_swap_that_is_not_let_through_names_who_uses_a_table_that_it_needs_too() {
     let world = world_with("publish = \"swap\"").await;
     load(&world, "2025-05-13", &ROWS);
-    world
-        .sql(
-            "create table statuses (name varchar(25) primary key);
-             insert into statuses values ('low-value'), ('high-value');
-             alter table customer_rating_agency_a add foreign key (customer_status) references statuses",
-        )
-        .await;
+    world.sql(STATUSES).await;
     let mut reader = world.connect().await;
     let mut reading = reader.begin().await.expect("begin");
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid() from statuses limit 1")
