@@ -227,7 +227,10 @@ fn rule(schema: &mut Schema, place: &str, rule: &str, value: Value) {
     }
 }
 
-/// The files `DIR/FOLDER/*.ENDING`, in the order of their names; a folder that is not there has none.
+/// Lists the files `DIR/FOLDER/*.ENDING`, in the order of their names; a folder that does not exist has none.
+///
+/// Names that begin with a dot are not configuration: editors keep locks and copies there (`.#job.toml`), macOS its
+/// attributes (`._job.toml`).
 fn files(dir: &Path, folder: &str, ending: &str, problems: &mut Problems) -> Vec<PathBuf> {
     let folder = dir.join(folder);
     let paths = std::fs::read_dir(&folder)
@@ -241,7 +244,8 @@ fn files(dir: &Path, folder: &str, ending: &str, problems: &mut Problems) -> Vec
             Vec::new()
         }
     };
-    files.retain(|path| path.extension().is_some_and(|e| e == ending));
+    let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    files.retain(|path| path.extension().is_some_and(|e| e == ending) && !is_hidden(path));
     files.sort();
     files
 }

@@ -35,6 +35,9 @@ impl fmt::Display for Misfit {
 /// # Errors
 /// What does not fit.
 pub fn read<T: DeserializeOwned>(text: impl AsRef<[u8]>) -> Result<T, Misfit> {
+    if is_markup(text.as_ref()) {
+        return Err(Misfit { path: String::new(), why: "expected JSON, found an HTML or XML page".to_owned() });
+    }
     let mut reader = serde_json::Deserializer::from_slice(text.as_ref());
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -44,6 +47,28 @@ pub fn read<T: DeserializeOwned>(text: impl AsRef<[u8]>) -> Result<T, Misfit> {
     })?;
     let end = reader.end().map_err(|error| Misfit { path: String::new(), why: error.to_string() });
     end.map(|()| value)
+}
+
+/// Returns whether a text of the document contains a NUL character, which PostgreSQL can't store.
+#[must_use]
+pub fn has_nul(document: &[u8]) -> bool {
+    let mut rest = document;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = &rest[at + 1..];
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // The escaped byte may be a backslash itself, which begins no escape.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    document.contains(&0)
+}
+
+/// Returns whether a text that should be JSON is an HTML or XML page instead, as proxies and sign-in pages answer.
+#[must_use]
+pub fn is_markup(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    text.trim_ascii_start().starts_with(b"<")
 }
 
 #[cfg(test)]
@@ -71,12 +96,30 @@ mod tests {
         let at = why(r#"{"inner":[{"count":1,"raw":2},{"count":"x","raw":2}]}"#);
         assert!(at.starts_with("inner[1].count: invalid type: string \"x\", expected u8"), "{at}");
         assert!(why(r#"{"inner":[{"count":1}]}"#).starts_with("inner[0]: missing field `raw`"));
-        assert!(why("<html>").starts_with("JSON: expected value"));
+        assert_eq!(why("<html>"), "JSON: expected JSON, found an HTML or XML page");
         assert!(why("{bad").starts_with("JSON: key must be a string"), "{}", why("{bad"));
         assert!(why(r#"{"inner":[{bad"#).starts_with("inner[0]: key must be a string"), "{}", why(r#"{"inner":[{bad"#));
         assert!(why(r#"{"inner":[]} more"#).starts_with("JSON: trailing characters"));
         assert_eq!(misfit("{bad").below("body"), "body");
         assert_eq!(misfit(r#"{"inner":1}"#).below("body"), "body.inner");
         read::<Outer>(r#"{"inner":[{"count":1,"raw":7163.18750,"new":0}],"more":null}"#).unwrap();
+    }
+
+    #[test]
+    fn a_nul_is_found_wherever_a_text_escapes_it_and_nowhere_else() {
+        for text in [r#"{"id":"a\u0000b"}"#, r#"["\\\u0000"]"#, "[\"a\0\"]"] {
+            assert!(has_nul(text.as_bytes()), "{text:?}");
+        }
+        for text in [r#"{"id":"a\\u0000b"}"#, r#"["\u"#, r#"["\u00e9"]"#, "[\"\\"] {
+            assert!(!has_nul(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn markup_is_told_from_json() {
+        assert!(is_markup(b" \n<!DOCTYPE html>"));
+        assert!(is_markup(b"\xEF\xBB\xBF<html>"));
+        assert!(!is_markup(b"{\"a\":\"<html>\"}"));
+        assert!(!is_markup(b""));
     }
 }

@@ -27,6 +27,10 @@ pub struct Metronome {
     /// How often a request is tried in all.
     #[validate(range(min = 1, max = 20))]
     pub attempts: u32,
+    /// The largest share of the customers fetched for the day before that may be missing from the vendor's list, in
+    /// percent. A list with fewer customers, or with none, fails the fetch; 100 accepts any list.
+    #[validate(range(min = 0, max = 100))]
+    pub max_drop_percent: u32,
     /// Where credit balances come from.
     pub balance_source: BalanceSource,
     /// Whether archived customers are fetched, too.
@@ -41,6 +45,7 @@ impl Default for Metronome {
             concurrency: 8,
             timeout_s: 60,
             attempts: 5,
+            max_drop_percent: 50,
             balance_source: BalanceSource::Ledger,
             include_archived: false,
         }

@@ -167,6 +167,9 @@ impl Settings {
         for variable in environment.unreadable().filter(|variable| is_ours(variable)) {
             problems.push(Problem::of_environment(variable, "is not Unicode text"));
         }
+        for (variable, message) in unknown_variables(environment) {
+            problems.push(Problem::of_environment(&variable, message));
+        }
         let text = file_text(&config_dir.join("bursar.toml"), problems);
         let variables = variables(environment);
         for (variable, (key, value)) in &variables {
@@ -230,6 +233,70 @@ impl Settings {
 /// Whether a variable is one that the settings are made of. The configuration folder's name may be any bytes.
 fn is_ours(variable: &str) -> bool {
     (variable.starts_with("BURSAR_") || variable.starts_with("DATABASE_URL")) && variable != "BURSAR_CONFIG_DIR"
+}
+
+/// Variables that Bursar reads besides those of [`SHORT_NAMES`] and `BURSAR__SECTION__KEY`.
+const OTHER_NAMES: [&str; 8] = [
+    "BURSAR_CONFIG_DIR",
+    "BURSAR_POSTGRES_BIN",
+    "BURSAR_POSTGRES_USER",
+    "BURSAR_WEBHOOK_URL",
+    "BURSAR_WEBHOOK_URL_FILE",
+    "BURSAR_SMTP_URL",
+    "BURSAR_SMTP_URL_FILE",
+    super::sources::ALLOW_HTTP,
+];
+
+/// Variables of `docker-compose.yml` and of the tests, which the program itself does not read.
+const NAMES_OF_OTHERS: [&str; 3] = ["BURSAR_UID", "BURSAR_GID", "BURSAR_REAL_DATA"];
+
+/// Lists the variables that begin with `BURSAR_` and that nothing reads, each with what to do about it: a misspelt one
+/// would leave its setting at the default without a word.
+fn unknown_variables(environment: &Environment) -> Vec<(String, String)> {
+    fn rest_of(name: &str) -> &str {
+        name.strip_prefix("BURSAR_").unwrap_or(name)
+    }
+    let known = || SHORT_NAMES.iter().map(|(name, _)| *name).chain(OTHER_NAMES);
+    let is_known = |name: &str| {
+        name.starts_with(PREFIX)
+            || name.starts_with(super::sources::AUTHORIZATION)
+            || known().chain(NAMES_OF_OTHERS).any(|known| known == name)
+    };
+    let unknown = environment.all().iter().filter(|(name, value)| {
+        name.starts_with("BURSAR_") && !value.is_empty() && !is_known(name) && !is_service_link(name, value)
+    });
+    unknown
+        .map(|(name, _)| {
+            let long_form = as_key(name).map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")));
+            let nearest = long_form.or_else(|| {
+                let (score, name) = known()
+                    .map(|known| (strsim::jaro_winkler(rest_of(known), rest_of(name)), known.to_owned()))
+                    .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+                (score > 0.8).then_some(name)
+            });
+            let suggestion = nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+            (name.clone(), format!("is not a variable that Bursar reads{suggestion}"))
+        })
+        .collect()
+}
+
+/// The key that a variable would set if each of its single underscores could also be a double one.
+fn as_key(variable: &str) -> Option<String> {
+    let words = variable.strip_prefix("BURSAR_")?.to_lowercase();
+    let cuts = words.match_indices('_').map(|(at, _)| at);
+    cuts.map(|at| format!("{}.{}", &words[..at], &words[at + 1..])).find(|key| type_of(key).is_some())
+}
+
+/// Whether a container platform set the variable: Kubernetes describes a service called `bursar` or `bursar-…` to every
+/// pod of its namespace (`BURSAR_SERVICE_HOST`, `BURSAR_PORT_8080_TCP=tcp://…`), and so did Docker's links.
+/// `BURSAR_PORT` is also a variable of `docker-compose.yml`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_port_part = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
+    name == "BURSAR_PORT"
+        || name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.split("_PORT_").skip(1).any(is_port_part)
+        || (name.ends_with("_PORT") && value.contains("://"))
 }
 
 /// Whether the text of a file sets a key, or one in it.

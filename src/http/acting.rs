@@ -52,6 +52,9 @@ impl Sent {
         if self.body.trim_ascii_start().first() == Some(&b'[') {
             return Err(Problem::bad_parameter("body", "must be a JSON object, found a list"));
         }
+        if json::has_nul(&self.body) {
+            return Err(Problem::bad_parameter("body", "must not contain a NUL character (\\u0000)"));
+        }
         json::read(&self.body).map(Some).map_err(|misfit| Problem::bad_parameter(&misfit.below("body"), misfit.why))
     }
 }

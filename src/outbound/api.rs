@@ -6,6 +6,7 @@ use super::retry;
 pub use super::retry::Conflicts;
 use crate::clock::Clock;
 use crate::fault;
+use crate::json;
 use anyhow::Context;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -117,7 +118,19 @@ impl Inner {
         let bytes = endpoint.read(request, &mut answer, MOST_BYTES).await.map_err(|error| Failed::of(error, true))?;
         let wrong = |why: &str| Failed::of(fault::data(format!("{request}: the answer {why}")), false);
         let bytes = bytes.ok_or_else(|| wrong(&format!("is longer than {MOST_BYTES} bytes")))?;
+        if json::is_markup(&bytes) {
+            return Err(Failed::of(self.markup(request), true));
+        }
         String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))
+    }
+
+    /// A success whose body is a page: a proxy, a sign-in or a maintenance page answered in place of the API.
+    fn markup(&self, request: &Request) -> anyhow::Error {
+        fault::transient(format!(
+            "{request}: the answer is an HTML page, not JSON: does {} name the API itself, and is it reached without a \
+             proxy or sign-in page in between?",
+            self.base_url_key
+        ))
     }
 
     async fn refused(&self, request: &Request, mut answer: Response) -> Failed {
@@ -126,7 +139,11 @@ impl Inner {
         // Why it was refused is known already; how its text breaks off adds nothing.
         let bytes = self.endpoint.read(request, &mut answer, MOST_ERROR_BYTES).await.ok().flatten().unwrap_or_default();
         let said = serde_json::from_slice::<Said>(&bytes);
-        let said = said.map_or_else(|_| String::new(), |said| format!(": {}", self.endpoint.shown(&said.message)));
+        let said = match said {
+            Ok(said) => format!(": {}", self.endpoint.shown(&said.message)),
+            Err(_) if json::is_markup(&bytes) => " with an HTML page".to_owned(),
+            Err(_) => String::new(),
+        };
         Failed {
             error: self.judged(status, is_retried, format!("{request} answered {status}{said}")),
             is_retried,

@@ -158,7 +158,7 @@ fn every_other_command_names_all_problems_too() {
 }
 
 /// Every key of `bursar.toml`, a value that is not its default, and how that looks in the settings.
-const KEYS: [(&str, &str, &str); 48] = [
+const KEYS: [(&str, &str, &str); 49] = [
     ("paths.inbox", "in", "inbox: \"in\""),
     ("paths.output", "out", "output: \"out\""),
     ("paths.data", "own", "data: \"own\""),
@@ -182,6 +182,7 @@ const KEYS: [(&str, &str, &str); 48] = [
     ("metronome.concurrency", "13", "concurrency: 13"),
     ("metronome.timeout_s", "14", "timeout_s: 14"),
     ("metronome.attempts", "15", "attempts: 15"),
+    ("metronome.max_drop_percent", "17", "max_drop_percent: 17"),
     ("metronome.balance_source", "net_balance", "balance_source: NetBalance"),
     ("metronome.include_archived", "true", "include_archived: true"),
     ("charges.source", "table", "source: Table"),
@@ -294,6 +295,47 @@ fn a_variable_that_cannot_be_is_named_with_all_others() {
     environment: DATABASE_URL: both DATABASE_URL and DATABASE_URL_FILE are set; unset one of them
     error: 8 problems in config
     "#);
+}
+
+#[test]
+fn a_misspelt_variable_is_named_with_what_was_meant_and_variables_of_others_are_passed_over() {
+    let folder = Offline::configured();
+    let mut command = folder.command(&["check"]);
+    for (name, value) in [
+        ("BURSAR_INBOX", "/nowhere"),
+        ("BURSAR_ENGINE_PARALLEL_TASKS", "9"),
+        ("BURSAR_METRONOME_MAX_DROP_PERCENT", "9"),
+        ("BURSAR_COLOUR", "blue"),
+        ("BURSAR_EMPTY", ""),
+        ("BURSAR_UID", "1000"),
+        ("BURSAR_PORT", "tcp://10.0.0.7:8080"),
+        ("BURSAR_PORT_8080_TCP_ADDR", "10.0.0.7"),
+        ("BURSAR_API_SERVICE_HOST", "10.0.0.7"),
+        ("BURSAR_API_SERVICE_PORT_HTTP", "8080"),
+        ("BURSAR_AUTHORIZATION_FILES_EXAMPLE_COM", "Bearer x"),
+    ] {
+        command.env(name, value);
+    }
+    let run = Ran::of(command.output().expect("start bursar")).code(78);
+    insta::assert_snapshot!(run.stderr, @r#"
+    environment: BURSAR_COLOUR: is not a variable that Bursar reads
+    environment: BURSAR_ENGINE_PARALLEL_TASKS: is not a variable that Bursar reads; did you mean BURSAR__ENGINE__PARALLEL_TASKS?
+    environment: BURSAR_INBOX: is not a variable that Bursar reads; did you mean BURSAR_INBOX_DIR?
+    environment: BURSAR_METRONOME_MAX_DROP_PERCENT: is not a variable that Bursar reads; did you mean BURSAR__METRONOME__MAX_DROP_PERCENT?
+    error: 4 problems in config
+    "#);
+}
+
+#[test]
+fn hidden_files_are_no_configuration() {
+    let folder = Offline::configured();
+    for name in
+        ["jobs/._customer-ratings.toml", "datasets/.customer_rating.toml", "reports/.#old.toml", "reports/.old.sql"]
+    {
+        folder.write(&format!("config/{name}"), "not TOML at all");
+    }
+    std::os::unix::fs::symlink("me@host.1:1", folder.path("config/jobs/.#customer-ratings.toml")).expect("a link");
+    folder.bursar(&["check"]).code(0);
 }
 
 #[test]

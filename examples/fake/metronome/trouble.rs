@@ -26,6 +26,8 @@ pub enum Trouble {
     Slow,
     /// The connection is cut in the midst of the answer.
     Cut,
+    /// 200 with an HTML page, as a proxy or a sign-in page answers.
+    HtmlPage,
 }
 
 /// How long a body may be.
@@ -82,6 +84,7 @@ fn made(trouble: Trouble) -> Option<Response> {
         }
         Trouble::ServerError => error(StatusCode::SERVICE_UNAVAILABLE, "the service is away"),
         Trouble::Slow => return None,
+        Trouble::HtmlPage => axum::response::Html("<!DOCTYPE html><title>Sign in</title>").into_response(),
         Trouble::Cut => {
             let halves = [Ok(Bytes::from_static(b"{\"data\":[")), Err(std::io::Error::other("cut"))];
             let body = Body::from_stream(futures_util::stream::iter(halves));

@@ -308,8 +308,9 @@ fn tell(text: &str, answer: &mut Answer) {
     let one = || serde_json::from_str::<Trouble>(text).map(|trouble| vec![trouble]);
     tell_of(&several.or_else(|_| one()).unwrap_or_default(), answer);
     if answer.error.is_empty() {
+        let page = if json::is_markup(text.as_bytes()) { " with an HTML page" } else { "" };
         answer.error = match answer.status {
-            Some(status) => format!("the accounting API answered {status}"),
+            Some(status) => format!("the accounting API answered {status}{page}"),
             None => "the accounting API gave no reason".to_owned(),
         };
     }

@@ -67,6 +67,7 @@ async fn fetch(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
         vendor,
         source: open.balance_source(),
         concurrency: usize::try_from(section.concurrency).unwrap_or(1),
+        max_drop_percent: i64::from(section.max_drop_percent),
         done: AtomicI64::new(0),
         total: AtomicI64::new(0),
         failures_in_a_row: AtomicI64::new(0),
@@ -91,6 +92,7 @@ struct Fetch<'a> {
     source: BalanceSource,
     context: &'a TaskContext,
     concurrency: usize,
+    max_drop_percent: i64,
     done: AtomicI64,
     total: AtomicI64,
     failures_in_a_row: AtomicI64,
@@ -104,6 +106,7 @@ impl Fetch<'_> {
             if include_archived {
                 self.list(Which::Archived).await?;
             }
+            self.check_list().await?;
             self.store.listed().await?;
         }
         let before = self.counts().await?;
@@ -117,6 +120,28 @@ impl Fetch<'_> {
             return Err(fault::transient(format!("not one of {} customers could be fetched", counts.customers)));
         }
         snapshot::publish(&self.store, &self.context.run).await
+    }
+
+    /// Checks the vendor's list against the customers that were fetched for the day before.
+    ///
+    /// A list that is empty or much too short would make the day complete without most of its customers: an API that
+    /// answers for another environment or with a filter of its own looks exactly like that.
+    async fn check_list(&self) -> anyhow::Result<()> {
+        let listed = self.counts().await?.customers;
+        let before = snapshot::find_count_before(&self.store.pool, self.context.run.run_date).await?;
+        let found = match before {
+            _ if self.max_drop_percent >= 100 => return Ok(()),
+            _ if listed == 0 => "the vendor lists no customer".to_owned(),
+            Some((date, before)) if (before - listed) * 100 > before * self.max_drop_percent => {
+                format!("the vendor lists {listed} customers, {before} were fetched for {date}")
+            }
+            _ => return Ok(()),
+        };
+        Err(fault::data(format!(
+            "{found}: more are missing than metronome.max_drop_percent = {} allows, so nothing is kept for {}. Retry the run \
+             once the vendor's list is whole; if it is right, set max_drop_percent to 100 for that run",
+            self.max_drop_percent, self.context.run.run_date
+        )))
     }
 
     async fn counts(&self) -> anyhow::Result<snapshot::Counts> {

@@ -86,6 +86,21 @@ pub(super) async fn open(
     .context("open a snapshot")
 }
 
+/// Finds the latest complete snapshot up to a run date: its run date and number of customers.
+pub(super) async fn find_count_before(pool: &PgPool, run_date: NaiveDate) -> anyhow::Result<Option<(NaiveDate, i64)>> {
+    sqlx::query_as(
+        "select run_date, customers
+           from metronome.current_snapshots
+          where run_date <= $1 and state = 'complete'
+          order by run_date desc
+          limit 1",
+    )
+    .bind(run_date)
+    .fetch_optional(pool)
+    .await
+    .context("count the customers of the snapshot before")
+}
+
 /// Counts a snapshot's customers.
 pub(super) async fn count(connection: &mut PgConnection, snapshot: i64) -> anyhow::Result<Counts> {
     sqlx::query_as(

@@ -92,7 +92,8 @@ async fn what_is_of_no_job_that_is_known_is_harmless() {
     ] {
         assert_eq!(daemon.hook(body, Some(&fake::signature(body.as_bytes()))).await.status(200)["result"], "ignored");
     }
-    for body in ["", "{", "[]", r#"{"job":{}}"#] {
+    let nul = r#"{"type":"JOB","job":{"id":"a\u0000b","status":"success"}}"#;
+    for body in ["", "{", "[]", r#"{"job":{}}"#, nul] {
         assert_eq!(daemon.hook(body, Some(&fake::signature(body.as_bytes()))).await.status, 400, "{body}");
     }
     drop(world);

@@ -1,6 +1,6 @@
 //! What goes wrong at the vendor's, and what is said of it.
 
-use super::fake::{Customer, Scenario, TOKEN, Trouble, USD_CENTS};
+use super::fake::{Customer, Customers, Scenario, TOKEN, Trouble, USD_CENTS};
 use super::{DAY, command, run, serve, summaries, summary};
 use crate::support::{Ran, World};
 
@@ -210,14 +210,48 @@ async fn trouble_that_passes_changes_nothing() {
     let (calm, rough) = (World::new().await, World::new().await);
     let fake = serve(Scenario { page: 2, ..Scenario::generated(8, 3) }).await;
     run(&calm, &fake, DAY, &[]).code(0);
-    let trouble =
-        vec![Trouble::RetryAfterMs, Trouble::ServerError, Trouble::Cut, Trouble::RetryAfterSeconds, Trouble::Slow];
+    let trouble = vec![
+        Trouble::RetryAfterMs,
+        Trouble::ServerError,
+        Trouble::Cut,
+        Trouble::RetryAfterSeconds,
+        Trouble::Slow,
+        Trouble::HtmlPage,
+    ];
     fake.change(|scenario| (scenario.trouble, scenario.every) = (trouble, 3));
     let mut command = command(&rough, &fake, &["run-job", "metronome-summary", "--date", DAY]);
     // Whoever is slow is asked again.
     let ran = Ran::of(command.env("BURSAR__METRONOME__TIMEOUT_S", "1").output().expect("start bursar")).code(0);
     assert_eq!(summary(&rough, DAY), summary(&calm, DAY));
-    for said in ["429 Too Many Requests", "503 Service Unavailable", "does not answer"] {
+    for said in
+        ["429 Too Many Requests", "503 Service Unavailable", "does not answer", "the answer is an HTML page, not JSON"]
+    {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_without_most_of_the_customers_fails_the_day_instead_of_completing_it() {
+    let world = World::new().await;
+    let fake = serve(Scenario::given(Vec::new())).await;
+    let ran = run(&world, &fake, "2026-02-01", &[]).code(65);
+    assert!(ran.messages().contains("the vendor lists no customer: more are missing than"), "{}", ran.stderr);
+    fake.change(|scenario| scenario.customers = Customers::Given(three()));
+    run(&world, &fake, "2026-02-01", &[]).code(0);
+
+    fake.change(|scenario| scenario.customers = Customers::Given(three()[..1].to_vec()));
+    let ran = run(&world, &fake, DAY, &[]).code(65);
+    let reason = "the vendor lists 1 customers, 3 were fetched for 2026-02-01: more are missing than \
+                  metronome.max_drop_percent = 50 allows, so nothing is kept for 2026-02-03";
+    assert!(ran.messages().contains(reason), "{}", ran.stderr);
+    let complete: i64 =
+        world.scalar("select count(*) from metronome.current_snapshots where run_date = '2026-02-03'").await;
+    assert_eq!((complete, summaries(&world, DAY)), (0, vec![]));
+
+    // Two of three are within the bound, and 100 accepts whatever the vendor lists.
+    fake.change(|scenario| scenario.customers = Customers::Given(three()[..2].to_vec()));
+    run(&world, &fake, DAY, &[]).code(0);
+    fake.change(|scenario| scenario.customers = Customers::Given(Vec::new()));
+    let mut command = command(&world, &fake, &["run-job", "metronome-summary", "--date", "2026-02-04"]);
+    Ran::of(command.env("BURSAR__METRONOME__MAX_DROP_PERCENT", "100").output().expect("start bursar")).code(0);
 }

@@ -1,8 +1,8 @@
 //! What the summary says.
 
 use super::fake::{Customer, EUROPE, Scenario, USD_CENTS};
-use super::{DAY, ask, run, serve, summaries, summary};
-use crate::support::World;
+use super::{DAY, ask, command, run, serve, summaries, summary};
+use crate::support::{Ran, World};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::str::FromStr;
@@ -129,7 +129,8 @@ async fn a_day_is_fetched_again_when_that_is_said_and_leaves_nothing_of_the_firs
     run(&world, &fake, DAY, &[]).code(0);
     let name = summaries(&world, DAY)[0].0.clone();
     fake.change(|s| *s = Scenario::given(vec![Customer::new("c-6", "Nothing at all")]));
-    run(&world, &fake, DAY, &["--force"]).code(0);
+    let mut again = command(&world, &fake, &["run-job", "metronome-summary", "--date", DAY, "--force"]);
+    Ran::of(again.env("BURSAR__METRONOME__MAX_DROP_PERCENT", "100").output().expect("start bursar")).code(0);
     let rows = "c-6,Nothing at all,0,0,No credit ledger,,0,0,,,,,,";
     assert_eq!(summaries(&world, DAY), [(name, format!("{HEADER}\n{rows}\n"))]);
     let left: i64 = world.scalar("select count(*) from metronome.customers").await;
@@ -184,4 +185,30 @@ async fn the_vendors_own_net_balance_takes_the_ledgers_place_when_that_is_said()
         ]
     );
     assert_eq!(fake.answered_at("listEntries"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_invoice_or_customer_on_two_pages_the_newer_state_counts() {
+    // The vendor's pages hold 100 items: the same invoice first as a draft, then finalized on the next page or on its own.
+    let same_id =
+        |text: &str| text.replace("invoice-0-DRAFT", "invoice-0").replace("invoice-200-FINALIZED", "invoice-0");
+    let invoiced = |id: &str, between: usize| {
+        let first = Customer::new(id, id).invoiced(0, "DRAFT", USD_CENTS, "100");
+        let filled = (1..=between).fold(first, |customer, month| customer.invoiced(month, "VOID", USD_CENTS, "1"));
+        filled.invoiced(200, "FINALIZED", USD_CENTS, "150").altered(same_id)
+    };
+    let renamed = Customer::new("c-3", "Old name").with("name", "New name".into());
+    let customers = vec![
+        invoiced("c-1", 0),
+        invoiced("c-2", 120),
+        renamed.with("updated_at", "2024-02-02T00:00:00+00:00".into()),
+        Customer::new("c-3", "Old name"),
+    ];
+    let world = World::new().await;
+    let fake = serve(Scenario::given(customers)).await;
+    run(&world, &fake, DAY, &[]).code(0);
+    let written = summary(&world, DAY);
+    for line in ["c-1,c-1,1.50,", "c-2,c-2,1.50,", "c-3,New name,"] {
+        assert!(written.contains(line), "{line}: {written}");
+    }
 }
