@@ -3,8 +3,10 @@
 //! Our own errors are tagged where they are born ([`config`], [`data`], [`transient`], [`bug`]);
 //! foreign ones are judged in one table, [`judge`]. Knows nothing of what failed.
 
+mod server;
+
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::PgDatabaseError;
 use std::fmt::{self, Display};
 
 /// The class of an error: it decides the exit code and whether trying again can help.
@@ -88,6 +90,8 @@ pub fn bug(message: impl Display) -> anyhow::Error {
     tagged(Fault::Bug, &message)
 }
 
+const NO_CONNECTION: &str = "no connection to the database was free in time";
+
 /// Tells an error with all its causes, the outermost first, in one line. What PostgreSQL said is told once, with
 /// its detail and its hint; sqlx would tell it twice, with a line of the server's own source.
 #[must_use]
@@ -95,7 +99,11 @@ pub fn told(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain() {
         let server = of_server(cause);
-        let text = server.map_or_else(|| cause.to_string(), server_message);
+        let text = match (server, cause.downcast_ref()) {
+            (Some(error), _) => server::message(error),
+            (None, Some(sqlx::Error::PoolTimedOut)) => NO_CONNECTION.to_owned(),
+            (None, _) => cause.to_string(),
+        };
         if !told.ends_with(&text) {
             let colon = if told.is_empty() { "" } else { ": " };
             told.push_str(colon);
@@ -109,20 +117,12 @@ pub fn told(error: &anyhow::Error) -> String {
 }
 
 /// What PostgreSQL said, where that is the cause.
-fn of_server<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn sqlx::error::DatabaseError> {
+fn of_server<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a dyn DatabaseError> {
     let error = match cause.downcast_ref() {
         Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Some(error),
         _ => cause.downcast_ref(),
     };
     error.and_then(sqlx::Error::as_database_error)
-}
-
-fn server_message(error: &dyn sqlx::error::DatabaseError) -> String {
-    // On what others stand on the server advises DROP … CASCADE, and that would take theirs away.
-    let advisable = error.code().is_none_or(|code| !code.starts_with("2B"));
-    let more = error.try_downcast_ref::<PgDatabaseError>().map(|e| [e.detail(), e.hint().filter(|_| advisable)]);
-    let parts = [Some(error.message())].into_iter().chain(more.into_iter().flatten()).flatten();
-    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// Judges an error: the outermost of its causes that has a class decides; without one it is a [`Fault::Bug`].
@@ -167,20 +167,7 @@ fn judge_sqlx(error: &sqlx::Error) -> Fault {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_) => Fault::Transient,
-        sqlx::Error::Database(error) => judge_sqlstate(error.code().as_deref().unwrap_or("")),
-        _ => Fault::Bug,
-    }
-}
-
-/// Classes of SQLSTATE (PostgreSQL manual, appendix A): 08 connection, 25P03 idle too long, 40 rolled back,
-/// 53 resources, 55 object in use, 57 operator intervention, 58 system; 28 and 3D who and where,
-/// 42501 privilege and 0A, 42, 3F what the schema or a configured query got wrong, 25006 a query that would write,
-/// 2B what somebody else's view stands on.
-fn judge_sqlstate(code: &str) -> Fault {
-    match (code.get(..2).unwrap_or(""), code) {
-        ("08" | "40" | "53" | "55" | "57" | "58", _) | (_, "25P03") => Fault::Transient,
-        ("28" | "2B" | "3D" | "3F" | "0A" | "42", _) | (_, "25006") => Fault::Config,
-        ("22" | "23", _) => Fault::Data,
+        sqlx::Error::Database(error) => server::judge(error.as_ref()),
         _ => Fault::Bug,
     }
 }
@@ -208,12 +195,5 @@ mod tests {
     fn an_untagged_error_is_a_bug() {
         assert_eq!(judge(&anyhow::anyhow!("?")), Fault::Bug);
         assert_eq!(judge(&anyhow::Error::new(sqlx::Error::PoolTimedOut)), Fault::Transient);
-    }
-
-    #[test]
-    fn a_lost_connection_is_transient_and_a_missing_column_is_configuration() {
-        assert_eq!(judge_sqlstate("57P01"), Fault::Transient);
-        assert_eq!(judge_sqlstate("42703"), Fault::Config);
-        assert_eq!(judge_sqlstate("2BP01"), Fault::Config);
     }
 }

@@ -85,12 +85,20 @@ pub(super) async fn each(
     }
     let mut rows = query.fetch(connection);
     let mut count = 0;
-    while let Some(row) = rows.try_next().await.with_context(|| format!("run {}", report.sql_file))? {
+    while let Some(row) = rows.try_next().await.map_err(|error| refused(error, report))? {
         let values = (0..report.columns.len()).map(|i| row.try_get(i)).collect::<Result<Vec<Option<String>>, _>>();
         take(&values.context("read the report's row")?)?;
         count += 1;
     }
     Ok(count)
+}
+
+/// A report's SQL that writes is refused by its own transaction, which is read-only on any server.
+fn refused(error: sqlx::Error, report: &Report) -> anyhow::Error {
+    let is_write = error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("25006"));
+    let context = format!("run {}", report.sql_file);
+    let error = anyhow::Error::new(error).context(context);
+    if is_write { fault::config(format!("{}: a report's SQL can only read", fault::told(&error))) } else { error }
 }
 
 fn bind<'q>(

@@ -39,6 +39,29 @@ async fn a_constraint_that_is_not_validated_holds_new_rows_and_is_in_nobodys_way
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_trigger_refuses_is_a_fault_of_the_data_and_its_function_is_named() {
+    let world = world_with("publish = \"truncate\"").await;
+    load(&world, "2025-05-13", &ROWS);
+    for (body, words) in [
+        ("raise exception 'no branch %', new.customer_number", "no branch 1"),
+        ("raise exception using errcode = 'Q0001', message = 'not today'", "not today"),
+        ("perform 1 / (new.customer_number - 1)", "division by zero"),
+    ] {
+        world
+            .sql(&format!(
+                "create or replace function only_branches() returns trigger language plpgsql as
+                    $$ begin {body}; return new; end $$;
+                 create or replace trigger branches before insert on customer_rating_agency_a
+                    for each row execute function only_branches()"
+            ))
+            .await;
+        let told = refused(&world, &["1,2,3,low-value"]);
+        assert!(told.contains(words) && told.contains("PL/pgSQL function only_branches() line 1"), "{told}");
+        assert_eq!(world.rows("agency_a").await.len(), 2, "the rows of the day before");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_violation_names_the_table_and_its_own_index() {
     for index in [
         "create unique index one_number on customer_rating_agency_a (customer_number)",
