@@ -66,7 +66,8 @@ impl App {
         };
         let limit = settings.file.engine.max_parallel_tasks;
         let (pool, queue) = (database.pool.clone(), database.queue.clone());
-        let engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
+        let mut engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
+        engine.listens = database.room.queue.is_some();
         let app = Self { settings, catalog, database, engine, clock, places, deps };
         match prepared {
             Ok(left) => {
@@ -114,6 +115,15 @@ impl App {
     #[must_use]
     pub const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// How many tasks this process works on at a time: as many as the settings say, if there are connections for them.
+    fn parallel_tasks(&self) -> usize {
+        let wanted = self.settings.file.engine.parallel_tasks;
+        if let Some(note) = self.database.room.note(wanted) {
+            warn!("{note}");
+        }
+        self.database.room.parallel_tasks(wanted)
     }
 
     /// Closes the database; the embedded one is stopped where this process was its last user.

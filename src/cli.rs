@@ -41,11 +41,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 /// What is logged where the variable `RUST_LOG` says nothing. What libraries say of themselves at every start is
-/// no news to an operator, nor that a load's statement, which would be printed whole, takes more than a second.
-const EVERYTHING: &str = "info,sqlx=warn,sqlx::query=error,tokio_cron_scheduler=warn";
+/// no news to an operator, nor that a load's statement, which would be printed whole, takes more than a second; why a pool opens no session is logged once, by [`crate::db`].
+const EVERYTHING: &str = "info,sqlx=warn,sqlx::query=error,sqlx_core::pool=off,tokio_cron_scheduler=warn";
 
 /// What is alarming and is not in the command's own result, which tells how each task ended.
-const ALARMS: &str = "warn,sqlx::query=error,bursar::engine=off,bursar::tasks=off";
+const ALARMS: &str = "warn,sqlx::query=error,sqlx_core::pool=off,bursar::engine=off,bursar::tasks=off";
 
 /// Wrong usage, after `sysexits.h`.
 const USAGE: u8 = 64;

@@ -28,7 +28,7 @@ impl App {
     /// # Errors
     /// What the server says.
     pub async fn help(&self, watching: Watching, cancel: &CancellationToken) -> anyhow::Result<Helper<'_>> {
-        let parallel = self.settings.file.engine.parallel_tasks;
+        let parallel = self.parallel_tasks();
         let worker = Worker::start(&self.engine, Role::RunJob, parallel, Some(watching)).await?;
         Ok(Helper { app: self, worker, cancel: cancel.clone(), opened: Mutex::default() })
     }

@@ -34,6 +34,7 @@ impl App {
     /// # Errors
     /// A configuration fault when it can't start; runs that fail are recorded, not returned.
     pub async fn serve(&self, orders: Orders, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
+        self.database.room.check_daemon()?;
         let channels = Channels::from_settings(&self.settings)?;
         let listener = http::listen(self.settings.file.http.bind).await?;
         let (heartbeat, beats) = Heartbeat::start().await?;
@@ -48,7 +49,7 @@ impl App {
         });
         let answering = tokio::spawn(http::answer(listener, router, orders.stop.clone()));
         self.report_left_over().await?;
-        let parallel = self.settings.file.engine.parallel_tasks;
+        let parallel = self.parallel_tasks();
         let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
         self.announce(address, &access);
         listening(address);

@@ -3,6 +3,7 @@
 use super::{Context, show};
 use crate::catalog::Catalog;
 use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings, SettingsFile};
+use crate::db::room::{MIN_OF_COMMAND, MIN_OF_DAEMON};
 use crate::db::{Database, check};
 use crate::fault::Fault;
 use crate::rows::measure;
@@ -10,7 +11,6 @@ use crate::rows::source::Places;
 use crate::rows::source::address::shown;
 use crate::systems;
 use serde_json::json;
-use sqlx::PgPool;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -32,10 +32,13 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let schema = Ident::parse(&schema.unwrap_or_else(|| SettingsFile::default().database.schema))?;
     let (catalog, others) = Catalog::compile(&context.config, &schema, &systems::parts());
     problems.extend(others);
+    let mut notes = Vec::new();
     if let (Some(settings), true) = (&settings, arguments.database) {
-        for message in of_database(settings, &catalog).await? {
+        let found = of_database(settings, &catalog).await?;
+        for message in found.problems {
             problems.push(Problem::of_environment("DATABASE_URL", &message));
         }
+        notes = found.notes;
     }
     let places = settings.as_ref().map(Places::new);
     if let Some(places) = places {
@@ -43,7 +46,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     }
     let problems = problems.sorted();
     if arguments.json {
-        show::json(&json!({"problems": problems}))?;
+        show::json(&json!({"problems": problems, "notes": notes}))?;
     } else if problems.is_empty() {
         let declared = [
             counted(catalog.customers.len(), "customer"),
@@ -52,6 +55,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
             counted(catalog.jobs.len(), "job"),
         ];
         show::line(&format!("{}: {}; no problems", context.config.display(), declared.join(", ")))?;
+    }
+    if !arguments.json {
+        for note in &notes {
+            eprintln!("note: {note}");
+        }
     }
     if problems.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -86,20 +94,33 @@ fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
     problems
 }
 
-/// What is in the way in the database, and what it does not understand.
-async fn of_database(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Vec<String>> {
-    let database = Database::open(settings).await?;
-    let problems = ask(&database.pool, catalog).await;
-    database.close().await?;
-    problems
+/// What `--database` found.
+struct Found {
+    /// What is in the way, and what the server does not understand.
+    problems: Vec<String>,
+    /// What an operator should know and nothing fails by.
+    notes: Vec<String>,
 }
 
-async fn ask(pool: &PgPool, catalog: &Catalog) -> anyhow::Result<Vec<String>> {
+async fn of_database(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Found> {
+    let database = Database::open(settings).await?;
+    let found = ask(&database, settings, catalog).await;
+    database.close().await?;
+    found
+}
+
+async fn ask(database: &Database, settings: &Settings, catalog: &Catalog) -> anyhow::Result<Found> {
+    let pool = &database.pool;
     let mut problems = check::problems(pool).await?;
     for dataset in catalog.datasets.values() {
         problems.append(&mut measure::check::problems(pool, dataset).await?);
     }
-    Ok(problems)
+    let mut notes = check::overridden_settings(pool).await?;
+    if let Some(note) = database.room.note(settings.file.engine.parallel_tasks) {
+        let needs = format!("a command needs {MIN_OF_COMMAND} connections, a daemon {MIN_OF_DAEMON}");
+        notes.push(format!("{note}; {needs}, and more let it load faster"));
+    }
+    Ok(Found { problems, notes })
 }
 
 fn counted(count: usize, what: &str) -> String {

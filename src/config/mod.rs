@@ -7,6 +7,7 @@
 mod calendar;
 mod charges;
 mod customers;
+mod database_url;
 mod environment;
 mod http;
 mod ident;
@@ -24,6 +25,7 @@ pub use charges::{
     RUTTER_ACCESS_TOKEN, RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, ResponseMode, Rutter, STREAMOS_API_TOKEN,
 };
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
+pub use database_url::{DatabaseHost, DatabaseUrl};
 pub use environment::Environment;
 pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};

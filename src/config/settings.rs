@@ -1,6 +1,7 @@
 //! The program's own settings: `config/bursar.toml`, then the environment over it.
 
 use super::charges::{self, ChargeSecrets, Charges};
+use super::database_url::DatabaseUrl;
 use super::environment::Environment;
 use super::http::{self, Http, Token};
 use super::ident::Ident;
@@ -77,11 +78,14 @@ pub struct Database {
     /// How long a load waits for other users of its table before it gives up, in seconds.
     #[validate(range(min = 1, max = 86400))]
     pub lock_timeout_s: u64,
+    /// How many connections one process opens at most; without it as many as it can use and the server allows.
+    #[validate(range(min = 3, max = 1000))]
+    pub max_connections: Option<u32>,
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { schema: "public".into(), connect_timeout_s: 10, lock_timeout_s: 60 }
+        Self { schema: "public".into(), connect_timeout_s: 10, lock_timeout_s: 60, max_connections: None }
     }
 }
 
@@ -114,7 +118,7 @@ pub struct Settings {
     /// The keys of `bursar.toml`, with the environment applied.
     pub file: SettingsFile,
     /// `DATABASE_URL`; without it the embedded PostgreSQL is used.
-    pub database_url: Option<SecretString>,
+    pub database_url: Option<DatabaseUrl>,
     /// `BURSAR_POSTGRES_BIN`: the folder of PostgreSQL's programs.
     pub postgres_bin: Option<PathBuf>,
     /// `BURSAR_POSTGRES_USER`: the account that runs the embedded PostgreSQL when started as root.
@@ -181,7 +185,11 @@ impl Settings {
             let problem = |error: anyhow::Error| problems.push(Problem::of_environment(variable, error.to_string()));
             environment.secret(variable).map_err(problem).ok()
         };
-        let (database_url, metronome_token) = (secret("DATABASE_URL"), secret(METRONOME_TOKEN));
+        let (url_text, metronome_token) = (secret("DATABASE_URL"), secret(METRONOME_TOKEN));
+        let url = url_text.flatten().map(|text| DatabaseUrl::parse(&text, environment));
+        let database_url = url.transpose().map_err(|message| {
+            problems.push(Problem::of_environment("DATABASE_URL", message));
+        });
         let source = Source::of(config_dir.join("bursar.toml"), text.as_str());
         let is_set = |key: &str| has_key(&text, key) || variables.values().any(|(name, _)| lies_in(name, key));
         let secrets = notify::secrets(environment, is_set, |at, message| source.problem(at, message), problems);
@@ -201,7 +209,7 @@ impl Settings {
         Some(Self {
             config_dir: config_dir.to_owned(),
             file,
-            database_url: database_url?,
+            database_url: database_url.ok()?,
             postgres_bin: environment.path("BURSAR_POSTGRES_BIN"),
             postgres_user: environment.var("BURSAR_POSTGRES_USER").map(str::to_owned),
             webhook_url: secrets.webhook_url,

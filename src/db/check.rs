@@ -1,5 +1,6 @@
-//! What a database lacks for Bursar to make its tables there, without changing anything.
+//! What a database lacks for Bursar to make its tables there, and what is set in it, without changing anything.
 
+use super::session;
 use anyhow::Context;
 use sqlx::PgPool;
 
@@ -76,4 +77,35 @@ async fn lacking(pool: &PgPool, name: &str, may_create: bool) -> anyhow::Result<
             Some(format!("the role may not make the extension {name}; have a superuser say: create extension {name}"))
         }
     })
+}
+
+/// Settings of the role and the database that Bursar's own sessions override: what other clients see of its tables
+/// still depends on them.
+///
+/// # Errors
+/// What the server says when it can't be asked.
+pub async fn overridden_settings(pool: &PgPool) -> anyhow::Result<Vec<String>> {
+    let settings: Vec<(String, String)> = sqlx::query_as(
+        "select case when s.setrole = 0 then format('database %s', d.datname)
+                     when s.setdatabase = 0 then format('role %s', r.rolname)
+                     else format('role %s in the database %s', r.rolname, d.datname)
+                end,
+                setting
+           from pg_db_role_setting as s
+           left join pg_database as d on d.oid = s.setdatabase
+           left join pg_roles as r on r.oid = s.setrole
+           cross join unnest(s.setconfig) as setting
+          where (s.setrole = 0 or r.rolname = session_user) and (s.setdatabase = 0 or d.datname = current_database())
+          order by 1, 2",
+    )
+    .fetch_all(pool)
+    .await
+    .context("look for settings of the role and the database")?;
+    let pinned = settings.into_iter().filter_map(|(whose, setting)| {
+        let (name, value) = setting.split_once('=')?;
+        (name != "search_path" && session::is_pinned(name)).then(|| {
+            format!("the {whose} sets {name} = {value}: Bursar's sessions override it, other clients' sessions have it")
+        })
+    });
+    Ok(pinned.collect())
 }

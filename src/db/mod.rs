@@ -1,21 +1,25 @@
 //! The database: where it is, its pool of connections, its migrations.
 
 pub mod check;
+mod connect;
 pub mod embedded;
 pub mod fence;
 pub mod interrupt;
+mod pools;
+pub mod room;
+mod session;
 
-use crate::config::Settings;
+use crate::config::{Ident, Settings};
 use crate::fault;
 use anyhow::Context;
 use embedded::{Embedded, Options};
-use secrecy::ExposeSecret;
+use pools::Pools;
+pub use pools::explain;
+use room::{Limits, Room};
+use session::Server;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Row};
-use std::str::FromStr;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// The database's name, in the embedded server and in the shipped container files.
 pub const DATABASE: &str = "CustomerRatingData";
@@ -26,11 +30,13 @@ pub struct Database {
     /// Its connections; `search_path` is `bursar`, the customers' schema, and where the queue's types are.
     pub pool: PgPool,
     /// Connections for the queue. They don't wait for the disk: what the queue says is a hint, and the truth is kept
-    /// through [`Self::pool`].
+    /// through [`Self::pool`]. If there are too few connections for a pool of its own, they are those of [`Self::pool`].
     pub queue: PgPool,
     /// Connections for answers over HTTP: few, so that loads are not starved; they can't write, and a statement ends
     /// after ten seconds.
     pub reader: PgPool,
+    /// How many connections there are.
+    pub room: Room,
     embedded: Option<Embedded>,
     lock_timeout_s: u64,
 }
@@ -41,21 +47,36 @@ impl Database {
     /// # Errors
     /// A configuration fault when there is no way to a database; a transient one when it is away.
     pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let file = &settings.file;
+        let mut patience_s = file.database.connect_timeout_s;
         let (options, embedded) = if let Some(url) = &settings.database_url {
-            (parse_url(url.expose_secret())?, None)
+            patience_s = url.connect_timeout_s.unwrap_or(patience_s);
+            (connect::options(url)?, None)
         } else {
             let embedded =
                 Embedded::start(&embedded_options(settings)).await.context("start the embedded PostgreSQL")?;
-            (embedded.connect_options(), Some(embedded))
+            (embedded.connect_options().application_name("bursar").extra_float_digits(None), Some(embedded))
         };
-        let pool = connect(settings, options.clone()).await?;
-        let queue = queue_pool(settings, options.clone());
-        let reader = reader_pool(settings, options);
-        check_encoding(&pool).await?;
+        let place = connect::place(&options);
+        let context = || format!("connect to the database {place}");
+        let patience = Duration::from_secs(patience_s);
+        let pools = Pools { options, patience, schema: Ident::parse(&file.database.schema)? };
+        // What keeps a pool from connecting is never heard of, so the first connection is not a pool's.
+        let mut first = connect::connect(&pools.options, patience).await?;
+        let server = pools.set_up(&mut first).await.with_context(context)?;
+        check_encoding(&server)?;
+        let limits = Limits::find(&mut first).await.with_context(context)?;
+        let room = Room::new(file.engine.parallel_tasks, file.database.max_connections, &limits)?;
+        let (pool, newest) = pools.work(room.work).await.with_context(context)?;
+        check_pooling(&mut first, &server, newest).await?;
+        // However closing it goes, the server lets go of it.
+        let _ = first.close().await;
+        let queue = room.queue.map_or_else(|| pool.clone(), |connections| pools.queue(connections));
+        let reader = pools.reader(room.reader);
         if embedded.is_some() {
-            set_search_path(&pool, &settings.file.database.schema).await?;
+            set_search_path(&pool, &file.database.schema).await?;
         }
-        Ok(Self { pool, queue, reader, embedded, lock_timeout_s: settings.file.database.lock_timeout_s })
+        Ok(Self { pool, queue, reader, room, embedded, lock_timeout_s: file.database.lock_timeout_s })
     }
 
     /// The embedded server, when there is one.
@@ -123,96 +144,9 @@ fn embedded_options(settings: &Settings) -> Options {
     }
 }
 
-fn parse_url(url: &str) -> anyhow::Result<PgConnectOptions> {
-    // sqlx takes any scheme, and would show `USER:PASSWORD@…` as the name of a database.
-    let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-    let options = if is_postgres { PgConnectOptions::from_str(url).ok() } else { None };
-    options.ok_or_else(|| {
-        fault::config("DATABASE_URL is not a PostgreSQL address; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
-    })
-}
-
-async fn connect(settings: &Settings, options: PgConnectOptions) -> anyhow::Result<PgPool> {
-    let place = place(&options);
-    let file = &settings.file;
-    let path = format!("bursar, {}, apalis, public", file.database.schema);
-    let connections = u32::try_from(file.engine.parallel_tasks * 3 + 4).unwrap_or(64);
-    let patience_s = file.database.connect_timeout_s;
-    let options = options.application_name("bursar");
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
-        .acquire_timeout(Duration::from_secs(patience_s))
-        .after_connect(move |connection, _| {
-            let path = path.clone();
-            Box::pin(async move {
-                // No statement here runs so long that compiling it is worth what loading the compiler costs each process.
-                let set = "select set_config('search_path', $1, false), set_config('jit', 'off', false)";
-                sqlx::query(set).bind(path).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .connect_with(options.clone())
-        .await;
-    if let Err(sqlx::Error::PoolTimedOut) = pool {
-        let why = why_not(&options).await;
-        return Err(fault::transient(format!("connect to the database {place}: not within {patience_s} s: {why}")));
-    }
-    pool.with_context(|| format!("connect to the database {place}"))
-}
-
-/// One connection listens, the others fetch and acknowledge. A process that is paused in the middle of that must not
-/// keep its message from the others.
-///
-/// A worker of the queue that is stopped is dropped wherever it is, also while it commits: the rollback that follows finds
-/// no transaction any more, which the server warns of. Nothing is lost by that, and nobody is to be alarmed.
-fn queue_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(4)
-        .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
-        .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s))
-        .connect_lazy_with(options.application_name("bursar").options([
-            ("search_path", "apalis, bursar, public"),
-            ("synchronous_commit", "off"),
-            ("idle_in_transaction_session_timeout", "5s"),
-            ("client_min_messages", "error"),
-        ]))
-}
-
-/// Whether a connection that somebody used before is fit for the next one. Who is dropped while a transaction is being
-/// begun leaves it open, and the driver does not know of it: what came next would never be committed.
-///
-/// The statement goes as one message: prepared, its own transaction begins some microseconds before it is executed, and
-/// every connection would look unfit.
-async fn is_outside_transactions(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
-}
-
-/// A client waits for what is asked here: it is told soon when there is no connection for it.
-fn reader_pool(settings: &Settings, options: PgConnectOptions) -> PgPool {
-    let path = format!("bursar, {}, public", settings.file.database.schema);
-    PgPoolOptions::new()
-        .max_connections(8)
-        .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(is_outside_transactions(connection)))
-        .acquire_timeout(Duration::from_secs(settings.file.database.connect_timeout_s.min(10)))
-        .connect_lazy_with(options.application_name("bursar").options([
-            ("search_path", path.as_str()),
-            ("default_transaction_read_only", "on"),
-            ("statement_timeout", "10s"),
-            ("jit", "off"),
-        ]))
-}
-
 /// Files are UTF-8, and so is what is kept of them: a database of another encoding can't take every character.
-async fn check_encoding(pool: &PgPool) -> anyhow::Result<()> {
-    let (database, encoding): (String, String) =
-        sqlx::query_as("select current_database()::text, current_setting('server_encoding')")
-            .fetch_one(pool)
-            .await
-            .context("look at the database's encoding")?;
+fn check_encoding(server: &Server) -> anyhow::Result<()> {
+    let Server { database, encoding, .. } = server;
     if encoding == "UTF8" {
         return Ok(());
     }
@@ -220,6 +154,23 @@ async fn check_encoding(pool: &PgPool) -> anyhow::Result<()> {
         "the database {database} has the encoding {encoding}, and Bursar needs UTF8: \
          create database … encoding 'UTF8' template template0"
     )))
+}
+
+/// Refuses a pooler that gives one server process to several clients in turn. Two sessions that are open at the same
+/// time never share a process, and one never moves to another, unless there is such a pooler.
+async fn check_pooling(first: &mut PgConnection, server: &Server, second: i32) -> anyhow::Result<()> {
+    let now: i32 = sqlx::raw_sql("select pg_backend_pid()")
+        .fetch_one(first)
+        .await
+        .and_then(|row| row.try_get(0))
+        .context("look which server process a session has")?;
+    if server.pid == second || server.pid != now {
+        return Err(fault::config(
+            "DATABASE_URL leads to a pooler in transaction (or statement) pooling mode, and Bursar keeps locks and settings \
+             in its sessions: give it the server's own address, or a pool in session mode (PgBouncer: pool_mode = session)",
+        ));
+    }
+    Ok(())
 }
 
 /// Lets people who open the embedded database find the customers' tables first, then the program's own.
@@ -248,22 +199,4 @@ async fn set_search_path(pool: &PgPool, schema: &str) -> anyhow::Result<()> {
         .await
         .context(context)?;
     transaction.commit().await.context(context)
-}
-
-/// Why there is no connection: the pool tries again and again, and in the end does not say what it met.
-async fn why_not(options: &PgConnectOptions) -> String {
-    match timeout(Duration::from_secs(1), PgConnection::connect_with(options)).await {
-        Ok(Err(error)) => error.to_string(),
-        Ok(Ok(_)) => "it answers only now, try again".to_owned(),
-        Err(_) => "it does not answer".to_owned(),
-    }
-}
-
-/// The database's address without its password.
-fn place(options: &PgConnectOptions) -> String {
-    let database = options.get_database().unwrap_or("");
-    match options.get_socket() {
-        Some(socket) => format!("{database} at {}", socket.display()),
-        None => format!("{database} at {}:{} as {}", options.get_host(), options.get_port(), options.get_username()),
-    }
 }

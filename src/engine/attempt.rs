@@ -5,7 +5,7 @@ use super::retry;
 use super::task::{Label, Outcome, TaskContext, TaskResult, TaskState, Watch};
 use super::tasks::{self, Claimed, Later, Standing};
 use crate::clock::Stopwatch;
-use crate::db::fence::Settlement;
+use crate::db::{self, fence::Settlement};
 use crate::fault::{self, Fault};
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
@@ -162,7 +162,7 @@ impl Making<'_> {
                 fault::transient(format!("not done within {limit} s (timeout_s): {}", fault::told(&error)))
             }
             Some(Cause::Cancelled) => return self.record(Err(error)).await,
-            None => error,
+            None => db::explain(&self.engine.pool, error).await,
         };
         let failures = self.claimed.failures + 1;
         let policy = &self.claimed.task.retry;

@@ -21,6 +21,8 @@ pub struct Engine {
     pub clock: Clock,
     /// At most so many tasks under way over all jobs and daemons.
     pub limit: Option<u32>,
+    /// Whether a connection of the queue's listens for messages; without one the queue is only looked at.
+    pub listens: bool,
 }
 
 impl Engine {
@@ -28,7 +30,7 @@ impl Engine {
     #[must_use]
     pub fn new(pool: PgPool, queue: PgPool, kinds: Vec<Arc<dyn TaskKind>>, clock: Clock, limit: Option<u32>) -> Self {
         let kinds = kinds.into_iter().map(|k| (k.spec().name, k)).collect();
-        Self { pool, queue, kinds: Arc::new(kinds), clock, limit }
+        Self { pool, queue, kinds: Arc::new(kinds), clock, limit, listens: true }
     }
 
     /// Makes what the queue needs in the database.

@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, PgPool};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -127,27 +127,98 @@ pub type Deliver = Arc<dyn Fn(Message) -> Delivering + Send + Sync>;
 /// The future of [`Deliver`].
 pub type Delivering = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
-/// Receives messages until `stop`, `parallel` at a time; what was received by then is waited for. A queue that breaks
-/// off (the database is away) is taken up again.
-pub async fn receive(pool: &PgPool, worker: &str, parallel: usize, deliver: &Deliver, stop: &CancellationToken) {
+/// Who receives messages.
+pub struct Receiver {
+    /// The database.
+    pub pool: PgPool,
+    /// The worker's id.
+    pub worker: String,
+    /// How many messages at a time.
+    pub parallel: usize,
+    /// Whether a connection listens for them.
+    pub listens: bool,
+    /// What keeps the queue from being read.
+    pub trouble: Trouble,
+}
+
+/// What keeps the queue from being read, and for how long it has.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble(Arc<Mutex<Option<Failures>>>);
+
+/// Failures that followed each other without a pause in which the queue was read.
+#[derive(Debug)]
+struct Failures {
+    since: Stopwatch,
+    last: Stopwatch,
+    why: String,
+}
+
+impl Trouble {
+    fn note(&self, why: String, pause: Duration) {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Stopwatch::start();
+        let since = failures.as_ref().filter(|failures| failures.last.elapsed() < pause).map_or(now, |f| f.since);
+        *failures = Some(Failures { since, last: now, why });
+    }
+
+    /// Why the queue has not been read for longer than `bound`; `pool` is what it is read over.
+    #[must_use]
+    pub fn lasting(&self, pool: &PgPool, bound: Duration) -> Option<String> {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasting = failures.as_ref().filter(|f| f.last.elapsed() < pause(pool) && f.since.elapsed() > bound);
+        lasting.map(|failures| failures.why.clone())
+    }
+}
+
+/// How long the queue must not have failed to count as read: who waits for a connection has not failed yet.
+fn pause(pool: &PgPool) -> Duration {
+    pool.options().get_acquire_timeout() + LEASE
+}
+
+impl Receiver {
+    /// Whether the queue has heard of this worker lately.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn is_heard(pool: &PgPool, worker: &str) -> anyhow::Result<bool> {
+        sqlx::query_scalar(
+            "select exists (
+                select from apalis.workers
+                 where worker_type = $1 and id like $2 || '/%' and last_seen > now() - make_interval(secs => $3))",
+        )
+        .bind(QUEUE)
+        .bind(worker)
+        .bind(LEASE.as_secs_f64())
+        .fetch_one(pool)
+        .await
+        .context("look whether the queue hears of this worker")
+    }
+}
+
+/// Receives messages until `stop`; what was received by then is waited for. A queue that breaks off (the database is
+/// away) is taken up again.
+pub async fn receive(receiver: &Receiver, deliver: &Deliver, stop: &CancellationToken) {
     let (mut round, mut is_failing) = (0_u32, false);
     while !stop.is_cancelled() {
         round += 1;
         let since = Stopwatch::start();
-        let (context, mut running) = build(pool, &format!("{worker}/{round}"), parallel, Arc::clone(deliver));
-        let received = tokio::select! {
-            ended = &mut running => ended,
+        let (context, mut running) = build(receiver, round, Arc::clone(deliver));
+        let ended = tokio::select! {
+            result = &mut running => result,
             () = stop.cancelled() => {
                 let _ = context.stop();
                 running.await
             }
         };
-        match received {
-            Err(error) if !is_failing => {
-                warn!("the task queue can't be read, and is looked at again each second: {}", fault::told(&error));
+        match ended {
+            Err(error) => {
+                let why = fault::told(&error);
+                if !is_failing {
+                    warn!("the task queue can't be read, and is looked at again each second: {why}");
+                }
                 is_failing = true;
+                receiver.trouble.note(why, pause(&receiver.pool));
             }
-            Err(_) => {}
             Ok(()) => is_failing = false,
         }
         if since.elapsed() < AGAIN {
@@ -157,7 +228,8 @@ pub async fn receive(pool: &PgPool, worker: &str, parallel: usize, deliver: &Del
 }
 
 /// A worker of apalis, not begun.
-fn build(pool: &PgPool, name: &str, parallel: usize, deliver: Deliver) -> (WorkerContext, Delivering) {
+fn build(receiver: &Receiver, round: u32, deliver: Deliver) -> (WorkerContext, Delivering) {
+    let Receiver { pool, worker, parallel, listens, .. } = receiver;
     // One message at a time: a batch would keep tasks from idle workers, and apalis tells no heartbeat while it
     // holds a message that it can't pass on.
     let config = Config::default()
@@ -166,14 +238,20 @@ fn build(pool: &PgPool, name: &str, parallel: usize, deliver: Deliver) -> (Worke
         .lock_tasks(false)
         .heartbeat_interval(HEARTBEAT)
         .missed_heartbeats(MISSED);
-    let storage = PostgresStorage::<Message>::new(pool).with_config(config).with_pubsub().poll_with_interval(LOOK);
-    let context = WorkerContext::new(name);
+    let storage = PostgresStorage::<Message>::new(pool).with_config(config);
+    let context = WorkerContext::new(&format!("{worker}/{round}"));
     let handler = move |message: Message| {
         let delivering = deliver(message);
         async move { delivering.await.map_err(|error| BoxDynError::from(fault::told(&error))) }
     };
-    let worker = WorkerBuilder::new(&context).backend(storage).concurrency(parallel).build(handler);
-    let mut events: Events = Box::pin(worker.stream());
+    let builder = WorkerBuilder::new(&context);
+    let mut events: Events = if *listens {
+        let storage = storage.with_pubsub().poll_with_interval(LOOK);
+        Box::pin(builder.backend(storage).concurrency(*parallel).build(handler).stream())
+    } else {
+        let storage = storage.poll_with_interval(LOOK);
+        Box::pin(builder.backend(storage).concurrency(*parallel).build(handler).stream())
+    };
     let running = async move {
         while let Some(event) = events.next().await {
             event.map_err(|error| fault::transient(error.to_string()))?;

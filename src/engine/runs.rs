@@ -212,6 +212,18 @@ pub async fn is_over(pool: &PgPool, id: Uuid) -> anyhow::Result<bool> {
     is_over.ok_or_else(|| fault::data(format!("there is no run {id}")))
 }
 
+/// Whether somebody works on a task of a run.
+///
+/// # Errors
+/// What the server says.
+pub async fn is_worked_on(pool: &PgPool, id: Uuid) -> anyhow::Result<bool> {
+    sqlx::query_scalar("select exists (select from bursar.task_runs where run_id = $1 and state = 'running')")
+        .bind(id)
+        .fetch_one(pool)
+        .await
+        .context("look whether somebody works on the run")
+}
+
 /// How a run ended, or how far it is.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunSummary {

@@ -3,12 +3,13 @@
 use super::attempt::{self, Cause, Ended};
 use super::execute::Engine;
 use super::presence::{Presence, Role};
-use super::queue::{self, Deliver, Message};
+use super::queue::{self, Deliver, Message, Receiver, Trouble};
 use super::sweep::Sweep;
 use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Key};
 use super::{advance, runs};
 use crate::clock::Stopwatch;
+use crate::db;
 use crate::fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,6 +27,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u64 = 600;
 /// How long a database may be away before who follows a run gives up.
 const AWAY: Duration = Duration::from_secs(15);
+/// What becomes of a run that is not followed any more.
+const GOES_ON: &str = "it goes on when the database is back, run the same command then";
 /// How long work that was told to stop is waited for.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
@@ -55,6 +58,7 @@ struct Shared {
     tracker: TaskTracker,
     closing: CancellationToken,
     run_ended: Notify,
+    queue_trouble: Trouble,
 }
 
 impl Worker {
@@ -79,6 +83,7 @@ impl Worker {
             tracker: TaskTracker::new(),
             closing: closing.clone(),
             run_ended: Notify::new(),
+            queue_trouble: Trouble::default(),
         });
         let receiving = tokio::spawn(receive(Arc::clone(&shared), parallel, closing.clone()));
         let sweeping = tokio::spawn(sweep(Arc::clone(&shared), presence, leaving.clone()));
@@ -107,12 +112,14 @@ impl Worker {
             let ended = self.shared.run_ended.notified();
             match runs::is_over(&self.shared.engine.pool, run).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => answered = Stopwatch::start(),
+                Ok(false) => {
+                    answered = Stopwatch::start();
+                    self.shared.check_queue(run).await?;
+                }
                 Err(error) if fault::judge(&error) == fault::Fault::Transient && answered.elapsed() < AWAY => {}
                 Err(error) => {
-                    return Err(error.context(format!(
-                        "run {run} can't be followed; it goes on when the database is back, say the same again"
-                    )));
+                    let error = db::explain(&self.shared.engine.pool, error).await;
+                    return Err(error.context(format!("run {run} can't be followed; {GOES_ON}")));
                 }
             }
             tokio::select! {
@@ -167,9 +174,15 @@ impl Worker {
 }
 
 async fn receive(shared: Arc<Shared>, parallel: usize, closing: CancellationToken) {
-    let (pool, id) = (shared.engine.queue.clone(), shared.id.clone());
+    let receiver = Receiver {
+        pool: shared.engine.queue.clone(),
+        worker: shared.id.clone(),
+        parallel,
+        listens: shared.engine.listens,
+        trouble: shared.queue_trouble.clone(),
+    };
     let deliver: Deliver = Arc::new(move |message| Box::pin(Arc::clone(&shared).deliver(message)));
-    queue::receive(&pool, &id, parallel, &deliver, &closing).await;
+    queue::receive(&receiver, &deliver, &closing).await;
 }
 
 /// Sweeps until it leaves. A sweep that fails is told once, until one succeeds again.
@@ -196,6 +209,19 @@ async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: Cancellatio
 impl Shared {
     fn active(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses to wait for a run that nobody works on, because this process can't read the queue.
+    async fn check_queue(&self, run: Uuid) -> anyhow::Result<()> {
+        let (pool, queue) = (&self.engine.pool, &self.engine.queue);
+        let Some(why) = self.queue_trouble.lasting(queue, AWAY) else { return Ok(()) };
+        if Receiver::is_heard(pool, &self.id).await.unwrap_or(true)
+            || runs::is_worked_on(pool, run).await.unwrap_or(true)
+        {
+            return Ok(());
+        }
+        let error = db::explain(queue, anyhow::Error::from(sqlx::Error::PoolTimedOut)).await;
+        Err(error.context(format!("nobody works on run {run}, and the task queue can't be read ({why}); {GOES_ON}")))
     }
 
     fn watch_of(&self, run: &RunInfo) -> Arc<dyn Watch> {

@@ -45,7 +45,7 @@ const CLASSES: [(&str, Fault); 44] = [
     ("44", Data),      // WITH CHECK OPTION violation
     ("53", Transient), // insufficient resources
     ("54", Config),    // program limit exceeded
-    ("55", Transient), // object not in prerequisite state
+    ("55", Transient), // object not in prerequisite state: a lock, or a database that takes no connections for now
     ("57", Transient), // operator intervention
     ("58", Transient), // system error
     ("72", Transient), // snapshot too old
@@ -56,14 +56,13 @@ const CLASSES: [(&str, Fault); 44] = [
 ];
 
 /// Codes whose fault differs from that of their class.
-const CODES: [(&str, Fault); 24] = [
+const CODES: [(&str, Fault); 23] = [
     ("25006", Transient), // read only: the server is a standby, or was made read-only
     ("25P03", Transient), // idle_in_transaction_session_timeout
     ("25P04", Transient), // transaction_timeout
     ("40002", Data),      // transaction integrity constraint violation
     ("53400", Config),    // configuration limit exceeded, such as temp_file_limit
     ("54000", Data),      // a value is too large, for an index above all
-    ("55000", Config),    // such as a materialized view without rows, or updates of a published table without identity
     ("55P02", Config),    // a setting that can't be changed now
     ("55P04", Config),    // a value of an enum that is not committed
     ("57P04", Config),    // the database was dropped

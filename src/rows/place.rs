@@ -114,7 +114,7 @@ impl Place {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
                 let wanted = streams(request.dataset.streams, bytes, cores);
                 place.beside = connections(loading.pool, wanted).await?;
-                let count = place.beside.len();
+                let count = place.beside.len().max(1);
                 place.publication.streams = count;
                 place.tables = (1..=count).map(|n| staged::segment(loading.load_id, n)).collect::<Result<_, _>>()?;
             }
@@ -133,6 +133,9 @@ impl Place {
     pub(super) async fn open(&mut self, loading: &Loading<'_>, connection: &mut PgConnection) -> anyhow::Result<()> {
         match self.publication.way {
             Some(Way::Truncate) => self.empty(loading, connection).await?,
+            Some(Way::Segments | Way::Swap) if self.beside.is_empty() => {
+                twin::make(connection, &loading.table, &self.tables[0]).await?;
+            }
             Some(Way::Segments | Way::Swap) => {}
             Some(Way::Merge | Way::Append) | None => return self.stage(loading, connection).await,
         }
@@ -180,7 +183,8 @@ impl Place {
     ) -> anyhow::Result<Copy> {
         if self.beside.is_empty() {
             let reading = loading.read(source, self.measures)?;
-            return reading.copy_into(connection, &self.tables[0], loading.cancel).await;
+            let copied = reading.copy_into(connection, &self.tables[0], loading.cancel).await;
+            return copied.map_err(|error| self.in_words_of_the_table(loading, error));
         }
         let (sender, rejects) = reject_channel();
         let spool = RejectSpool::onto(loading.load_id, sender);
@@ -192,6 +196,17 @@ impl Place {
             segments: &self.tables,
         };
         reading.copy_beside(connection, rejects, beside, loading.cancel).await
+    }
+
+    /// An error about the table that the rows were copied into, told of the one whose place it takes.
+    fn in_words_of_the_table(&self, loading: &Loading<'_>, error: anyhow::Error) -> anyhow::Error {
+        if !matches!(self.publication.way, Some(Way::Segments | Way::Swap)) {
+            return error;
+        }
+        match error.downcast() {
+            Ok(error) => twin::violation(error, &loading.table, &self.tables[0], &[]),
+            Err(error) => error,
+        }
     }
 
     /// Keeps the rows where an operator can publish them, and lets the table be as it was.

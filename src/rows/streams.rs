@@ -14,6 +14,7 @@ use super::unique::{Superseded, look};
 use super::{statement, table};
 use crate::config::Table;
 use crate::db::fence::Fence;
+use crate::db::room::MIN_FOR_STREAMS;
 use crate::fault;
 use anyhow::Context;
 use futures_util::future::join_all;
@@ -199,11 +200,15 @@ pub fn reject_channel() -> (Sender<Batch>, Receiver<Batch>) {
     mpsc::channel(WAITING)
 }
 
-/// Connections beside that of the load's transaction, as many as there are to be had and at least one.
+/// Connections beside that of the load's transaction, as many as there are to be had and at least one; none if the pool is
+/// so small that they would leave nothing to others: the rows go over the transaction's own connection then.
 ///
 /// # Errors
-/// When there is none.
+/// A transient fault if no connection is free in time.
 pub async fn connections(pool: &PgPool, wanted: usize) -> anyhow::Result<Vec<PoolConnection<Postgres>>> {
+    if pool.options().get_max_connections() < MIN_FOR_STREAMS {
+        return Ok(Vec::new());
+    }
     let mut connections = vec![pool.acquire().await.context("take a connection for the rows")?];
     while connections.len() < wanted {
         // Other loads may have them: this one does with fewer.

@@ -33,13 +33,14 @@ const ROOMS: [(&str, &str); 20] = [
 ];
 
 /// The files in which SQL may be built at run time, always from checked names and configuration.
-const BUILD_SQL: [&str; 6] = [
+const BUILD_SQL: [&str; 7] = [
     "rows/statement.rs",
     "rows/publish/merge.rs",
     "rows/measure.rs",
     "rows/redrive/rows.rs",
     "report/query.rs",
     "db/embedded/session.rs",
+    "db/session.rs",
 ];
 
 const MOST_LINES: usize = 400;

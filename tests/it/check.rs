@@ -68,7 +68,7 @@ fn the_shipped_configuration_has_no_problem() {
         ("config: 4 customers, 11 datasets, 14 reports, 5 jobs; no problems\n", "")
     );
     let run = Offline::configured().bursar(&["check", "--json"]).code(0);
-    assert_eq!(run.json(), serde_json::json!({"problems": []}));
+    assert_eq!(run.json(), serde_json::json!({"problems": [], "notes": []}));
 }
 
 /// What is said of the shipped configuration with one of its files changed.
@@ -130,8 +130,8 @@ fn a_file_that_is_no_text_or_not_there_is_named() {
 fn a_key_that_is_there_twice_is_named() {
     let said = said_of("bursar.toml", |text| text + "\n[http]\n\n[paths]\n");
     insta::assert_snapshot!(said, @r#"
-    config/bursar.toml:75: the key http is there twice
-    config/bursar.toml:77: the key paths is there twice
+    config/bursar.toml:76: the key http is there twice
+    config/bursar.toml:78: the key paths is there twice
     error: 2 problems in config
     "#);
 }
@@ -165,6 +165,7 @@ const KEYS: [(&str, &str, &str); 49] = [
     ("database.schema", "ratings", "schema: \"ratings\""),
     ("database.connect_timeout_s", "7", "connect_timeout_s: 7"),
     ("database.lock_timeout_s", "8", "lock_timeout_s: 8"),
+    ("database.max_connections", "9", "max_connections: Some(9)"),
     ("http.bind", "127.0.0.9:99", "bind: 127.0.0.9:99"),
     ("http.requests_per_second", "12", "requests_per_second: 12"),
     ("http.max_body_bytes", "13", "max_body_bytes: 13"),
@@ -258,7 +259,7 @@ fn every_key_of_the_settings_can_be_set_by_its_variable() {
 #[test]
 fn a_short_name_wins_over_the_long_one_and_both_over_the_file() {
     for (short, key) in
-        [("BURSAR_INBOX_DIR", 0), ("BURSAR_OUTPUT_DIR", 1), ("BURSAR_DATA_DIR", 2), ("BURSAR_HTTP_BIND", 6)]
+        [("BURSAR_INBOX_DIR", 0), ("BURSAR_OUTPUT_DIR", 1), ("BURSAR_DATA_DIR", 2), ("BURSAR_HTTP_BIND", 7)]
     {
         let (key, value, shown) = KEYS[key];
         let long = format!("BURSAR__{}", key.to_uppercase().replace('.', "__"));

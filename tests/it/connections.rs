@@ -2,15 +2,20 @@
 
 use crate::support::World;
 use bursar::db::Database;
-use sqlx::{PgPool, Row};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres, Row};
+
+async fn acquire(pool: &PgPool) -> PoolConnection<Postgres> {
+    while pool.num_idle() < usize::try_from(pool.size()).expect("a count") {
+        tokio::task::yield_now().await;
+    }
+    pool.acquire().await.expect("a connection")
+}
 
 /// The process behind the connection that comes next, and whether it is outside of any transaction. One that is dropped
 /// is given back a moment later.
 async fn next(pool: &PgPool) -> (i32, bool) {
-    while pool.num_idle() < usize::try_from(pool.size()).expect("a count") {
-        tokio::task::yield_now().await;
-    }
-    let mut connection = pool.acquire().await.expect("a connection");
+    let mut connection = acquire(pool).await;
     let state = "select pg_backend_pid(), now() = statement_timestamp()";
     let row = sqlx::raw_sql(state).fetch_one(&mut *connection).await.expect("its state");
     (row.get(0), row.get(1))
@@ -31,6 +36,22 @@ async fn a_connection_is_used_again_but_never_with_a_transaction_that_somebody_l
         drop(connection);
         let (_, is_outside) = next(pool).await;
         assert!(is_outside, "what comes next would never be committed");
+    }
+    database.close().await.expect("close");
+}
+
+/// As one behaves that was opened while the address led to a server that only reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_can_only_read_is_not_used_to_write() {
+    let world = World::new().await;
+    let database = Database::open(&world.settings()).await.expect("the database");
+    for (pool, is_kept) in [(&database.pool, false), (&database.queue, false), (&database.reader, true)] {
+        let (first, _) = next(pool).await;
+        let mut connection = acquire(pool).await;
+        sqlx::raw_sql("set default_transaction_read_only = on").execute(&mut *connection).await.expect("set");
+        drop(connection);
+        let (second, _) = next(pool).await;
+        assert_eq!(first == second, is_kept);
     }
     database.close().await.expect("close");
 }

@@ -47,6 +47,7 @@ mod runs;
 mod schedule;
 mod schemas;
 mod serve;
+mod sessions;
 mod sources;
 mod tables;
 mod views;

@@ -13,7 +13,6 @@ use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, 
 use crate::engine::worker::Worker;
 use crate::fault;
 use chrono::NaiveDate;
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -63,7 +62,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let mut settings = context.settings()?;
     let database = Database::open(&settings).await?;
     place::make(&database).await?;
-    settings.database_url = Some(SecretString::from(place::url(&settings, &database)?));
+    settings.database_url = Some(place::database_url(&settings, &database, &context.environment)?);
     let own = Database::open(&settings).await?;
     let measured = measure(&own, arguments, settings.file.engine.parallel_tasks).await;
     own.close().await?;

@@ -110,7 +110,7 @@ async fn a_database_that_stays_away_is_a_transient_fault_and_the_run_goes_on_whe
     stall.reached().await;
     world.shut(Shut::Closed).await;
     let ran = running.ended().await.code(75);
-    assert_says(&ran, &["can't be followed; it goes on when the database is back, say the same again"]);
+    assert_says(&ran, &["can't be followed; it goes on when the database is back, run the same command then"]);
     world.shut(Shut::Open).await;
     stall.release().await;
     assert_yesterday(&world).await;
