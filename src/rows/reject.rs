@@ -27,6 +27,7 @@ pub enum Code {
     NotAMap,
     OutOfRange,
     TooManyDecimals,
+    TooDeep,
     Null,
     Required,
     TooShort,
@@ -46,7 +47,7 @@ pub enum ErrorClass {
     Encoding,
     /// A value that is not of its column's type.
     Type,
-    /// A number or date beyond its bounds.
+    /// A value beyond the bounds of its type or column.
     Range,
     /// A value is missing.
     Null,
@@ -60,7 +61,7 @@ pub enum ErrorClass {
 
 impl Code {
     /// All there are.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RecordTooLong,
         Self::UnclosedQuote,
         Self::StrayQuote,
@@ -80,6 +81,7 @@ impl Code {
         Self::NotAMap,
         Self::OutOfRange,
         Self::TooManyDecimals,
+        Self::TooDeep,
         Self::Null,
         Self::Required,
         Self::TooShort,
@@ -112,6 +114,7 @@ impl Code {
             Self::NotAMap => "not_a_map",
             Self::OutOfRange => "out_of_range",
             Self::TooManyDecimals => "too_many_decimals",
+            Self::TooDeep => "too_deep",
             Self::Null => "null",
             Self::Required => "required",
             Self::TooShort => "too_short",
@@ -141,7 +144,7 @@ impl Code {
             | Self::NotAUuid
             | Self::NotJson
             | Self::NotAMap => ErrorClass::Type,
-            Self::OutOfRange | Self::TooManyDecimals => ErrorClass::Range,
+            Self::OutOfRange | Self::TooManyDecimals | Self::TooDeep => ErrorClass::Range,
             Self::Null | Self::Required => ErrorClass::Null,
             Self::TooShort | Self::TooLong => ErrorClass::Length,
             Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,
@@ -180,6 +183,15 @@ pub struct CellError {
     pub code: Code,
     /// What was found and what was expected.
     pub message: String,
+}
+
+/// A cell's error whose message begins with the cell's text; a text that is no UTF-8 is refused for that.
+#[cold]
+pub(super) fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
+    if std::str::from_utf8(text).is_err() {
+        return CellError { code: Code::InvalidUtf8, message: format!("{} is not UTF-8", shown(text)) };
+    }
+    CellError { code, message: format!("{} {why}", shown(text)) }
 }
 
 /// One reason of a rejected row, as stored in `file_invalid_rows.errors`.
