@@ -2,8 +2,8 @@
 
 use super::super::cell::parse_timestamp;
 use super::super::column::{Column, Kind};
-use super::super::moment::Forms;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
+use super::super::moment::{Form, Forms};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
 use parquet::data_type::Decimal;
 use parquet::record::{Field, Row};
 use std::fmt::Write;
@@ -54,22 +54,26 @@ pub(super) fn micros(field: &Field, unit: Unit, column: &Column) -> Option<i64> 
 }
 
 fn instant(field: &Field, unit: Unit) -> Option<NaiveDateTime> {
-    let micros = match (field, unit) {
-        (Field::TimestampMillis(millis), _) | (Field::Long(millis), Unit::Millis) => millis.checked_mul(1000)?,
-        (Field::TimestampMicros(micros), _) | (Field::Long(micros), Unit::Micros) => *micros,
-        (Field::Long(nanos), Unit::Nanos) => nanos.div_euclid(1000),
+    let instant = match (field, unit) {
+        (Field::TimestampMillis(millis), _) | (Field::Long(millis), Unit::Millis) => {
+            DateTime::from_timestamp_millis(*millis)?
+        }
+        (Field::TimestampMicros(micros), _) | (Field::Long(micros), Unit::Micros) => {
+            DateTime::from_timestamp_micros(*micros)?
+        }
+        (Field::Long(nanos), Unit::Nanos) => DateTime::from_timestamp_nanos(*nanos),
         _ => return None,
     };
-    DateTime::from_timestamp_micros(micros).map(|instant| instant.naive_utc())
+    Some(instant.naive_utc())
 }
 
 /// In the first form of the column that says all of it, else as a column without one reads it.
 fn written(instant: NaiveDateTime, forms: Option<&Forms>) -> String {
-    let whole = |form: &str| {
-        let text = instant.format(form).to_string();
-        (forms?.timestamp(text.as_bytes()) == Some(instant)).then_some(text)
+    let whole = |form: &Form| {
+        let text = form.write(instant);
+        (form.timestamp(text.as_bytes()) == Some(instant)).then_some(text)
     };
-    forms.and_then(|forms| forms.each().find_map(whole)).unwrap_or_else(|| plain(instant))
+    forms.and_then(|forms| forms.iter().find_map(whole)).unwrap_or_else(|| plain(instant))
 }
 
 fn plain(instant: NaiveDateTime) -> String {
@@ -83,11 +87,11 @@ fn day(days: i32) -> NaiveDate {
 }
 
 fn in_form(day: NaiveDate, forms: &Forms) -> String {
-    let whole = |form: &str| {
-        let text = day.format(form).to_string();
-        (forms.date(text.as_bytes()) == Some(day)).then_some(text)
+    let whole = |form: &Form| {
+        let text = form.write(day.and_time(NaiveTime::MIN));
+        (form.date(text.as_bytes()) == Some(day)).then_some(text)
     };
-    forms.each().find_map(whole).unwrap_or_else(|| day.to_string())
+    forms.iter().find_map(whole).unwrap_or_else(|| day.to_string())
 }
 
 /// A value that stands for itself.
