@@ -4,7 +4,7 @@
 mod compare;
 mod stated;
 
-pub use compare::{Check, Found};
+pub use compare::{Check, Figure, Found};
 pub(super) use compare::{kept, reasons, states_the_same};
 pub(super) use stated::unescaped;
 pub use stated::{Of, Stated};
@@ -12,6 +12,7 @@ pub use stated::{Of, Stated};
 use super::complete::{is_matched_too, taken, why_no_marker};
 use super::dialect::Dialect;
 use super::measure::LooseMeasure;
+use super::number::{NumberFormat, check_separators};
 use super::pattern::{check_pattern, names_customer};
 use crate::config::{At, Customer, Problems, Source, suggest};
 use chrono::NaiveDate;
@@ -44,6 +45,14 @@ pub struct LooseControl {
     /// How a business date is written.
     #[serde(default = "date_format")]
     pub date_format: String,
+    /// Before the decimals of a total, if totals are not written as the file's numbers are: one character, `.` if only
+    /// `thousands` is set.
+    #[schemars(length(min = 1, max = 1))]
+    pub decimal: Option<String>,
+    /// Between groups of three digits of a total, if totals are not written as the file's numbers are: one character;
+    /// empty for none, as if only `decimal` is set.
+    #[schemars(length(max = 1))]
+    pub thousands: Option<String>,
 }
 
 fn date_format() -> String {
@@ -106,6 +115,8 @@ pub struct Control {
     pub file: String,
     form: Compiled,
     date_format: String,
+    /// How totals are written, where that is not the plain way.
+    numbers: Option<NumberFormat>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,12 +152,14 @@ impl Control {
         compiling.check_date_format();
         compiling.check_file();
         compiling.check_keys();
+        let numbers = compiling.numbers();
         let form = compiling.form()?;
         Some(Self {
             origin: loose.from,
             file: loose.file.clone().unwrap_or_default(),
             form,
             date_format: loose.date_format.clone(),
+            numbers,
         })
     }
 }
@@ -183,6 +196,17 @@ impl Compiling<'_> {
         if !is_written || NaiveDate::parse_from_str(&text, format) != Ok(day) {
             self.problem("date_format", format!("{format:?} does not tell a day: write it like %Y-%m-%d or %d.%m.%Y"));
         }
+    }
+
+    /// As the file's numbers are written, but for separators of its own.
+    fn numbers(&mut self) -> Option<NumberFormat> {
+        let (dialect, loose) = (self.around.dialect, self.loose);
+        let (decimal, thousands) = match (&loose.decimal, &loose.thousands) {
+            (None, None) => return dialect.numbers(),
+            (decimal, thousands) => (decimal.as_deref().unwrap_or("."), thousands.as_deref().unwrap_or_default()),
+        };
+        check_separators(decimal, thousands, |key, message| self.problem(key, message));
+        NumberFormat::new(decimal, thousands, &dialect.negative, &dialect.units)
     }
 
     fn check_file(&mut self) {

@@ -22,6 +22,29 @@ pub struct Check {
     pub agrees: bool,
 }
 
+/// A figure as it is stated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// As it is written.
+    pub text: String,
+    /// Whether it is a number of JSON, which is written in one way whatever the file's own numbers are like.
+    is_json_number: bool,
+}
+
+impl Figure {
+    /// A figure that stands in a text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self { text: text.to_owned(), is_json_number: false }
+    }
+
+    /// A figure that is a number in a JSON document.
+    #[must_use]
+    pub fn json_number(text: &str) -> Self {
+        Self { text: text.to_owned(), is_json_number: true }
+    }
+}
+
 /// What was found in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
@@ -43,16 +66,18 @@ impl Control {
     /// # Errors
     /// A data fault for a figure that can't be read, with where it stands and what was expected.
     pub fn compare(&self, stated: &Stated, found: &Found<'_>) -> anyhow::Result<Vec<Check>> {
-        stated.values.iter().map(|(name, text)| self.check(stated, name, text.trim(), found)).collect()
+        stated.values.iter().map(|(name, figure)| self.check(stated, name, figure, found)).collect()
     }
 
-    fn check(&self, stated: &Stated, name: &str, text: &str, found: &Found<'_>) -> anyhow::Result<Check> {
+    fn check(&self, stated: &Stated, name: &str, figure: &Figure, found: &Found<'_>) -> anyhow::Result<Check> {
+        let text = figure.text.trim();
         let unreadable = |expected: &str| {
             fault::data(format!("{}: {name} is stated as {text:?}; {expected} was expected", stated.place))
         };
         let (agrees, shown) = match name {
             "rows" | "bytes" => {
-                let count = text.parse::<u64>().map_err(|_| unreadable("a whole number"))?;
+                let count = self.plain(figure).and_then(|plain| plain.parse::<u64>().ok());
+                let count = count.ok_or_else(|| unreadable("a whole number"))?;
                 let rows = found.tally.loaded + found.tally.rejected;
                 let is = if name == "rows" { rows } else { found.identity.bytes };
                 (count == is, is.to_string())
@@ -68,24 +93,44 @@ impl Control {
                 let date = date.map_err(|_| unreadable(&format!("a day like {:?}", self.date_format)))?;
                 (date == found.run_date, found.run_date.format(&self.date_format).to_string())
             }
-            measure => {
-                compare_measure(measure, text, found).ok_or_else(|| unreadable("a decimal number, such as -1234.50"))?
-            }
+            measure => self.compare_measure(measure, figure, found).ok_or_else(|| {
+                let written = self.numbers.as_ref().filter(|_| !figure.is_json_number);
+                unreadable(&match written {
+                    None => "a decimal number, such as -1234.50".to_owned(),
+                    Some(format) => format!(
+                        "a decimal number, such as {}, which dialect.decimal and thousands say (control.decimal and \
+                         thousands can say otherwise),",
+                        format.example()
+                    ),
+                })
+            })?,
         };
         Ok(Check { name: name.to_owned(), stated: text.to_owned(), found: shown, agrees })
     }
-}
 
-/// Whether a measure has the stated value, and the one it has; none where a number was expected and none is stated.
-fn compare_measure(name: &str, stated: &str, found: &Found<'_>) -> Option<(bool, String)> {
-    let taken = found.taken[name].as_str();
-    let shown = taken.unwrap_or("null").to_owned();
-    let is_number = found.measures.iter().any(|m| m.name.as_str() == name && m.kind == MeasureType::Numeric);
-    if !is_number {
-        return Some((taken == Some(stated), shown));
+    /// Whether a measure has the stated value, and the one it has; `None` where a number was expected and none is stated.
+    fn compare_measure(&self, name: &str, figure: &Figure, found: &Found<'_>) -> Option<(bool, String)> {
+        let taken = found.taken[name].as_str();
+        let shown = taken.unwrap_or("null").to_owned();
+        let is_number = found.measures.iter().any(|m| m.name.as_str() == name && m.kind == MeasureType::Numeric);
+        if !is_number {
+            return Some((taken == Some(figure.text.trim()), shown));
+        }
+        let stated = self.plain(figure).as_deref().and_then(decimal)?;
+        Some((taken.and_then(decimal).is_some_and(|taken| taken == stated), shown))
     }
-    let stated = decimal(stated)?;
-    Some((taken.and_then(decimal).is_some_and(|taken| taken == stated), shown))
+
+    /// A stated number the plain way; `None` where it is not written as the totals are.
+    fn plain(&self, figure: &Figure) -> Option<String> {
+        let text = figure.text.trim();
+        match &self.numbers {
+            Some(format) if !figure.is_json_number => {
+                let plain = format.plain(text.as_bytes())?;
+                String::from_utf8(plain.text().to_vec()).ok()
+            }
+            _ => Some(text.to_owned()),
+        }
+    }
 }
 
 /// A decimal number in the one way it is compared: no sum of money passes through floating point.
@@ -131,7 +176,8 @@ pub(in crate::rows) fn states_the_same(stated: &Stated, kept: Option<&Value>) ->
     let kept = kept.and_then(|kept| kept["checks"].as_array());
     let pair = |check: &Value| Some((check["name"].as_str()?.to_owned(), check["stated"].as_str()?.to_owned()));
     let kept: Option<Vec<_>> = kept.map(|checks| checks.iter().filter_map(pair).collect());
-    let stated: Vec<_> = stated.values.iter().map(|(name, text)| (name.clone(), text.trim().to_owned())).collect();
+    let stated: Vec<_> =
+        stated.values.iter().map(|(name, figure)| (name.clone(), figure.text.trim().to_owned())).collect();
     kept.is_some_and(|kept| kept == stated)
 }
 

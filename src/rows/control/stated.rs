@@ -1,6 +1,6 @@
 //! Reads what control totals state.
 
-use super::{Compiled, Control, FILE, Origin};
+use super::{Compiled, Control, FILE, Figure, Origin};
 use crate::config::Customer;
 use crate::fault;
 use crate::rows::complete::{modified_at, touched_at};
@@ -26,8 +26,8 @@ const MOST_BYTES: u64 = 64 << 20;
 pub struct Stated {
     /// Where it stands, in words: a file, and a line of it.
     pub place: String,
-    /// Name to figure, as it is written.
-    pub values: IndexMap<String, String>,
+    /// Name to figure.
+    pub values: IndexMap<String, Figure>,
     /// The file it stands in, where that is not the file itself.
     read: Option<Seen>,
 }
@@ -193,7 +193,7 @@ fn text(path: &Path, origin: Origin, of: &Path) -> anyhow::Result<String> {
 }
 
 /// What the pattern's groups catch in these texts, each with its place and the number of its first line.
-fn matched(pattern: &Regex, texts: &[(String, u64, &str)]) -> anyhow::Result<(String, IndexMap<String, String>)> {
+fn matched(pattern: &Regex, texts: &[(String, u64, &str)]) -> anyhow::Result<(String, IndexMap<String, Figure>)> {
     let names: Vec<&str> = pattern.capture_names().flatten().collect();
     let (mut values, mut at) = (IndexMap::new(), None);
     for (place, first, text) in texts {
@@ -203,10 +203,11 @@ fn matched(pattern: &Regex, texts: &[(String, u64, &str)]) -> anyhow::Result<(St
             let start = captures.get(0).map_or(0, |all| all.start());
             let here = format!("{place}: line {}", first + newlines(&text[..start]));
             for (name, figure) in names.iter().filter_map(|name| Some((*name, captures.name(name)?.as_str()))) {
-                match values.insert(name.to_owned(), figure.to_owned()) {
-                    Some(other) if other != figure => {
+                match values.insert(name.to_owned(), Figure::text(figure)) {
+                    Some(other) if other.text != figure => {
                         return Err(fault::data(format!(
-                            "{here}: {name} is stated as {figure:?}, and as {other:?} before"
+                            "{here}: {name} is stated as {figure:?}, and as {:?} before",
+                            other.text
                         )));
                     }
                     _ => {}
@@ -233,7 +234,7 @@ fn newlines(text: &str) -> u64 {
 }
 
 /// The hash of a file in the form that `sha256sum` writes: `HEX  NAME`, one line for each file; or the hash alone.
-fn sha256(text: &str, listed: &Listed<'_>) -> anyhow::Result<IndexMap<String, String>> {
+fn sha256(text: &str, listed: &Listed<'_>) -> anyhow::Result<IndexMap<String, Figure>> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     // What is said twice is said once.
     let mut hashes = IndexSet::new();
@@ -251,7 +252,7 @@ fn sha256(text: &str, listed: &Listed<'_>) -> anyhow::Result<IndexMap<String, St
         return Err(fault::data("it is empty; a line of sha256sum's, HEX  NAME, was expected"));
     }
     let (_, hash) = listed.one("lines", &hashes, |(of, _)| Some(*of))?;
-    Ok([("sha256".to_owned(), hash.clone())].into())
+    Ok([("sha256".to_owned(), Figure::text(hash))].into())
 }
 
 fn raw(text: &str) -> anyhow::Result<&RawValue> {
@@ -272,16 +273,16 @@ fn find<'v>(value: &'v RawValue, pointer: &str) -> Option<&'v RawValue> {
     })
 }
 
-/// A single value as text.
-fn single(value: &RawValue) -> Option<String> {
+/// A single value.
+fn single(value: &RawValue) -> Option<Figure> {
     match value.get().as_bytes().first()? {
-        b'"' => serde_json::from_str(value.get()).ok(),
+        b'"' => serde_json::from_str(value.get()).ok().map(|text: String| Figure::text(&text)),
         b'{' | b'[' | b'n' => None,
-        _ => Some(value.get().to_owned()),
+        _ => Some(Figure::json_number(value.get())),
     }
 }
 
-fn pointed(value: &RawValue, values: &IndexMap<String, String>) -> anyhow::Result<IndexMap<String, String>> {
+fn pointed(value: &RawValue, values: &IndexMap<String, String>) -> anyhow::Result<IndexMap<String, Figure>> {
     let stated = values.iter().filter(|(name, _)| *name != FILE);
     stated
         .map(|(name, pointer)| match find(value, pointer).map(single) {
@@ -302,7 +303,7 @@ fn json_entry<'t>(
     let listed = find(raw(text)?, list).and_then(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
     let entries = listed.ok_or_else(|| fault::data(format!("at {list:?} a list of files was expected")))?;
     let pointer = values.get(FILE).map_or("", String::as_str);
-    of.one("entries", &entries, |entry| find(entry, pointer).and_then(single)).copied()
+    of.one("entries", &entries, |entry| Some(find(entry, pointer).and_then(single)?.text)).copied()
 }
 
 fn csv(
@@ -311,7 +312,7 @@ fn csv(
     of: &Listed<'_>,
     origin: Origin,
     place: &str,
-) -> anyhow::Result<(String, IndexMap<String, String>)> {
+) -> anyhow::Result<(String, IndexMap<String, Figure>)> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let broken = |error: csv::Error| fault::data(format!("{place}: it is no CSV: {error}"));
     let header = reader.headers().map_err(broken)?.clone();
@@ -331,7 +332,7 @@ fn csv(
     };
     let record = of.one("entries", &records, named).with_context(|| place.to_owned())?;
     let line = record.position().map_or(0, csv::Position::line);
-    let figure = |name: &str| at.get(name).and_then(|at| record.get(*at)).unwrap_or_default().to_owned();
+    let figure = |name: &str| Figure::text(at.get(name).and_then(|at| record.get(*at)).unwrap_or_default());
     let values = columns.keys().filter(|name| *name != FILE).map(|name| (name.clone(), figure(name))).collect();
     Ok((format!("{place}: line {line}"), values))
 }

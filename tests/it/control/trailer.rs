@@ -2,7 +2,7 @@
 
 use super::{DAY, check, declared, kept, load, outcome, reasons, refused, rows};
 use crate::known::state;
-use crate::support::World;
+use crate::support::{World, ratings};
 use serde_json::json;
 
 const TRAILER: &str = "trailer = \"TRL\"";
@@ -121,4 +121,30 @@ async fn a_footer_states_totals_as_a_trailer_does() {
     world.deliver("A", rows() + "--\r\ntotal: 2\r\n");
     load(&world).code(0);
     assert_eq!(kept(&world).await, json!([check("rows", "2", "2")]));
+}
+
+#[tokio::test]
+async fn totals_are_written_as_the_files_numbers_are_or_as_control_says() {
+    let rows = || ratings(&["1,1.000,20,high-value", "2,234-,21,low-value"]).replace(',', ";");
+    let dialect =
+        format!("delimiter = \";\"\ndecimal = \",\"\nthousands = \".\"\nnegative = [\"trailing\"]\n{TRAILER}");
+    let load_with = async |control: &str, trailer: &str| {
+        let world = World::new().await;
+        super::declare(&world, "", control);
+        world.edit("datasets/customer_rating.toml", |text| {
+            text.replace("[dialect]\n", &format!("[dialect]\n{dialect}\n"))
+        });
+        world.deliver("A", rows() + trailer);
+        world
+    };
+    let world = load_with(ALL, "TRL;2;766,00;13.05.2025").await;
+    assert_eq!(outcome(&world)["state"], "published");
+    assert_eq!(
+        kept(&world).await[1],
+        json!({"name": "sum_customer_rating", "stated": "766,00", "found": "766", "agrees": true})
+    );
+    let said = refused(&load_with(ALL, "TRL;2;766.00;13.05.2025").await, 65).await;
+    assert!(said.contains("sum_customer_rating is stated as \"766.00\"; a decimal number, such as 1.234,5"), "{said}");
+    let plain = format!("{ALL}\ndecimal = \".\"");
+    assert_eq!(outcome(&load_with(&plain, "TRL;2;766.00;13.05.2025").await)["state"], "published");
 }
