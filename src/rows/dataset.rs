@@ -139,6 +139,8 @@ pub struct Dataset {
     pub mode: Mode,
     /// Over how many connections a large file is copied, where the dataset says so.
     pub streams: Option<u8>,
+    /// Keys of the table's btree indexes, as far as they are known: the places of their columns.
+    pub indexed: Vec<Vec<usize>>,
     /// Keys that no two rows of a file may share: the places of their columns.
     pub unique: Vec<Vec<usize>>,
     /// Which of the rows that share one is loaded.
@@ -281,6 +283,7 @@ pub fn compile_dataset(
     };
     let mode = target.compile(source, &columns, problems);
     (problems.len() == before).then_some(())?;
+    let mode = mode?;
     Some(Dataset {
         name: name?,
         file: loose.file,
@@ -294,7 +297,8 @@ pub fn compile_dataset(
         into,
         schema: schema.clone(),
         consolidated: consolidated.flatten(),
-        mode: mode?,
+        indexed: mode.key().map(<[usize]>::to_vec).into_iter().collect(),
+        mode,
         streams: loose.streams,
         count_distinct,
         unique,

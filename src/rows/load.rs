@@ -103,6 +103,7 @@ pub async fn load(
         parts,
         stated: None,
         load_id: 0,
+        shape: Arc::clone(&request.dataset),
         superseded: Arc::default(),
         stopwatch,
         progress,
@@ -170,6 +171,8 @@ pub(super) struct Loading<'a> {
     /// What control totals state, where they are not the file's own trailer lines.
     pub(super) stated: Option<Stated>,
     pub(super) load_id: i64,
+    /// The dataset by which the file is read: it knows the indexes of the table.
+    shape: Arc<Dataset>,
     /// The rows that a later one of the same key supersedes, where the dataset keeps the last.
     superseded: Arc<Superseded>,
     stopwatch: Stopwatch,
@@ -187,6 +190,7 @@ impl Loading<'_> {
     ) -> anyhow::Result<Loaded> {
         self.load_id = held.number(connection, &self.table, self.request.lock_timeout_s).await?;
         let facts = Facts::find(connection, self.request, &self.table).await?;
+        self.shape = facts.with_indexes(&self.request.dataset);
         let mut place = Place::choose(self, connection, &facts, source.size()).await?;
         self.stated = self.read_control().await?;
         if facts.is_repeated {
@@ -206,12 +210,11 @@ impl Loading<'_> {
     /// Looks through the file for rows that a later one supersedes, where the dataset keeps the last of a key, before
     /// anything is locked or copied; gives the file to be read.
     async fn look_for_superseded(&mut self, source: SourceFile) -> anyhow::Result<SourceFile> {
-        let Request { inbox, dataset, .. } = self.request;
-        if !look::is_needed(dataset) {
+        if !look::is_needed(&self.shape) {
             return Ok(source);
         }
-        self.superseded = find_superseded(source, dataset, self.cancel).await?;
-        inbox.open(&self.file, self.cancel).await
+        self.superseded = find_superseded(source, &self.shape, self.cancel).await?;
+        self.request.inbox.open(&self.file, self.cancel).await
     }
 
     async fn through(
@@ -297,7 +300,7 @@ impl Loading<'_> {
     ) -> FileReading {
         FileReading::start(
             source,
-            &self.request.dataset,
+            &self.shape,
             &self.superseded,
             rejects,
             (streams, self.request.dataset.passing.clone().filter(|_| measuring)),

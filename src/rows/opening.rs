@@ -3,6 +3,7 @@
 //! Two questions in all, because each costs a small file as much as some hundred of its rows. What is known is asked
 //! after all is held: a statement sees what was committed before it began.
 
+use super::column::Kind;
 use super::dataset::Dataset;
 use super::ledger;
 use super::load::Request;
@@ -14,6 +15,8 @@ use crate::db::interrupt::Backend;
 use anyhow::Context;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
+use sqlx::types::Json;
+use std::sync::Arc;
 
 /// What a load holds until its transaction ends: its attempt is known by it, and what it stages is not swept.
 #[derive(Clone, Copy, Debug, sqlx::FromRow)]
@@ -79,6 +82,8 @@ pub(super) struct Facts {
     kind: Option<String>,
     columns: Vec<String>,
     types: Vec<String>,
+    /// The columns of each btree index of the table that holds every row.
+    indexes: Vec<Json<Vec<String>>>,
 }
 
 impl Facts {
@@ -107,6 +112,22 @@ impl Facts {
         let shape = facts.kind.take().map(|kind| Shape { kind, columns, types });
         table::check_shape(connection, table, dataset, shape.as_ref()).await?;
         Ok(facts)
+    }
+
+    /// The dataset by which the file is read: one that knows the indexes of its table too.
+    pub(super) fn with_indexes(&self, dataset: &Arc<Dataset>) -> Arc<Dataset> {
+        let place = |name: &String| dataset.columns.iter().position(|column| column.name.as_str() == name);
+        let keys = self.indexes.iter().map(|names| names.0.iter().filter_map(place).collect::<Vec<usize>>());
+        let is_text = |place: &usize| matches!(dataset.columns[*place].kind, Kind::Text(_));
+        let is_new = |key: &Vec<usize>| key.iter().any(is_text) && !dataset.indexed.contains(key);
+        let new: Vec<Vec<usize>> = keys.filter(is_new).collect();
+        // A system's own tables have columns of their own.
+        if new.is_empty() || dataset.into.is_some() {
+            return Arc::clone(dataset);
+        }
+        let mut dataset = Dataset::clone(dataset);
+        dataset.indexed.extend(new);
+        Arc::new(dataset)
     }
 
     /// The good rows of the run date before this one.

@@ -51,4 +51,16 @@ select exists (
             where attrelid = to_regclass($9)
               and attnum > 0
               and not attisdropped
-            order by attnum) as types
+            order by attnum) as types,
+       array(
+           select array_to_json(array(
+                      select a.attname::text
+                        from unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
+                        join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                       order by k.place))
+             from pg_index as i
+             join pg_class as c on c.oid = i.indexrelid
+             join pg_am as m on m.oid = c.relam
+            where i.indrelid = to_regclass($9)
+              and m.amname = 'btree'
+              and i.indpred is null) as indexes

@@ -11,7 +11,7 @@ pub mod taken;
 pub mod target;
 pub mod twin;
 
-use super::column::Column;
+use super::column::{Column, Kind};
 use crate::config::{At, Ident, Problems, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,17 @@ pub enum Mode {
         /// A column of the table and not of the file.
         run_date: Ident,
     },
+}
+
+impl Mode {
+    /// The places of the columns by which rows are merged.
+    #[must_use]
+    pub fn key(&self) -> Option<&[usize]> {
+        match self {
+            Self::Merge { key } => Some(key),
+            Self::Replace(_) | Self::Append { .. } => None,
+        }
+    }
 }
 
 /// The way a load's rows took.
@@ -182,6 +193,10 @@ impl LooseTarget<'_> {
                 None => problems.push(source.problem(&at(i), format!("{name:?} is not a column of the dataset"))),
                 Some(place) if key.contains(&place) => {
                     problems.push(source.problem(&at(i), format!("{name} is there twice")));
+                }
+                Some(place) if matches!(columns[place].kind, Kind::Json | Kind::Map) => {
+                    let message = format!("{name} is json or a map, which can be the same in many spellings");
+                    problems.push(source.problem(&at(i), message));
                 }
                 Some(place) if columns[place].nullable => {
                     let message = format!("the column {name} is nullable: a row without it could not be told apart");

@@ -1,7 +1,7 @@
 //! Merge by key and append: the other rows stay.
 
 use super::{load, staged, world_with};
-use crate::support::ratings;
+use crate::support::{World, ratings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_changes_just_what_differs_and_says_so() {
@@ -33,6 +33,73 @@ async fn a_file_that_contradicts_itself_is_not_merged() {
     let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
     assert!(ran.messages().contains("several rows with the same key"), "{}", ran.messages());
     assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_key_no_index_holds_is_a_reject_and_the_others_load() {
+    // Nothing in it repeats, so that the server can't compress it.
+    let mut seed = 1_u64;
+    let mut random = |length: usize| -> String {
+        let letter = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'!' + u8::try_from(seed >> 33 & 63).expect("six bits")).to_string().replace([',', '"'], "x")
+        };
+        std::iter::repeat_with(letter).take(length).collect()
+    };
+    let world = World::new().await;
+    let column = |name: &str, kind: &str| format!("[[column]]\nname = \"{name}\"\ntype = \"{kind}\"\n");
+    let columns = column("code", "text") + &column("n", "integer") + &column("note", "text");
+    let dataset = |mode: &str| {
+        format!("name = \"d\"\nfile = \"{{customer}}.csv\"\ntable = \"d_{{customer}}\"\n{mode}\n{columns}")
+    };
+    let task = "[[task]]\nname = \"load\"\nkind = \"load\"\ndataset = \"d\"\nfor_each = \"customer\"\n";
+    world.write("config/jobs/j.toml", format!("name = \"j\"\n{task}"));
+    let load = |file: String| {
+        world.write("inbox/agency_a.csv", format!("code,n,note\n{file}"));
+        world.bursar(&["run-job", "j", "--date", "2026-01-15", "--customer", "agency_a"]).code(0);
+    };
+    let codes = "select line || ' ' || (errors #>> '{0,column}') || ' ' || (errors #>> '{0,code}') || ' ' || (errors #>> '{0,message}')
+                   from bursar.file_invalid_rows where status = 'open' order by line";
+    let lengths = "select octet_length(code) || ' ' || octet_length(note) from d_agency_a order by 1";
+
+    world.write("config/datasets/d.toml", dataset("mode = \"merge\"\nkey = [\"code\"]"));
+    load(format!("A,1,x\n{},1,x\n{},1,x\nB,1,{}\n", random(4000), random(2692), random(4000)));
+    assert_eq!(world.column(lengths).await, ["1 1", "1 4000", "2692 1"]);
+    let rejects = world.column(codes).await;
+    assert_eq!(rejects.len(), 1, "{rejects:?}");
+    assert!(rejects[0].starts_with("3 code too_long "), "{rejects:?}");
+    assert!(rejects[0].ends_with("… has 4000 bytes; a key of the table has at most 2692"), "{rejects:?}");
+    load(format!("A,1,x\n{},1,x\n", random(2693)));
+    assert!(world.column(codes).await[0].contains("has 2693 bytes"));
+
+    world.sql("drop table d_agency_a").await;
+    world.write("config/datasets/d.toml", dataset("mode = \"merge\"\nkey = [\"n\", \"code\", \"note\"]"));
+    load(format!("{},1,{}\n{},1,{}\n", random(1000), random(1684), random(1000), random(1690)));
+    assert_eq!(world.column(lengths).await, ["1000 1684"]);
+    assert!(
+        world.column(codes).await[0]
+            .contains("makes the key (n, code, note) 2712 bytes long; a key of the table has at most 2704")
+    );
+
+    world.sql("drop table d_agency_a").await;
+    world.write("config/datasets/d.toml", dataset(""));
+    load("A,1,x\n".to_owned());
+    let partial = "create index on d_agency_a (code) where n = 2";
+    world.sql(&format!("create index on d_agency_a (n, note); {partial}")).await;
+    load(format!("A,1,{}\n{},1,y\nC,1,{}\n", random(4000), random(4000), random(2684)));
+    assert_eq!(world.column(lengths).await, ["1 2684", "4000 1"]);
+    assert!(world.column(codes).await[0].starts_with("2 note too_long "));
+
+    world.sql("drop table d_agency_a").await;
+    let many = (0..400).map(|n| column(&format!("c{n}"), "text")).collect::<String>();
+    world.write("config/datasets/d.toml", dataset("").replace(&columns, &many));
+    let header = (0..400).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+    // Each value has one byte more in the table, and the row a header of 24.
+    let row = |longer: usize| (0..400).map(|n| "x".repeat(19 + usize::from(n < longer))).collect::<Vec<_>>().join(",");
+    world.write("inbox/agency_a.csv", format!("{header}\n{}\n{}\n{}\n", row(136), row(137), row(0).replace('x', "xx")));
+    world.bursar(&["run-job", "j", "--date", "2026-01-15", "--customer", "agency_a"]).code(0);
+    assert_eq!(world.scalar::<i64>("select count(*) from d_agency_a").await, 2, "long values are stored elsewhere");
+    assert_eq!(world.scalar::<i64>("select line from bursar.file_invalid_rows where status = 'open'").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
