@@ -2,13 +2,14 @@
 
 use super::boolean::{Words, parse_boolean};
 use super::column::{IntegerRule, Kind, Range, TextRule};
+use super::json::encode_json;
 use super::map::encode_map;
 use super::moment::Forms;
-use super::number::{self, Plain, Written, decimal_parts, parse_decimal, parse_integer};
-use super::reject::{CellError, Code, readable, shown};
+use super::number::{self, NumberFormat, Plain, decimal_parts, parse_decimal, parse_integer, without_padding};
+use super::reject::{CellError, Code, readable, refuse, shown};
 use super::split::Bytes;
 use bytes::{BufMut, BytesMut};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use postgres_types::{ToSql, Type};
 use rust_decimal::Decimal;
 use std::fmt::Display;
@@ -86,6 +87,10 @@ fn encode_any(kind: &Kind, text: &[u8], out: &mut BytesMut) -> Result<(), CellEr
                 let forms = forms.as_ref().map_or("YYYY-MM-DD HH:MM:SS".to_owned(), Forms::list);
                 refuse(Code::NotATimestamp, text, &format!("is not a timestamp ({forms})"))
             })?;
+            if instant.nanosecond() % 1000 > 0 {
+                let why = "has more than six decimals of a second, not all of them 0; at most six fit";
+                return Err(refuse(Code::TooManyDecimals, text, why));
+            }
             check_range(range, &instant)?;
             put(&instant, &Type::TIMESTAMP, out)
         }
@@ -138,14 +143,6 @@ fn put_text(text: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(text);
 }
 
-#[cold]
-fn refuse(code: Code, text: &[u8], why: &str) -> CellError {
-    if std::str::from_utf8(text).is_err() {
-        return CellError { code: Code::InvalidUtf8, message: format!("{} is not UTF-8", shown(text)) };
-    }
-    CellError { code, message: format!("{} {why}", shown(text)) }
-}
-
 fn out_of_range(found: &impl Display, min: &impl Display, max: &impl Display) -> CellError {
     CellError { code: Code::OutOfRange, message: format!("{found} is not between {min} and {max}") }
 }
@@ -161,7 +158,7 @@ fn read_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
         None => check_integer(rule, text, text),
         Some(written) => {
             let plain = written.plain(text).ok_or_else(|| {
-                let why = format!("is not a whole number (1{}234)", written.thousands);
+                let why = format!("is not a whole number ({})", written.whole_example());
                 refuse(Code::NotAnInteger, text, &why)
             })?;
             check_integer(rule, plain.text(), text)
@@ -171,7 +168,7 @@ fn read_integer(rule: &IntegerRule, text: &[u8]) -> Result<i64, CellError> {
 
 /// Checks the number that `plain` says; `text` is what stands in the file.
 fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, CellError> {
-    let number = parse_integer(plain).map_err(|code| match code {
+    let number = parse_integer(without_zero_decimals(rule, plain)).map_err(|code| match code {
         Code::OutOfRange => out_of_range(&shown(text), &rule.min, &rule.max),
         code => refuse(code, text, "is not a whole number"),
     })?;
@@ -184,6 +181,13 @@ fn check_integer(rule: &IntegerRule, plain: &[u8], text: &[u8]) -> Result<i64, C
         }
         _ => Ok(number),
     }
+}
+
+/// A whole number without decimals that are all zeros. Exactly three of them may be a group of thousands, unless it is
+/// known what separates thousands.
+fn without_zero_decimals<'t>(rule: &IntegerRule, plain: &'t [u8]) -> &'t [u8] {
+    let is_group = plain.ends_with(b".000") && !rule.written.as_ref().is_some_and(NumberFormat::has_groups);
+    if is_group { plain } else { without_padding(plain, 0) }
 }
 
 /// Whether a text needs no other look: it is ASCII, and only its length matters.
@@ -259,7 +263,7 @@ fn check_range<T: PartialOrd + Display>(range: &Range<T>, value: &T) -> Result<(
     }
 }
 
-fn plain_decimal(written: &Written, text: &[u8]) -> Result<Plain, CellError> {
+fn plain_decimal(written: &NumberFormat, text: &[u8]) -> Result<Plain, CellError> {
     written
         .plain(text)
         .ok_or_else(|| refuse(Code::NotANumber, text, &format!("is not a decimal number ({})", written.example())))
@@ -275,13 +279,19 @@ fn check_numeric<'t>(
     let refused = |code, why: String| refuse(code, told().0, &why);
     let not_a_number = || refused(Code::NotANumber, format!("is not a decimal number{}", told().1));
     let (whole, fraction) = decimal_parts(plain).ok_or_else(not_a_number)?;
+    let mut kept = plain;
     if fraction > scale as usize {
-        return Err(refused(Code::TooManyDecimals, format!("has {fraction} decimals; at most {scale} fit")));
+        kept = without_padding(plain, scale as usize);
+        if kept.len() == plain.len() {
+            let padding = plain.iter().rev().take_while(|digit| **digit == b'0').count();
+            let decimals = fraction - padding;
+            return Err(refused(Code::TooManyDecimals, format!("has {decimals} decimals; at most {scale} fit")));
+        }
     }
     if whole > (precision - scale) as usize {
         return Err(refused(Code::OutOfRange, format!("does not fit numeric({precision},{scale})")));
     }
-    let number = parse_decimal(plain).ok_or_else(not_a_number)?;
+    let number = parse_decimal(kept).ok_or_else(not_a_number)?;
     check_range(range, &number)?;
     Ok(number)
 }
@@ -294,19 +304,19 @@ pub fn parse_date(text: &[u8]) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, number(&[*m1, *m2])?, number(&[*d1, *d2])?).filter(|_| year > 0)
 }
 
-/// `YYYY-MM-DD HH:MM:SS` with up to six decimals of a second; a `T` may stand for the blank.
+/// `YYYY-MM-DD HH:MM:SS` with up to nine decimals of a second; a `T` may stand for the blank.
 #[must_use]
 pub fn parse_timestamp(text: &[u8]) -> Option<NaiveDateTime> {
     let (date, rest) = text.split_at_checked(10)?;
     let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2, fraction @ ..] = rest else { return None };
-    let micros = match fraction {
+    let nanos = match fraction {
         [] => 0,
-        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
-            number(digits)? * 10u32.pow(6 - u32::try_from(digits.len()).ok()?)
+        [b'.', digits @ ..] if (1..=9).contains(&digits.len()) => {
+            number(digits)? * 10u32.pow(9 - u32::try_from(digits.len()).ok()?)
         }
         _ => return None,
     };
-    let time = NaiveTime::from_hms_micro_opt(number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?, micros)?;
+    let time = NaiveTime::from_hms_nano_opt(number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?, nanos)?;
     Some(parse_date(date)?.and_time(time))
 }
 
@@ -317,75 +327,4 @@ fn number(digits: &[u8]) -> Option<u32> {
 
 fn parse_uuid(text: &[u8]) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse_ascii(text).ok() } else { None }
-}
-
-/// JSON goes to the server as it stands; it is parsed here only to know that it is JSON the server takes.
-fn encode_json(text: &[u8], out: &mut BytesMut) -> Result<(), CellError> {
-    let value: serde_json::Value =
-        serde_json::from_slice(text).map_err(|error| refuse(Code::NotJson, text, &format!("is not JSON: {error}")))?;
-    if holds_nul(&value) {
-        return Err(refuse(Code::NulByte, text, "holds \\u0000, which PostgreSQL's jsonb can't"));
-    }
-    if json_numbers(text).any(|number| !fits_numeric(number)) {
-        return Err(refuse(
-            Code::OutOfRange,
-            text,
-            "holds a number with more decimals than PostgreSQL's numeric can (16383)",
-        ));
-    }
-    out.put_u32(u32::try_from(text.len() + 1).unwrap_or(u32::MAX));
-    out.put_u8(1);
-    out.put_slice(text);
-    Ok(())
-}
-
-fn holds_nul(value: &serde_json::Value) -> bool {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(holds_nul),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
-/// The numbers of a valid JSON text, as they are written.
-fn json_numbers(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_part = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            let at = rest.iter().position(|b| matches!(b, b'"' | b'-' | b'0'..=b'9'))?;
-            if rest[at] == b'"' {
-                rest = behind_string(&rest[at + 1..]);
-                continue;
-            }
-            let length = rest[at..].iter().position(|b| !is_part(b)).unwrap_or(rest.len() - at);
-            let number = &rest[at..at + length];
-            rest = &rest[at + length..];
-            return Some(number);
-        }
-    })
-}
-
-/// What comes after a JSON string whose opening quote was passed.
-fn behind_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        let is_end = rest[at] == b'"';
-        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
-        if is_end {
-            return rest;
-        }
-    }
-    &[]
-}
-
-/// PostgreSQL's numeric has at most 16383 decimals, and an exponent adds to them.
-fn fits_numeric(number: &[u8]) -> bool {
-    const MOST: i64 = 16_383;
-    let at = memchr::memchr2(b'e', b'E', number).unwrap_or(number.len());
-    let (mantissa, exponent) = (&number[..at], number.get(at + 1..).unwrap_or(b"0"));
-    let decimals = memchr::memchr(b'.', mantissa).map_or(0, |point| mantissa.len() - point - 1);
-    let decimals = i64::try_from(decimals).unwrap_or(i64::MAX);
-    parse_integer(exponent).is_ok_and(|e| e.abs() <= MOST && decimals <= MOST + e)
 }

@@ -4,7 +4,7 @@ mod compile;
 
 use super::boolean::Words;
 use super::moment::{Forms, LooseForms};
-use super::number::Written;
+use super::number::{Negative, NumberFormat};
 use super::required::LooseRequired;
 use crate::config::Ident;
 use bytes::Bytes;
@@ -37,8 +37,16 @@ pub struct LooseColumn {
     pub required_unless: Option<LooseRequired>,
     /// What a null text stands for, as it would stand in the file, such as `"0"`. Not with `nullable`.
     pub blank: Option<Bound>,
+    /// Whether a null text is null in quotes too; as `dialect.null_quoted` if it is not set.
+    pub null_quoted: Option<bool>,
+    /// Integer, bigint, numeric: how a negative number may be written besides a minus before it; as `dialect.negative` if
+    /// it is not set.
+    pub negative: Option<Vec<Negative>>,
+    /// Integer, bigint, numeric: texts that may stand before or after a number, such as `["$"]`; as `dialect.units` if it
+    /// is not set.
+    pub units: Option<Vec<String>>,
     /// Date, timestamp: how it is written, such as `%d.%m.%Y`, or a list of such forms; `YYYY-MM-DD` or
-    /// `YYYY-MM-DD HH:MM:SS` without it.
+    /// `YYYY-MM-DD HH:MM:SS` without it. A timestamp with a zone (`%z`) is kept in UTC.
     pub format: Option<LooseForms>,
     /// The least value (integer, bigint, numeric, date, timestamp), written as without `format`.
     pub min: Option<Bound>,
@@ -86,6 +94,8 @@ pub struct Column {
     pub optional: bool,
     /// What a null stands for.
     pub blank: Option<Blank>,
+    /// Whether a null text is null in quotes too.
+    pub null_quoted: bool,
 }
 
 /// What a null stands for in a column; it was checked as any value of the column is.
@@ -113,7 +123,7 @@ pub enum Kind {
         /// Least and greatest value.
         range: Range<Decimal>,
         /// How it is written, where that is not the plain way.
-        written: Option<Written>,
+        written: Option<NumberFormat>,
     },
     /// `text`, or `varchar(n)` with a greatest length.
     Text(TextRule),
@@ -141,7 +151,7 @@ pub struct IntegerRule {
     /// The only values allowed, sorted.
     pub allowed: Option<Vec<i64>>,
     /// How it is written, where that is not the plain way.
-    pub written: Option<Written>,
+    pub written: Option<NumberFormat>,
     /// Whether every number from `min` to `max` is allowed, written the plain way.
     pub is_a_range: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::encoding::Declared;
 use super::header::{ExtraColumns, Header};
-use super::number::Written;
+use super::number::{Negative, NumberFormat, check_separators, why_not_unit};
 use super::split::Marks;
 use crate::config::{At, Problems, Source};
 use schemars::JsonSchema;
@@ -25,10 +25,12 @@ pub struct Dialect {
     /// empty for none. A doubled quote stands for one in any case.
     #[schemars(length(max = 1))]
     pub escape: String,
-    /// Whether blanks around a bare (unquoted) value are dropped.
+    /// Whether blanks around a bare (unquoted) value are dropped, those of Unicode (such as a no-break space) included.
     pub trim: bool,
-    /// Bare texts that mean null.
+    /// Texts that mean null: bare ones, and with `null_quoted` those in quotes too.
     pub null: Vec<String>,
+    /// Whether a text of `null` means null in quotes too, as with COPY's `FORCE_NULL`; columns can differ.
+    pub null_quoted: bool,
     /// Before the decimals of numerics: one character.
     #[schemars(length(min = 1, max = 1))]
     pub decimal: String,
@@ -36,6 +38,11 @@ pub struct Dialect {
     /// without groups are taken too, wrong groups are not.
     #[schemars(length(max = 1))]
     pub thousands: String,
+    /// How a negative number may be written besides a minus before it; columns can differ.
+    pub negative: Vec<Negative>,
+    /// Texts that may stand before or after a number, with or without blanks between them, such as `["$", "EUR"]`; they
+    /// are dropped. Columns can differ.
+    pub units: Vec<String>,
     /// Whether the first record names the columns.
     pub header: Header,
     /// So many records name the columns together: their texts, from the first to the last, with a blank between.
@@ -85,8 +92,11 @@ impl Default for Dialect {
             escape: String::new(),
             trim: false,
             null: vec![String::new()],
+            null_quoted: false,
             decimal: ".".into(),
             thousands: String::new(),
+            negative: Vec::new(),
+            units: Vec::new(),
             header: Header::Names,
             header_lines: 1,
             skip_lines: 0,
@@ -109,11 +119,10 @@ impl Dialect {
         Marks { delimiter: self.delimiter.clone().into(), quote: first(&self.quote), escape: first(&self.escape) }
     }
 
-    /// How numbers are written; none where that is the plain way.
+    /// How numbers are written; `None` where that is the plain way.
     #[must_use]
-    pub fn numbers(&self) -> Option<Written> {
-        let is_plain = self.decimal == "." && self.thousands.is_empty();
-        (!is_plain).then(|| Written { decimal: self.decimal.clone(), thousands: self.thousands.clone() })
+    pub fn numbers(&self) -> Option<NumberFormat> {
+        NumberFormat::new(&self.decimal, &self.thousands, &self.negative, &self.units)
     }
 }
 
@@ -152,6 +161,8 @@ impl Check<'_> {
         }
         if !escape.is_empty() && quote.is_empty() {
             self.problem("escape", "means something within quotes only, and there is no quote");
+        } else if self.dialect.null_quoted && quote.is_empty() {
+            self.problem("null_quoted", "means something within quotes only, and there is no quote");
         } else if !escape.is_empty() && escape == quote {
             self.problem("escape", "is the same as the quote; a doubled quote stands for one without it");
         }
@@ -178,14 +189,13 @@ impl Check<'_> {
     }
 
     fn numbers(&mut self) {
-        let Dialect { decimal, thousands, .. } = self.dialect;
-        for (key, text) in [("decimal", decimal), ("thousands", thousands)] {
-            if text.chars().any(|c| c.is_alphanumeric() || c.is_control() || c == '+' || c == '-') {
-                self.problem(key, format!("{text:?} can't stand between digits: no letter, digit, sign or line end"));
+        let Dialect { decimal, thousands, units, .. } = self.dialect;
+        check_separators(decimal, thousands, |key, message| self.problem(key, message));
+        for (i, unit) in units.iter().enumerate() {
+            if let Some(why) = why_not_unit(unit) {
+                let at = At::key("dialect").then("units").index(i);
+                self.problems.push(self.source.problem(&at, why));
             }
-        }
-        if decimal == thousands {
-            self.problem("thousands", "is the same as decimal");
         }
     }
 }

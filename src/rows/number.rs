@@ -1,84 +1,11 @@
-//! Reads numbers: digits, and how a dialect writes decimals and thousands.
+//! Reads numbers: digits, and how files write them.
+
+mod format;
 
 use super::reject::Code;
+pub use format::{Negative, NumberFormat, Plain};
+pub(super) use format::{check_separators, why_not_unit};
 use rust_decimal::Decimal;
-
-/// Longer numbers are of no type: 28 digits, their separators and some leading zeros.
-const LONGEST: usize = 128;
-
-/// How a dialect writes numbers, where that is not the plain way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// Before the decimals.
-    pub decimal: String,
-    /// Between groups of three digits; empty for none.
-    pub thousands: String,
-}
-
-/// A number the plain way.
-#[derive(Debug)]
-pub struct Plain {
-    bytes: [u8; LONGEST],
-    length: usize,
-}
-
-impl Plain {
-    /// The text of it.
-    #[must_use]
-    pub fn text(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        self.bytes.get_mut(self.length..self.length + bytes.len())?.copy_from_slice(bytes);
-        self.length += bytes.len();
-        Some(())
-    }
-}
-
-impl Written {
-    /// The same number the plain way; none where its groups are wrong or it holds something else.
-    #[must_use]
-    pub fn plain(&self, text: &[u8]) -> Option<Plain> {
-        let mut plain = Plain { bytes: [0; LONGEST], length: 0 };
-        let (sign, digits) = text.split_at(usize::from(matches!(text.first(), Some(b'+' | b'-'))));
-        plain.push(sign)?;
-        let point = memchr::memmem::find(digits, self.decimal.as_bytes());
-        self.whole(&digits[..point.unwrap_or(digits.len())], &mut plain)?;
-        if let Some(point) = point {
-            let fraction = &digits[point + self.decimal.len()..];
-            plain.push(b".")?;
-            plain.push(fraction.iter().all(u8::is_ascii_digit).then_some(fraction)?)?;
-        }
-        Some(plain)
-    }
-
-    /// The digits before the decimals: in groups throughout or not at all.
-    fn whole(&self, digits: &[u8], plain: &mut Plain) -> Option<()> {
-        let separator = self.thousands.as_bytes();
-        let first = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-        plain.push(&digits[..first])?;
-        let mut rest = &digits[first..];
-        if rest.is_empty() {
-            return Some(());
-        }
-        if separator.is_empty() || !(1..=3).contains(&first) || digits[0] == b'0' {
-            return None;
-        }
-        while !rest.is_empty() {
-            let (group, behind) = rest.strip_prefix(separator)?.split_at_checked(3)?;
-            plain.push(group.iter().all(u8::is_ascii_digit).then_some(group)?)?;
-            rest = behind;
-        }
-        Some(())
-    }
-
-    /// How a number is written, for messages.
-    #[must_use]
-    pub fn example(&self) -> String {
-        format!("1{}234{}5", self.thousands, self.decimal)
-    }
-}
 
 /// An optional sign and digits, nothing else.
 ///
@@ -176,6 +103,16 @@ pub fn decimal_parts(text: &[u8]) -> Option<(usize, usize)> {
     let is_number = only_digits && !whole.is_empty() && (point.is_none() || !fraction.is_empty());
     let leading_zeros = whole.iter().take_while(|d| **d == b'0').count();
     is_number.then_some((whole.len() - leading_zeros, fraction.len()))
+}
+
+/// A number without the zeros at its end that are decimals beyond `scale`; with all its decimals where others are there.
+pub(super) fn without_padding(plain: &[u8], scale: usize) -> &[u8] {
+    let Some(point) = memchr::memchr(b'.', plain) else { return plain };
+    let (kept, padding) = plain.split_at((point + 1 + scale).min(plain.len()));
+    if padding.is_empty() || padding.iter().any(|digit| *digit != b'0') {
+        return plain;
+    }
+    kept.strip_suffix(b".").unwrap_or(kept)
 }
 
 /// A decimal number of at most 28 digits: sign, digits, a point and digits; no exponent, no separators.

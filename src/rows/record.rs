@@ -6,9 +6,11 @@ use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
 use super::header::{ABSENT, Binding};
+use super::limits;
 use super::payload::Payload;
 use super::reject::{CellError, Code, Reject, RowError, shown};
 use super::split::{Bytes, Field, Form, Marks, Record, text};
+use super::trim::trim;
 use bytes::BytesMut;
 
 /// A reject of the record whose place is its offset and length as delivered.
@@ -115,9 +117,10 @@ impl Nulls {
 impl Cells<'_> {
     #[inline]
     pub(super) fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
+        let start = buffer.len();
         for (column, at) in self.dataset.columns.iter().zip(&self.binding.fields) {
             let value = match self.fields.get(*at) {
-                Some(field) => self.value(*field, scratch),
+                Some(field) => self.value(*field, column, scratch),
                 None if self.dataset.dialect.ragged == Ragged::Pad || *at == ABSENT => None,
                 None => {
                     errors.push(self.missing(column));
@@ -140,6 +143,9 @@ impl Cells<'_> {
                 errors.push(self.refused(column, error, value.unwrap_or_default()));
             }
         }
+        if errors.is_empty() {
+            limits::check(&buffer[start..], self.dataset, errors);
+        }
     }
 
     #[cold]
@@ -161,19 +167,21 @@ impl Cells<'_> {
 
     /// The text of the dataset's column `index`, or what a null stands for in it; none for a null that is kept.
     pub(super) fn text_of<'b>(&'b self, index: usize, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let value = self.fields.get(self.binding.fields[index]).and_then(|field| self.value(*field, scratch));
-        value.or_else(|| Some(self.dataset.columns[index].blank.as_ref()?.text.as_slice()))
+        let column = &self.dataset.columns[index];
+        let value = self.fields.get(self.binding.fields[index]).and_then(|field| self.value(*field, column, scratch));
+        value.or_else(|| Some(column.blank.as_ref()?.text.as_slice()))
     }
 
-    /// The cell's text, or none when it means null: only a bare text can.
+    /// The cell's text, or none when it means null: a bare text can, and one in quotes where the column says so.
     #[expect(clippy::inline_always, reason = "of nearly every cell it is two comparisons, less than a call")]
     #[inline(always)]
-    pub(super) fn value<'b>(&'b self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+    pub(super) fn value<'b>(&'b self, field: Field, column: &Column, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         if field.form != Form::Bare {
-            return Some(text(self.window, field, self.marks, scratch));
+            let value = text(self.window, field, self.marks, scratch);
+            return (!column.null_quoted || !self.nulls.holds(value)).then_some(value);
         }
         let value = &self.window[field.start..field.end];
-        let value = if self.dataset.dialect.trim { value.trim_ascii() } else { value };
+        let value = if self.dataset.dialect.trim { trim(value) } else { value };
         (!self.nulls.holds(value)).then_some(value)
     }
 }

@@ -161,10 +161,12 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
         nullable: false,
         optional: false,
         blank: None,
+        null_quoted: false,
     };
     numbered.columns.insert(0, id);
     numbered.ours = 1;
-    numbered.unique.iter_mut().flatten().for_each(|place| *place += 1);
+    let keys = numbered.unique.iter_mut().chain(&mut numbered.indexed);
+    keys.flatten().for_each(|place| *place += 1);
     numbered.required.iter_mut().for_each(|rule| (rule.column, rule.other) = (rule.column + 1, rule.other + 1));
     let dialect = &mut numbered.dialect;
     dialect.skip_lines = 0;

@@ -6,7 +6,7 @@ use crate::rows::boolean::Words;
 use crate::rows::dialect::Dialect;
 use crate::rows::header::{Header, folded};
 use crate::rows::moment::{Forms, Moment};
-use crate::rows::number::{Written, parse_decimal, parse_integer};
+use crate::rows::number::{NumberFormat, parse_decimal, parse_integer, why_not_unit};
 use crate::rows::required::compile_pattern;
 use crate::rows::{cell, split};
 use bytes::BytesMut;
@@ -27,7 +27,6 @@ pub fn compile_columns(
     dialect: &Dialect,
     problems: &mut Problems,
 ) -> Vec<Column> {
-    let numbers = dialect.numbers();
     for (i, column) in loose.iter().enumerate() {
         let at = At::key("column").index(i);
         if loose[..i].iter().any(|other| other.name == column.name) {
@@ -45,7 +44,7 @@ pub fn compile_columns(
     }
     let at = |i: usize| At::key("column").index(i);
     let columns = loose.iter().enumerate();
-    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, numbers.as_ref(), problems)).collect()
+    columns.filter_map(|(i, column)| compile_column(source, &at(i), column, dialect, problems)).collect()
 }
 
 /// What is null in every row must be allowed to be null, and something must tell the file from any other.
@@ -89,15 +88,20 @@ fn compile_column(
     source: &Source,
     at: &At,
     loose: &LooseColumn,
-    numbers: Option<&Written>,
+    dialect: &Dialect,
     problems: &mut Problems,
 ) -> Option<Column> {
     let before = problems.len();
     let name = Ident::parse(&loose.name)
         .map_err(|error| problems.push(source.problem(&at.clone().then("name"), error.to_string())))
         .ok();
+    let negative = loose.negative.as_ref().unwrap_or(&dialect.negative);
+    let units = loose.units.as_ref().unwrap_or(&dialect.units);
+    let numbers = NumberFormat::new(&dialect.decimal, &dialect.thousands, negative, units);
     let mut compiler = Compiler { source, at, loose, numbers, problems };
     compiler.check_names();
+    compiler.check_quotes(dialect);
+    compiler.check_units();
     compiler.refuse_foreign_rules();
     let kind = compiler.kind();
     let blank = kind.as_ref().and_then(|kind| compiler.blank(kind));
@@ -109,6 +113,7 @@ fn compile_column(
         nullable: loose.nullable,
         optional: loose.optional,
         blank,
+        null_quoted: loose.null_quoted.unwrap_or(dialect.null_quoted),
     })
 }
 
@@ -116,7 +121,7 @@ struct Compiler<'a> {
     source: &'a Source,
     at: &'a At,
     loose: &'a LooseColumn,
-    numbers: Option<&'a Written>,
+    numbers: Option<NumberFormat>,
     problems: &'a mut Problems,
 }
 
@@ -137,13 +142,29 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    fn check_quotes(&mut self, dialect: &Dialect) {
+        if self.loose.null_quoted == Some(true) && dialect.quote.is_empty() {
+            self.problem("null_quoted", "means something within quotes only, and dialect.quote is empty");
+        }
+    }
+
+    fn check_units(&mut self) {
+        for unit in self.loose.units.iter().flatten() {
+            if let Some(why) = why_not_unit(unit) {
+                self.problem("units", why);
+            }
+        }
+    }
+
     fn refuse_foreign_rules(&mut self) {
         let base = self.loose.kind.split('(').next().unwrap_or("").trim();
         if !TYPES.iter().any(|known| known.split('(').next() == Some(base)) {
             return;
         }
-        let rules: [(&str, bool, &[&str]); 9] = [
+        let rules: [(&str, bool, &[&str]); 11] = [
             ("format", self.loose.format.is_some(), &["date", "timestamp"]),
+            ("negative", self.loose.negative.is_some(), &["integer", "bigint", "numeric"]),
+            ("units", self.loose.units.is_some(), &["integer", "bigint", "numeric"]),
             ("min", self.loose.min.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("max", self.loose.max.is_some(), &["integer", "bigint", "numeric", "date", "timestamp"]),
             ("min_length", self.loose.min_length.is_some(), &["text"]),
@@ -228,7 +249,7 @@ impl<'a> Compiler<'a> {
         match (p.trim().parse::<u32>(), s.trim().parse::<u32>()) {
             (Ok(precision @ 1..=28), Ok(scale)) if scale <= precision => {
                 let range = self.range("a decimal number", parse_decimal);
-                Some(Kind::Numeric { precision, scale, range, written: self.numbers.cloned() })
+                Some(Kind::Numeric { precision, scale, range, written: self.numbers.clone() })
             }
             _ => {
                 self.problem("type", format!("{text:?}: the precision is 1 to 28, the scale 0 to the precision"));
@@ -245,7 +266,7 @@ impl<'a> Compiler<'a> {
                 self.problem(key, format!("{bound} is beyond what the type holds ({least} to {greatest})"));
             }
         }
-        let (allowed, written) = (self.allowed_numbers(parse), self.numbers.cloned());
+        let (allowed, written) = (self.allowed_numbers(parse), self.numbers.clone());
         IntegerRule {
             min: range.min.unwrap_or(least),
             max: range.max.unwrap_or(greatest),

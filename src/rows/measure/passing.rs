@@ -302,6 +302,7 @@ mod tests {
             nullable: true,
             optional: false,
             blank: None,
+            null_quoted: false,
         };
         kinds.into_iter().map(column).collect()
     }

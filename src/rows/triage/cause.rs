@@ -4,6 +4,7 @@ use super::{Row, places};
 use crate::rows::column::{Column, Kind};
 use crate::rows::dataset::Dataset;
 use crate::rows::header::folded;
+use crate::rows::moment::{Form, Moment};
 use crate::rows::split::Bytes;
 use crate::rows::{cell, number};
 use bytes::BytesMut;
@@ -38,8 +39,13 @@ pub(super) enum Hint {
     DecimalComma,
     Thousands,
     Date(&'static str),
+    /// Timestamps with a zone, which this form reads.
+    Zone(&'static str),
     Blanks,
     NullWord,
+    QuotedNull,
+    TrailingSign,
+    Parentheses,
     Decimals,
     Windows1252,
     Case,
@@ -54,6 +60,9 @@ const DATES: [(&str, &str); 6] = [
     ("%Y/%m/%d", "YYYY/MM/DD"),
     ("%Y%m%d", "YYYYMMDD"),
 ];
+
+/// How timestamps with a zone are often written.
+const ZONED: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z"];
 
 const NULL_WORDS: [&str; 7] = ["null", "n/a", "na", "nan", "none", "-", "\\n"];
 
@@ -242,7 +251,16 @@ fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -
     if NULL_WORDS.contains(&trimmed.to_lowercase().as_str()) {
         return vec![Hint::NullWord];
     }
+    if field.is_empty() && code.starts_with("not_a") {
+        return vec![Hint::QuotedNull];
+    }
     match code {
+        "not_a_number" | "not_an_integer" if field.ends_with('-') && would_do(field.trim_end_matches('-')) => {
+            vec![Hint::TrailingSign]
+        }
+        "not_a_number" | "not_an_integer" if field.starts_with('(') && would_do(field.trim_matches(['(', ')'])) => {
+            vec![Hint::Parentheses]
+        }
         "not_a_number" if would_do(&field.replace('.', "").replacen(',', ".", 1)) => vec![Hint::DecimalComma],
         "not_a_number" | "not_an_integer" if field.contains(',') && would_do(&field.replace(',', "")) => {
             vec![Hint::Thousands]
@@ -250,6 +268,7 @@ fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -
         "not_an_integer" if field.contains('.') && number::parse_decimal(field.as_bytes()).is_some() => {
             vec![Hint::Decimals]
         }
+        "not_a_timestamp" if zoned(field).is_some() => zoned(field).into_iter().map(Hint::Zone).collect(),
         "not_a_date" | "not_a_timestamp" => {
             let date = field.split([' ', 'T']).next().unwrap_or_default();
             let fits = |(pattern, _): &&(&'static str, &str)| NaiveDate::parse_from_str(date, pattern).is_ok();
@@ -259,6 +278,13 @@ fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -
         "not_allowed" if differs_in_case(column, field) => vec![Hint::Case],
         _ => Vec::new(),
     }
+}
+
+/// The form by which a timestamp with a zone is read.
+fn zoned(field: &str) -> Option<&'static str> {
+    let reads =
+        |text: &&str| Form::parse(text, Moment::Timestamp).is_ok_and(|form| form.timestamp(field.as_bytes()).is_some());
+    ZONED.into_iter().find(reads)
 }
 
 /// Whether the bytes that are no UTF-8 are letters or marks of windows-1252.
@@ -276,6 +302,7 @@ fn differs_in_case(column: Option<&Column>, field: &str) -> bool {
 
 fn in_words(hint: Hint) -> String {
     let told = match hint {
+        Hint::Zone(form) => return format!("the timestamps have a zone: format = {form:?} reads them as UTC"),
         Hint::OtherDelimiter(delimiter) => {
             return format!("records with another delimiter, {delimiter:?}: were files of two kinds put together?");
         }
@@ -285,6 +312,9 @@ fn in_words(hint: Hint) -> String {
         Hint::DecimalComma => "the values have a decimal comma: dialect.decimal = \",\"",
         Hint::Thousands => "the values have separators between thousands: dialect.thousands",
         Hint::Blanks => "blanks around the values: dialect.trim = true",
+        Hint::QuotedNull => "nulls in quotes (\"\"): dialect.null_quoted = true, or null_quoted in the column",
+        Hint::TrailingSign => "the sign stands behind the number: dialect.negative = [\"trailing\"]",
+        Hint::Parentheses => "negative numbers stand in parentheses: dialect.negative = [\"parentheses\"]",
         Hint::NullWord => "words that stand for nothing: dialect.null, and nullable = true",
         Hint::Decimals => "the values have decimals: type = \"numeric(p,s)\"?",
         Hint::Windows1252 => "wrong encoding? The bytes look like windows-1252: dialect.encoding = \"windows-1252\"",
@@ -315,6 +345,7 @@ fn in_general(code: &str) -> &'static str {
         "duplicate_key" => "rows with the same key: was something delivered twice, or is the key not one?",
         "nul_byte" => "NUL bytes in texts: a broken export, or another encoding",
         "invalid_utf8" => "wrong encoding? dialect.encoding",
+        "too_deep" => "documents that are nested more deeply than a jsonb column is meant for",
         "too_long" => "texts longer than max_length: cut off by the customer, or a longer column",
         _ => "",
     }

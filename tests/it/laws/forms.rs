@@ -229,3 +229,97 @@ fn every_line_end_and_all_of_them_mixed_end_a_record_in_every_dialect() {
         }
     }
 }
+
+#[test]
+fn a_quoted_null_is_null_where_the_dialect_or_the_column_says_so() {
+    let columns =
+        ["id integer", "amount numeric(12,2);nullable = true", "day date;nullable = true", "note text;nullable = true"];
+    let file = "\"id\",\"amount\",\"day\",\"note\"\n\"1\",\"\",\"\",\"\"\n\"2\",\"7.25\",\"NULL\",\"b\"\n";
+    let nulls = "null = [\"\", \"NULL\"]\n";
+    let bare = taken(file, &of(nulls, &columns));
+    assert_eq!((rows(&bare).len(), codes(&bare)), (0, vec!["2 not_a_number".to_owned(), "3 not_a_date".to_owned()]));
+    let quoted = taken(file, &of(&format!("{nulls}null_quoted = true"), &columns));
+    assert_eq!(rows(&quoted), ["1,,,", "2,7.25,,b"]);
+    let mut but_one = columns;
+    but_one[3] = "note text;nullable = true\nnull_quoted = false";
+    let but_one = taken(file, &of(&format!("{nulls}null_quoted = true"), &but_one));
+    assert_eq!(rows(&but_one), ["1,,,\"\"", "2,7.25,,b"]);
+    let mut only = columns;
+    (only[1], only[2]) = (
+        "amount numeric(12,2);nullable = true\nnull_quoted = true",
+        "day date;blank = \"2000-01-01\"\nnull_quoted = true",
+    );
+    assert_eq!(rows(&taken(file, &of(nulls, &only))), ["1,,2000-01-01,\"\"", "2,7.25,2000-01-01,b"]);
+}
+
+#[test]
+fn trim_drops_the_blanks_of_unicode_and_says_nothing_of_those_within() {
+    let dataset = of("trim = true", &["id integer", "word text;nullable = true"]);
+    let file =
+        "id,word\n\u{a0}1\u{202f},\u{3000}a\u{a0}b\u{feff} \n 2\u{a0},\u{a0}\u{3000}\n3,\"\u{a0}q\"\n4\u{a0}4,x\n";
+    let taken = taken(file, &dataset);
+    assert_eq!(rows(&taken), ["1,a\u{a0}b", "2,", "3,\u{a0}q"]);
+    assert_eq!(codes(&taken), ["5 not_an_integer"]);
+    let latin = of("trim = true\nencoding = \"windows-1252\"", &["id integer", "word text"]);
+    assert_eq!(rows(&self::taken(b"id,word\n1\xA0,\xA0a\n", &latin)), ["1,a"], "in any encoding");
+}
+
+#[test]
+fn only_zeros_are_cut_from_decimals() {
+    let dataset =
+        of("", &["n numeric(12,2);nullable = true", "whole integer;nullable = true", "big bigint;nullable = true"]);
+    let file = "n,whole,big\n10.0000,12.0,12.00\n99.9900,-3.0,9223372036854775807.0\n0.1000,0.0,+7.0000\n\
+                0.1001,,\n,12.5,\n,,1.000\n,12.,\n,.0,\n1.00000000000000000000000000000000000,,\n10000000000.000,,\n";
+    let taken = taken(file, &dataset);
+    assert_eq!(rows(&taken).len(), 4);
+    assert_eq!(
+        codes(&taken),
+        [
+            "5 too_many_decimals",
+            "6 not_an_integer",
+            "7 not_an_integer",
+            "8 not_an_integer",
+            "9 not_an_integer",
+            "11 out_of_range"
+        ]
+    );
+    assert_eq!(taken.rejects[0]["errors"][0]["message"], "\"0.1001\" has 4 decimals; at most 2 fit");
+    let grouped = of("delimiter = \";\"\ndecimal = \",\"\nthousands = \".\"", &["n integer"]);
+    assert_eq!(codes(&self::taken("n\n1.000\n1.000,000\n1,0\n1,5\n", &grouped)), ["5 not_an_integer"]);
+}
+
+#[test]
+fn what_could_never_be_a_number_is_refused_before_a_file_is_read() {
+    let column = |more: &str| format!("[[column]]\nname = \"n\"\n{more}\n");
+    for (dialect, more, expected) in [
+        (
+            "units = [\"$\", \" \"]",
+            "type = \"integer\"",
+            "dialect.units[1]: \" \" can't be a unit: it is empty, or has blanks around it, which are dropped anyway",
+        ),
+        (
+            "",
+            "type = \"integer\"\nunits = [\"k-\"]",
+            "column[0].units: \"k-\" can't be a unit: it holds a digit, a sign, a separator or a parenthesis",
+        ),
+        (
+            "",
+            "type = \"text\"\nunits = [\"$\"]",
+            "column[0].units: a column of type text can't have this rule; it is for integer, bigint, numeric",
+        ),
+        (
+            "quote = \"\"\nnull_quoted = true",
+            "type = \"text\"",
+            "dialect.null_quoted: means something within quotes only, and there is no quote",
+        ),
+        (
+            "quote = \"\"",
+            "type = \"text\"\nnull_quoted = true",
+            "column[0].null_quoted: means something within quotes only, and dialect.quote is empty",
+        ),
+    ] {
+        assert_eq!(super::problems(&format!("[dialect]\n{dialect}\n{}", column(more))), [expected]);
+    }
+    let wrong = super::problems(&format!("[dialect]\nnegative = [\"behind\"]\n{}", column("type = \"integer\"")));
+    assert!(wrong[0].starts_with("dialect.negative"), "{wrong:?}");
+}

@@ -65,7 +65,9 @@ fn dressed(n: impl std::fmt::Display, zeros: usize) -> String {
 
 fn small() -> impl Strategy<Value = Cell> {
     let n = prop_oneof![any::<i32>(), proptest::sample::select(vec![i32::MIN, i32::MAX, 0, -1])];
-    (n, 0..4usize).prop_map(|(n, zeros)| cell(dressed(n, zeros), n.to_string()))
+    let decimals = proptest::sample::select(vec!["", "", ".0", ".00", ".0000"]);
+    (n, 0..4usize, decimals)
+        .prop_map(|(n, zeros, decimals)| cell(format!("{}{decimals}", dressed(n, zeros)), n.to_string()))
 }
 
 fn big() -> impl Strategy<Value = Cell> {
@@ -81,12 +83,13 @@ fn decimal(precision: u32, scale: usize) -> impl Strategy<Value = Cell> {
         -1000..1000i128,
         proptest::sample::select(vec![greatest, -greatest, 0, 1, -1]),
     ];
-    (n, any::<bool>(), 0..3usize).prop_map(move |(n, cut, zeros)| {
+    (n, any::<bool>(), 0..3usize, 0..4usize).prop_map(move |(n, cut, zeros, padding)| {
         let digits = format!("{:0>width$}", n.unsigned_abs(), width = scale + 1);
         let (whole, fraction) = digits.split_at(digits.len() - scale);
         let sign = if n < 0 { "-" } else { "" };
         let shown = if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") };
-        let fraction = if cut { fraction.trim_end_matches('0') } else { fraction };
+        let fraction =
+            if cut { fraction.trim_end_matches('0').to_owned() } else { fraction.to_owned() + &"0".repeat(padding) };
         let point = if fraction.is_empty() { "" } else { "." };
         cell(format!("{sign}{}{whole}{point}{fraction}", "0".repeat(zeros)), shown)
     })
@@ -113,12 +116,15 @@ fn day() -> impl Strategy<Value = String> {
 
 fn instant() -> impl Strategy<Value = Cell> {
     let micros = prop_oneof![0..1_000_000u32, proptest::sample::select(vec![0, 1, 999_999, 500_000])];
-    (day(), 0..24u32, 0..60u32, 0..60u32, micros, any::<bool>()).prop_map(|(day, h, m, s, micros, t)| {
-        let time = format!("{h:02}:{m:02}:{s:02}");
-        let fraction = format!(".{micros:06}");
-        let shown = fraction.trim_end_matches('0').trim_end_matches('.');
-        cell(format!("{day}{}{time}{fraction}", if t { "T" } else { " " }), format!("{day} {time}{shown}"))
-    })
+    (day(), 0..24u32, 0..60u32, 0..60u32, micros, 0..4usize, any::<bool>()).prop_map(
+        |(day, h, m, s, micros, zeros, t)| {
+            let time = format!("{h:02}:{m:02}:{s:02}");
+            let fraction = format!(".{micros:06}");
+            let shown = fraction.trim_end_matches('0').trim_end_matches('.');
+            let zeros = "0".repeat(zeros);
+            cell(format!("{day}{}{time}{fraction}{zeros}", if t { "T" } else { " " }), format!("{day} {time}{shown}"))
+        },
+    )
 }
 
 fn flag() -> impl Strategy<Value = Cell> {
@@ -265,7 +271,10 @@ fn edges() -> Vec<(&'static str, String)> {
         "\"\\udc00\\ud800\"".to_owned(),
         "\"\\ud83d\\ude00\"".to_owned(),
         format!("{}{}", "[".repeat(100), "]".repeat(100)),
-        format!("{}{}", "[".repeat(7000), "]".repeat(7000)),
+        format!("{}{}", "[".repeat(1000), "]".repeat(1000)),
+        format!("{}{}", "[".repeat(1001), "]".repeat(1001)),
+        format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000)),
+        format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)),
         "{\"a\":1,\"a\":2}".to_owned(),
         "\u{feff}1".to_owned(),
         " 1 ".to_owned(),
@@ -288,6 +297,7 @@ fn edges() -> Vec<(&'static str, String)> {
         "9999999999.99",
         "-9999999999.99",
         "0.001",
+        "0.0100",
         "10000000000",
         "1.10",
     ];
@@ -302,7 +312,15 @@ fn edges() -> Vec<(&'static str, String)> {
         known("words", &words),
         known("short", &["☃☃☃☃☃☃☃☃☃☃", "☃☃☃☃☃☃☃☃☃☃☃", "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"]),
         known("day", &days),
-        known("instant", &["0001-01-01 00:00:00", "9999-12-31 23:59:59.999999", "2016-12-31 23:59:60"]),
+        known(
+            "instant",
+            &[
+                "0001-01-01 00:00:00",
+                "9999-12-31 23:59:59.999999",
+                "9999-12-31 23:59:59.999999001",
+                "2016-12-31 23:59:60",
+            ],
+        ),
         known(
             "key",
             &[
@@ -345,10 +363,12 @@ async fn what_a_column_takes_the_server_takes() {
         refused,
         [
             "day.not_a_date 4",
-            "document.not_json 11",
+            "document.not_json 8",
             "document.nul_byte 2",
-            "document.out_of_range 6",
+            "document.out_of_range 8",
+            "document.too_deep 2",
             "instant.not_a_timestamp 1",
+            "instant.too_many_decimals 1",
             "key.not_a_uuid 2",
             "money.out_of_range 1",
             "money.too_many_decimals 1",
