@@ -11,6 +11,7 @@ mod health;
 mod jobs;
 mod loads;
 mod migrate;
+mod notes;
 mod occurrences;
 mod parse;
 mod progress;
@@ -27,6 +28,7 @@ mod show;
 mod signals;
 mod tokens;
 mod workers;
+mod zones;
 
 use crate::config::{Environment, Settings};
 use crate::fault;
@@ -40,12 +42,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// What is logged where the variable `RUST_LOG` says nothing. What libraries say of themselves at every start is
-/// no news to an operator, nor that a load's statement, which would be printed whole, takes more than a second; why a pool opens no session is logged once, by [`crate::db`].
-const EVERYTHING: &str = "info,sqlx=warn,sqlx::query=error,sqlx_core::pool=off,tokio_cron_scheduler=warn";
+/// What the daemon logs unless `RUST_LOG` is set. What libraries log at every start is of no use to an operator, nor is
+/// the text of a load's statement that takes more than a second; why a pool opens no session is logged once, by
+/// [`crate::db`].
+const DAEMON_LOG: &str = "info,sqlx=warn,sqlx::query=error,sqlx_core::pool=off,tokio_cron_scheduler=warn";
 
-/// What is alarming and is not in the command's own result, which tells how each task ended.
-const ALARMS: &str = "warn,sqlx::query=error,sqlx_core::pool=off,bursar::engine=off,bursar::tasks=off";
+/// What a command logs off a terminal unless `RUST_LOG` is set: not the outcomes that it prints itself
+/// ([`engine::task::OUTCOME_TARGET`](crate::engine::task::OUTCOME_TARGET)).
+const COMMAND_LOG: &str = "info,sqlx=warn,sqlx::query=error,sqlx_core::pool=off,bursar::outcome=off";
+
+/// What a command logs on a terminal unless `RUST_LOG` is set: warnings that its own result does not contain.
+const TERMINAL_LOG: &str = "warn,sqlx::query=error,sqlx_core::pool=off,bursar::outcome=off";
 
 /// Wrong usage, after `sysexits.h`.
 const USAGE: u8 = 64;
@@ -165,9 +172,9 @@ impl Context {
         Settings::load(&self.config, &self.environment)
     }
 
-    /// Starts logging for a command that shows its result itself: a terminal sees only what is alarming.
+    /// Starts logging for a command that prints its result itself.
     fn log_quietly(&self) {
-        self.log(if Bars::are_shown() { ALARMS } else { EVERYTHING });
+        self.log(if Bars::are_shown() { TERMINAL_LOG } else { COMMAND_LOG });
     }
 
     fn log(&self, directives: &str) {
@@ -193,15 +200,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
     let message = fault::told(error);
     eprintln!("error: {message}");
-    let (fault, code) = match fault::judge(error) {
-        _ if error.is::<WrongUsage>() => ("usage", USAGE),
-        fault => (fault.as_str(), fault.exit_code()),
-    };
+    let (fault, code) = judge(error);
     if is_json {
         // Nobody is left to tell when stdout is gone too.
         let _ = show::json(&json!({"error": {"fault": fault, "message": message}}));
     }
     ExitCode::from(code)
+}
+
+/// The name of an error's class, and its exit code.
+fn judge(error: &anyhow::Error) -> (&'static str, u8) {
+    match fault::judge(error) {
+        _ if error.is::<WrongUsage>() => ("usage", USAGE),
+        fault => (fault.as_str(), fault.exit_code()),
+    }
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {

@@ -2,7 +2,8 @@
 //!
 //! Everything else is handed a [`Clock`] (or an instant), so that a test or a rehearsal can say what time it is.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -58,6 +59,16 @@ impl Clock {
             }
         }
     }
+}
+
+/// An instant as people read it everywhere: RFC 3339 to the second with its zone's offset, as in
+/// `2025-05-13T06:30:00-04:00`, and `Z` for UTC.
+#[must_use]
+pub fn timestamp<Z: TimeZone>(at: &DateTime<Z>) -> String
+where
+    Z::Offset: Display,
+{
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Measures how long something takes, unmoved by changes of the system's clock.

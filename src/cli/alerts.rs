@@ -1,5 +1,7 @@
 //! `bursar alerts`
 
+use super::rejects::visible;
+use super::zones::Zones;
 use super::{Context, show};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -51,11 +53,9 @@ async fn list(settings: &Settings, arguments: &Arguments) -> anyhow::Result<Exit
     } else if alerts.is_empty() {
         show::line(&if arguments.all { "no alerts" } else { "no open alerts" })?;
     } else {
-        let mut table = show::table(&["id", "raised at", "times", "kind", "state", "title", "next"], &[0, 2]);
-        for alert in &alerts {
-            table.add_row(row(alert));
-        }
-        show::line(&table)?;
+        let zones = Zones::of_settings(settings);
+        let shown: Vec<String> = alerts.iter().map(|alert| describe(&zones, alert)).collect();
+        show::line(&shown.join("\n\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,17 +66,22 @@ async fn read(database: &Database, arguments: &Arguments) -> anyhow::Result<Vec<
     alert::list(&mut connection, if arguments.all { Which::All } else { Which::Open }, arguments.limit).await
 }
 
-fn row(alert: &Kept) -> [String; 7] {
-    let next = alert.resolution.as_ref().unwrap_or(&alert.next_step);
-    [
-        alert.id.to_string(),
-        alert.raised_at.format("%F %T UTC").to_string(),
-        alert.raised_count.to_string(),
-        alert.kind.clone(),
-        alert.state.clone(),
-        alert.title.clone(),
-        next.clone(),
-    ]
+/// Lines and no table: a command that is wrapped in a cell can't be copied.
+fn describe(zones: &Zones, alert: &Kept) -> String {
+    let job = alert.job.as_deref().unwrap_or_default();
+    let times = if alert.raised_count == 1 { String::new() } else { format!(", {} times", alert.raised_count) };
+    let raised = zones.show(job, alert.raised_at);
+    let state = match alert.resolved_at {
+        None => "open".to_owned(),
+        Some(at) => format!("resolved {}", zones.show(job, at)),
+    };
+    let (what, how) = match &alert.resolution {
+        None => ("next", &alert.next_step),
+        Some(resolution) => ("resolved", resolution),
+    };
+    let Kept { id, kind, .. } = alert;
+    let [title, text, how] = [&alert.title, &alert.text, how].map(|text| visible(text.as_bytes()));
+    format!("{id}  {kind}, {state}, raised {raised}{times}\n    {title}\n    {text}\n    {what}: {how}")
 }
 
 async fn test(settings: &Settings, is_json: bool) -> anyhow::Result<ExitCode> {

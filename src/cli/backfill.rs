@@ -1,5 +1,6 @@
 //! `bursar run-job --from --to`: one run for each run date of a range, oldest first.
 
+use super::notes::{self, Note};
 use super::run_job::{self, Arguments};
 use super::{Context, show};
 use crate::app::{App, Helper};
@@ -32,6 +33,8 @@ struct Row {
     rejected: u64,
     reports: Vec<String>,
     elapsed_ms: i64,
+    #[serde(skip)]
+    notes: Vec<Note>,
 }
 
 pub(super) async fn run(
@@ -51,8 +54,9 @@ pub(super) async fn run(
     let performed = perform(&helper, &requests, usize::from(arguments.parallel), cancel, &bar).await;
     let performed = helper.leave(performed).await;
     bar.finish_and_clear();
-    let rows = performed?;
+    let mut rows = performed?;
     show::either(arguments.json, &rows, |rows| print(rows))?;
+    print_notes(&mut rows);
     Ok(exit_code(&rows, requests.len(), cancel))
 }
 
@@ -94,6 +98,7 @@ async fn one(helper: &Helper<'_>, request: &RunRequest) -> anyhow::Result<Row> {
             rejected: 0,
             reports: Vec::new(),
             elapsed_ms: 0,
+            notes: Vec::new(),
         }),
     }
 }
@@ -118,7 +123,15 @@ fn row(summary: &RunSummary) -> Row {
         rejected: sum("rejected"),
         reports: show::written(summary),
         elapsed_ms: summary.elapsed_ms,
+        notes: notes::of(summary).into_iter().map(|note| note.of_run_date(summary.run.run_date)).collect(),
     }
+}
+
+/// Prints what the runs have to report but for their failures, of which the table has the gravest.
+fn print_notes(rows: &mut [Row]) {
+    let notes: Vec<Note> = rows.iter_mut().flat_map(|row| std::mem::take(&mut row.notes)).collect();
+    let notes: Vec<Note> = notes.into_iter().filter(|note| !note.is_error()).collect();
+    notes::print(&notes, "bursar runs show RUN");
 }
 
 fn print(rows: &[Row]) -> anyhow::Result<()> {

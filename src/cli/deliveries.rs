@@ -1,16 +1,17 @@
 //! `bursar deliveries`
 
 use super::scope::Scope;
+use super::zones::Zones;
 use super::{Context, show, signals};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::suggest;
 use crate::db::Database;
+use crate::deliveries::State;
 use crate::deliveries::expect::run_date;
-use crate::deliveries::list::{Filter, list};
-use crate::deliveries::{Delivery, State};
+use crate::deliveries::list::{Filter, Listed, OUTCOMES, list};
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -21,6 +22,9 @@ pub(super) struct Arguments {
     /// Only this state: expected, arrived, late, missing, `not_expected`, duplicate or changed.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<State>,
+    /// Only this outcome: published, measured, held, discarded, refused (the file can't be loaded as it is) or failed.
+    #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(OUTCOMES))]
+    outcome: Option<String>,
     /// Print them as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -44,11 +48,11 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     };
     let listed = listed.await;
     database.close().await?;
-    let listed = listed?;
+    let (listed, zones) = (listed?, Zones::of(&catalog));
     if arguments.json {
-        show::json(&listed.iter().map(|delivery| described(&catalog, delivery)).collect::<anyhow::Result<Vec<_>>>()?)?;
+        show::json(&listed.iter().map(|delivery| described(&zones, delivery)).collect::<anyhow::Result<Vec<_>>>()?)?;
     } else {
-        print(&catalog, &listed)?;
+        print(&zones, &listed)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,43 +71,35 @@ fn filter(catalog: &Catalog, arguments: &Arguments, now: DateTime<Utc>) -> Filte
         dataset: arguments.scope.dataset.clone(),
         customer: arguments.scope.customer.clone(),
         state: arguments.state,
+        outcome: arguments.outcome.clone(),
     }
 }
 
-/// The zone of a delivery's job; that of a job that is not there any more is not known.
-fn zone(catalog: &Catalog, delivery: &Delivery) -> Tz {
-    catalog.jobs.get(&delivery.job).map_or(Tz::UTC, |job| job.timezone)
-}
-
-fn described(catalog: &Catalog, delivery: &Delivery) -> anyhow::Result<Value> {
-    let zone = zone(catalog, delivery);
-    let mut value = serde_json::to_value(delivery)?;
-    value["timezone"] = json!(zone.name());
-    value["deadline"] = json!(delivery.deadline.with_timezone(&zone).to_rfc3339());
-    value["arrived_at"] = json!(delivery.arrived_at.map(|at| at.with_timezone(&zone).to_rfc3339()));
+fn described(zones: &Zones, listed: &Listed) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(listed)?;
+    value["timezone"] = json!(zones.zone(&listed.delivery.job).name());
     Ok(value)
 }
 
-fn print(catalog: &Catalog, listed: &[Delivery]) -> anyhow::Result<()> {
+fn print(zones: &Zones, listed: &[Listed]) -> anyhow::Result<()> {
     if listed.is_empty() {
         return show::line(&"no deliveries: nothing of that kind was expected while a daemon was up");
     }
-    let header = ["run date", "dataset", "customer", "state", "deadline", "arrived", "file", "load", "note"];
-    let mut table = show::table(&header, &[7]);
-    for delivery in listed {
-        let zone = zone(catalog, delivery);
-        let at = |instant: DateTime<Utc>| instant.with_timezone(&zone).format("%F %H:%M %Z").to_string();
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let header = ["run date", "dataset", "customer", "state", "outcome", "deadline", "arrived", "file", "load", "note"];
+    let mut table = show::table(&header, &[8]);
+    for Listed { delivery, outcome, failure } in listed {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         table.add_row([
             delivery.run_date.to_string(),
             delivery.dataset.clone(),
             delivery.customer.clone(),
             delivery.state.as_str().to_owned(),
-            at(delivery.deadline),
-            or_none(delivery.arrived_at.map(at)),
-            or_none(delivery.file_path.clone()),
-            or_none(delivery.load_id.map(|id| id.to_string())),
-            or_none(delivery.note.clone()),
+            or_dash(outcome.clone()),
+            zones.show(&delivery.job, delivery.deadline),
+            zones.show_or_dash(&delivery.job, delivery.arrived_at),
+            or_dash(delivery.file_path.clone()),
+            or_dash(delivery.refused_id.or(delivery.load_id).map(|id| id.to_string())),
+            or_dash(failure.clone().or_else(|| delivery.note.clone())),
         ]);
     }
     show::line(&table)

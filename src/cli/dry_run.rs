@@ -3,11 +3,12 @@
 use super::{run_job, show};
 use crate::app::{App, Rehearsed};
 use crate::catalog::Catalog;
-use crate::clock::Clock;
+use crate::clock::{Clock, timestamp};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::engine::runs::RunRequest;
 use crate::tasks::forecast::{Becomes, LoadForecast};
+use chrono_tz::Tz;
 use std::process::ExitCode;
 
 pub(super) async fn run(
@@ -17,11 +18,12 @@ pub(super) async fn run(
     missing_only: bool,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
+    let zone = requests.first().map_or(Tz::UTC, |request| request.job.timezone);
     let database = Database::open(settings).await?;
     let rehearsed = rehearse(settings, catalog, &database, requests, missing_only).await;
     database.close().await?;
     let rehearsed = rehearsed?;
-    show::either(json, &rehearsed, |rehearsed| print(rehearsed))?;
+    show::either(json, &rehearsed, |rehearsed| print(rehearsed, zone))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -37,12 +39,12 @@ async fn rehearse(
     App::rehearse(settings, catalog, database, &requests, Clock::system().now()).await
 }
 
-fn print(rehearsed: &[Rehearsed]) -> anyhow::Result<()> {
+fn print(rehearsed: &[Rehearsed], zone: Tz) -> anyhow::Result<()> {
     let mut table =
-        show::table(&["run date", "task", "would be", "into", "bytes", "file as of (UTC)", "file or reason"], &[4]);
+        show::table(&["run date", "task", "would be", "into", "bytes", "file as of", "file or reason"], &[4]);
     for run in rehearsed {
         for load in &run.loads {
-            table.add_row(load_row(&run.run_date.to_string(), load));
+            table.add_row(load_row(&run.run_date.to_string(), load, zone));
         }
     }
     if table.is_empty() {
@@ -61,7 +63,7 @@ fn print(rehearsed: &[Rehearsed]) -> anyhow::Result<()> {
     show::line(&"dry run: nothing was opened or written")
 }
 
-fn load_row(run_date: &str, load: &LoadForecast) -> Vec<String> {
+fn load_row(run_date: &str, load: &LoadForecast, zone: Tz) -> Vec<String> {
     let becomes = match load.becomes {
         Becomes::Published => "published",
         Becomes::Measured => "measured",
@@ -75,7 +77,7 @@ fn load_row(run_date: &str, load: &LoadForecast) -> Vec<String> {
         becomes.to_owned(),
         load.table.clone(),
         load.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
-        load.modified_at.map_or_else(|| "-".to_owned(), |at| at.format("%F %T").to_string()),
+        load.modified_at.map_or_else(|| "-".to_owned(), |at| timestamp(&at.with_timezone(&zone))),
         told.join("; "),
     ]
 }

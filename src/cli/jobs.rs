@@ -1,8 +1,9 @@
 //! `bursar jobs`
 
 use super::{Context, show};
-use crate::clock::Clock;
+use crate::clock::{Clock, timestamp};
 use crate::engine::job::{Catchup, Job};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -15,20 +16,22 @@ pub(super) struct Arguments {
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let catalog = crate::app::compile(&context.settings()?)?;
-    let jobs: Vec<Value> = catalog.jobs.values().map(|job| describe(job)).collect();
+    let now = Clock::system().now();
+    let jobs: Vec<(&Job, Value)> = catalog.jobs.values().map(|job| (job.as_ref(), describe(job, now))).collect();
     if arguments.json {
-        show::json(&jobs)?;
+        show::json(&jobs.iter().map(|(_, job)| job).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = show::table(&["job", "schedule", "time zone", "next due", "tasks", "settings"], &[]);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    for job in &jobs {
+    for (configured, job) in &jobs {
+        let next = configured.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
         let tasks: Vec<&str> = job["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         table.add_row([
             text(&job["job"]),
             text(&job["schedule"]),
             text(&job["timezone"]),
-            text(&job["next_due"]),
+            next.map_or_else(|| "-".to_owned(), |due| timestamp(&due.with_timezone(&configured.timezone))),
             tasks.join(", "),
             settings(job),
         ]);
@@ -49,13 +52,13 @@ fn settings(job: &Value) -> String {
     if told.is_empty() { "-".to_owned() } else { told.join(", ") }
 }
 
-fn describe(job: &Job) -> Value {
-    let next = job.schedule.as_ref().and_then(|s| s.next_after(Clock::system().now()));
+fn describe(job: &Job, now: DateTime<Utc>) -> Value {
+    let next = job.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
     json!({
         "job": job.name,
         "schedule": job.schedule.as_ref().map(|s| s.expression().to_owned()),
         "timezone": job.timezone.name(),
-        "next_due": next.map(|due| due.with_timezone(&job.timezone).to_rfc3339()),
+        "next_due": next.map(|due| timestamp(&due)),
         "run_date_offset_days": job.run_date_offset_days,
         "catchup_limit": (job.catchup == Catchup::All).then_some(job.catchup_limit),
         "max_parallel_tasks": job.max_parallel_tasks,

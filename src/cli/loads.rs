@@ -1,36 +1,38 @@
-//! `bursar loads`: the load ledger, and what an operator decides about a load that is held.
+//! `bursar loads`: the load ledger, and what an operator decides about loads that are held.
+
+mod decide;
 
 use super::scope::Scope;
-use super::{Context, rejects, runs, show, usage};
+use super::{Context, runs, show};
 use crate::app;
 use crate::config::{Settings, suggest};
-use crate::rows::held::{Decision, HeldLoad, Verdict};
 use crate::rows::ledger_list::{self, Filter, LoadRow};
-use crate::rows::load::Older;
-use crate::tasks::decide::{Decided, decide};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::process::ExitCode;
 
-const STATES: [&str; 5] = ["published", "measured", "held", "overtaken", "discarded"];
+const STATES: [&str; 6] = ["published", "measured", "held", "overtaken", "discarded", "refused"];
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List loads, the newest first.
+    /// List loads and refused files, the newest first.
     List(ListArguments),
-    /// Show all that the ledger keeps of a load.
+    /// Show everything that is kept of a load or a refused file.
     Show(ShowArguments),
-    /// Publish a held load as it is, without reading its file again.
-    Accept(AcceptArguments),
-    /// Let a held load go: its rows are dropped, its counts and rejects stay.
-    Discard(DecideArguments),
+    /// Publish held loads as they are, without reading their files again.
+    Accept(decide::AcceptArguments),
+    /// Discard held loads: their rows are dropped, their counts and rejects stay.
+    Discard(decide::DecideArguments),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArguments {
     #[command(flatten)]
     scope: Scope,
-    /// Only this state: published, measured, held (to be decided about), overtaken (held, and loaded again since) or
-    /// discarded.
+    /// Only of runs of this job.
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// Only this state: published, measured, held (to be decided about), overtaken (held, and loaded again since),
+    /// discarded or refused (a file of which nothing was loaded).
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<String>,
     /// How many at most.
@@ -46,27 +48,6 @@ pub(super) struct ShowArguments {
     /// The load's id.
     id: i64,
     /// Print it as JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct AcceptArguments {
-    #[command(flatten)]
-    decide: DecideArguments,
-    /// Put its rows in the place of those of a newer run date.
-    #[arg(long)]
-    publish: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct DecideArguments {
-    /// The load's id.
-    id: i64,
-    /// Why; it is kept in the ledger, with the name of your account.
-    #[arg(long, value_name = "WHY")]
-    reason: String,
-    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -93,11 +74,8 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     match command {
         Command::List(arguments) => list(&settings, &arguments).await,
         Command::Show(arguments) => show_one(&settings, &arguments).await,
-        Command::Accept(arguments) => {
-            let older = if arguments.publish { Older::Publish } else { Older::Measure };
-            decided(&settings, &arguments.decide, Verdict::Accepted, older).await
-        }
-        Command::Discard(arguments) => decided(&settings, &arguments, Verdict::Discarded, Older::Measure).await,
+        Command::Accept(arguments) => decide::accept(&settings, &arguments).await,
+        Command::Discard(arguments) => decide::discard(&settings, &arguments).await,
     }
 }
 
@@ -108,6 +86,7 @@ async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<
         from: arguments.scope.from(),
         to: arguments.scope.to(),
         state: arguments.state.clone(),
+        job: arguments.job.clone(),
         limit: arguments.limit.into(),
     };
     let catalog = app::compile(settings).unwrap_or_default();
@@ -125,7 +104,7 @@ async fn list(settings: &Settings, arguments: &ListArguments) -> anyhow::Result<
         show::line(&"no loads of that kind")?;
     } else {
         let mut table = show::table(
-            &["id", "run date", "dataset", "customer", "state", "rows", "rejected", "file", "why"],
+            &["id", "run date", "dataset", "customer", "state", "rows", "rejected", "file", "reason"],
             &[0, 5, 6],
         );
         for load in &listed {
@@ -172,46 +151,4 @@ async fn show_one(settings: &Settings, arguments: &ShowArguments) -> anyhow::Res
     }
     show::line(&table)?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn decided(
-    settings: &Settings,
-    arguments: &DecideArguments,
-    verdict: Verdict,
-    older: Older,
-) -> anyhow::Result<ExitCode> {
-    if arguments.reason.trim().is_empty() {
-        return Err(usage("--reason must say why".to_owned()));
-    }
-    let catalog = app::compile(settings)?;
-    let by = rejects::operator();
-    let decision = Decision { verdict, reason: arguments.reason.trim(), by: &by };
-    let database = runs::open(settings).await?;
-    let lock_timeout_s = settings.file.database.lock_timeout_s;
-    let decided = decide(&database.pool, &catalog, arguments.id, older, decision, lock_timeout_s).await;
-    database.close().await?;
-    let decided = decided?;
-    if arguments.json {
-        let Decided { load, way, left } = &decided;
-        let state = if verdict == Verdict::Accepted { "published" } else { "discarded" };
-        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
-        show::json(&json!({"load": load.id, "state": state, "way": way, "run": load.run_id, "left": left}))?;
-    } else {
-        show::line(&told(&decided))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn told(Decided { load, way, left }: &Decided) -> String {
-    let HeldLoad { id, dataset, customer, run_date, loaded, run_id, .. } = load;
-    if way.is_none() {
-        return format!(
-            "load {id} of {dataset} of {customer} for {run_date} is discarded; its counts and rejects stay"
-        );
-    }
-    let published = format!("load {id} is published: {loaded} rows of {dataset} of {customer} for {run_date}");
-    if left.is_empty() {
-        return published;
-    }
-    format!("{published}\nwhat is left of its run ({}) goes on with: bursar runs retry {run_id}", runs::names(left))
 }

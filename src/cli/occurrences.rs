@@ -1,13 +1,14 @@
 //! `bursar occurrences`: what became of each instant at which a job was due, and the gaps.
 
+use super::zones::Zones;
 use super::{Context, show, signals, usage};
 use crate::catalog::Catalog;
-use crate::clock::Clock;
+use crate::clock::{Clock, timestamp};
 use crate::config::suggest;
 use crate::db::Database;
 use crate::engine::job::Job;
 use crate::engine::occurrences::{self, Filter, Gaps, Recorded};
-use chrono::{NaiveDate, SecondsFormat};
+use chrono::NaiveDate;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -73,10 +74,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let found = signals::unless_stopped(&stop, find(&database, &catalog, arguments)).await;
     database.close().await?;
     let (occurrences, gaps) = found?;
+    let zones = Zones::of(&catalog);
     if arguments.json {
-        show::json(&occurrences)?;
+        show::json(&occurrences.iter().map(|occurrence| describe(&zones, occurrence)).collect::<Vec<_>>())?;
     } else {
-        print(&occurrences)?;
+        print(&zones, &occurrences)?;
     }
     if let Some(gaps) = gaps {
         tell(&gaps);
@@ -100,7 +102,7 @@ async fn find(
     database: &Database,
     catalog: &Catalog,
     arguments: &Arguments,
-) -> anyhow::Result<(Vec<Value>, Option<Gaps>)> {
+) -> anyhow::Result<(Vec<Recorded>, Option<Gaps>)> {
     let pool = &database.pool;
     occurrences::check_tables(pool).await?;
     let state = arguments.state.and_then(State::recorded);
@@ -117,8 +119,7 @@ async fn find(
         found.extend(gaps.iter().flat_map(|gaps| missing(job, gaps)));
     }
     found.sort_by(|a, b| (a.due_at, &a.job).cmp(&(b.due_at, &b.job)));
-    let newest = found.split_off(found.len().saturating_sub(usize::try_from(arguments.limit)?));
-    Ok((newest.iter().map(|occurrence| describe(catalog, occurrence)).collect(), gaps))
+    Ok((found.split_off(found.len().saturating_sub(usize::try_from(arguments.limit)?)), gaps))
 }
 
 fn missing<'a>(job: &'a Job, gaps: &'a Gaps) -> impl Iterator<Item = Recorded> + 'a {
@@ -139,12 +140,11 @@ fn missing<'a>(job: &'a Job, gaps: &'a Gaps) -> impl Iterator<Item = Recorded> +
     })
 }
 
-/// Instants are told in the job's zone; in UTC where the job is not configured any more.
-fn describe(catalog: &Catalog, occurrence: &Recorded) -> Value {
-    let zone = catalog.jobs.get(&occurrence.job).map_or(chrono_tz::UTC, |job| job.timezone);
+fn describe(zones: &Zones, occurrence: &Recorded) -> Value {
     json!({
         "job": occurrence.job,
-        "due_at": occurrence.due_at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false),
+        "due_at": timestamp(&occurrence.due_at),
+        "timezone": zones.zone(&occurrence.job).name(),
         "run_date": occurrence.run_date,
         "state": occurrence.state,
         "reason": occurrence.reason,
@@ -152,14 +152,20 @@ fn describe(catalog: &Catalog, occurrence: &Recorded) -> Value {
     })
 }
 
-fn print(occurrences: &[Value]) -> anyhow::Result<()> {
+fn print(zones: &Zones, occurrences: &[Recorded]) -> anyhow::Result<()> {
     if occurrences.is_empty() {
         return show::line(&"no occurrences");
     }
     let mut table = show::table(&["job", "due", "run date", "state", "reason", "run"], &[]);
     for occurrence in occurrences {
-        let text = |key: &str| occurrence[key].as_str().unwrap_or("-").to_owned();
-        table.add_row(["job", "due_at", "run_date", "state", "reason", "run_id"].map(text));
+        table.add_row([
+            occurrence.job.clone(),
+            zones.show(&occurrence.job, occurrence.due_at),
+            occurrence.run_date.to_string(),
+            occurrence.state.clone(),
+            occurrence.reason.clone().unwrap_or_else(|| "-".to_owned()),
+            occurrence.run_id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+        ]);
     }
     show::line(&table)
 }
@@ -171,7 +177,7 @@ fn tell(gaps: &Gaps) {
         many => eprintln!("note: {many} due instants have no row"),
     }
     if gaps.is_cut {
-        let since = gaps.since.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let since = timestamp(&gaps.since);
         eprintln!("note: gaps were looked for after {since} only; --to looks at an earlier time");
     }
 }

@@ -136,7 +136,7 @@ fn short(errors: &Value) -> String {
 }
 
 /// Text that does nothing to a terminal: control and direction characters are spelt, bytes that are no UTF-8 too.
-fn visible(bytes: &[u8]) -> String {
+pub(super) fn visible(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,6 +1,6 @@
 //! `bursar run-job`
 
-use super::{Context, backfill, dry_run, show, signals, usage};
+use super::{Context, backfill, dry_run, notes, show, signals, usage};
 use crate::app::App;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -166,23 +166,9 @@ pub(super) async fn leave_out_succeeded(
     Ok(left)
 }
 
-/// Says on stderr what went wrong, task by task; the code is that of the gravest fault.
+/// Prints on stderr what the tasks have to report; the code is that of the gravest fault.
 pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
-    for task in &summary.tasks {
-        match (&task.error, task.fault) {
-            (Some(error), Some(fault)) => {
-                eprintln!("error: {} {} ({fault}): {error}", task.label(), task.state.as_str());
-            }
-            (Some(reason), None) => eprintln!("note: {} {}: {reason}", task.label(), task.state.as_str()),
-            (None, _) => {}
-        }
-        for note in show::notes(task) {
-            eprintln!("note: {}: {note}", task.label());
-        }
-        for missing in show::missing(task) {
-            eprintln!("note: {}: {missing} has no load for {}", task.label(), summary.run.run_date);
-        }
-    }
+    notes::print(&notes::of(summary), &format!("bursar runs show {}", summary.run.id));
     match summary.fault {
         Some(fault) => ExitCode::from(fault.exit_code()),
         None => ExitCode::SUCCESS,

@@ -5,7 +5,6 @@ mod show;
 
 use super::{Context, run_job, signals, usage};
 use crate::app::App;
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Settings, suggest};
 use crate::db::Database;
@@ -13,7 +12,6 @@ use crate::engine::list::{RunRow, TaskRow, find_runs, list_tasks};
 use crate::engine::task::Label;
 use crate::engine::{again, occurrences};
 use crate::fault;
-use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::PgPool;
 use std::process::ExitCode;
 
@@ -172,22 +170,4 @@ pub(super) fn names(labels: &[Label]) -> String {
 
 fn label_of(row: &TaskRow) -> Label {
     Label { task: row.task.clone(), item: (!row.item.is_empty()).then(|| row.item.clone()) }
-}
-
-/// Tells instants in the zone of a run's job; in UTC where it is not configured, or the configuration can't be read.
-struct Zones(Catalog);
-
-impl Zones {
-    fn of(settings: &Settings) -> Self {
-        Self(crate::app::compile(settings).unwrap_or_default())
-    }
-
-    fn tell(&self, job: &str, at: DateTime<Utc>) -> String {
-        let zone = self.0.jobs.get(job).map_or(chrono_tz::UTC, |job| job.timezone);
-        at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
-    }
-
-    fn tell_or_dash(&self, job: &str, at: Option<DateTime<Utc>>) -> String {
-        at.map_or_else(|| "-".to_owned(), |at| self.tell(job, at))
-    }
 }

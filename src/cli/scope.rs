@@ -37,6 +37,12 @@ impl Scope {
         self.date.or(self.to)
     }
 
+    /// Whether it narrows anything.
+    pub(super) const fn is_empty(&self) -> bool {
+        let Self { date, from, to, dataset, customer } = self;
+        date.is_none() && from.is_none() && to.is_none() && dataset.is_none() && customer.is_none()
+    }
+
     /// Refuses the name of a dataset or a customer that is not configured and of which nothing was ever loaded or
     /// expected.
     pub(super) async fn check(&self, pool: &PgPool, catalog: &Catalog) -> anyhow::Result<()> {

@@ -113,18 +113,11 @@ pub(super) fn written(summary: &RunSummary) -> Vec<String> {
         .collect()
 }
 
-/// What an operator should know of a load that was not held for it, and why it was not made again.
-pub(super) fn notes(task: &TaskResult) -> Vec<String> {
-    let sentences = |key: &str| task.outcome[key].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let is_unchanged = task.outcome["state"] == "unchanged";
+/// The warnings in the outcome of a load, and why it was not made again.
+pub(super) fn notes(outcome: &Value) -> Vec<String> {
+    let sentences = |key: &str| outcome[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let is_unchanged = outcome["state"] == "unchanged";
     sentences("warnings").chain(sentences("reasons").filter(|_| is_unchanged)).map(str::to_owned).collect()
-}
-
-/// Customers without a load that a report went without.
-pub(super) fn missing(task: &TaskResult) -> Vec<String> {
-    let is_written = task.state == TaskState::Succeeded;
-    let missing = task.outcome.get("missing").and_then(Value::as_array).filter(|_| is_written);
-    missing.into_iter().flatten().filter_map(|m| m["customer"].as_str().map(str::to_owned)).collect()
 }
 
 /// A result together with the most memory the process has held, in bytes.

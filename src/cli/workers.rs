@@ -1,8 +1,8 @@
 //! `bursar workers`: the processes that work on tasks.
 
 use super::{Context, runs, show};
+use crate::clock::timestamp;
 use crate::engine::list::{WorkerRow, list_workers};
-use chrono::{DateTime, SecondsFormat, Utc};
 use std::process::ExitCode;
 
 /// So many of those that are gone are shown.
@@ -32,19 +32,18 @@ fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
     if workers.is_empty() {
         return show::line(&"no worker is up");
     }
-    let tell = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let header = ["role", "host", "pid", "state", "since", "busy", "configuration of", "configuration's problem"];
     let mut table = show::table(&header, &[2, 5]);
     for worker in workers {
-        let gone = worker.stopped_at.map_or_else(|| "dead".to_owned(), |at| format!("gone {}", tell(at)));
+        let gone = worker.stopped_at.map_or_else(|| "dead".to_owned(), |at| format!("gone {}", timestamp(&at)));
         table.add_row([
             worker.role.clone(),
             worker.host.clone(),
             worker.pid.to_string(),
             if worker.is_alive { "up".to_owned() } else { gone },
-            tell(worker.started_at),
+            timestamp(&worker.started_at),
             worker.busy.to_string(),
-            tell(worker.config_loaded_at),
+            timestamp(&worker.config_loaded_at),
             worker.config_error.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }

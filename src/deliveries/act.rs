@@ -3,6 +3,7 @@
 use super::store::{self, Delivery, State};
 use super::watch::{self, Event, Lookout};
 use crate::catalog::Catalog;
+use crate::clock::timestamp;
 use crate::engine::execute::Engine;
 use crate::engine::task::Label;
 use crate::engine::{advance, again, tasks};
@@ -24,9 +25,10 @@ pub fn wake_key(dataset: &str, customer: &str, run_date: NaiveDate) -> String {
     format!("{WAITING}{dataset}/{customer}/{run_date}")
 }
 
-/// Looks once and does what follows from it (also moves files that were loaded and are to be archived): what is over is told and whatever waited is woken in the transaction that
-/// enters it; then what failed for want of a file that has come since is repeated. Gives the reasons why some files
-/// could not be looked for, or not be loaded yet.
+/// Looks once and does what follows from it (also moves files that were loaded and are to be archived): alerts are
+/// raised and resolved and waiting tasks are woken in the transaction that enters what was seen; then loads are repeated
+/// that failed because their file was missing or refused, and whose file is there since. Returns the reasons why some
+/// files could not be looked for, or could not be loaded yet.
 ///
 /// Whoever locks several rows locks them in this order: a task of its own that is under way, deliveries, runs, tasks that
 /// wait or have ended, alerts by their keys, the turn to offer, tasks that are offered or cancelled.
@@ -53,10 +55,10 @@ pub async fn look_and_act(
     if woken > 0 {
         offer(engine, now).await?;
     }
-    for late in list_late(&engine.pool, now).await? {
-        if let Err(error) = late.load(engine, now).await {
-            let Late { dataset, customer, run_date, .. } = &late;
-            let what = format!("the late file of {dataset} of {customer} for {run_date} is not loaded yet");
+    for load in list_repeatable(&engine.pool, now).await? {
+        if let Err(error) = load.repeat(engine, now).await {
+            let Repeatable { dataset, customer, run_date, .. } = &load;
+            let what = format!("the new file of {dataset} of {customer} for {run_date} is not loaded yet");
             seen.problems.push(error.context(what));
         }
     }
@@ -94,54 +96,64 @@ async fn wake_decided(connection: &mut PgConnection, now: DateTime<Utc>) -> anyh
     tasks::wake(connection, &decided, now).await
 }
 
-/// A scheduled load that failed for want of its file, which has come since and was not loaded.
+/// A scheduled load that failed because its file was missing or refused, and whose file is there since.
 #[derive(sqlx::FromRow)]
-struct Late {
+struct Repeatable {
     dataset: String,
     customer: String,
     run_date: NaiveDate,
     run: Uuid,
     task: String,
+    /// Empty for a task without `for_each`.
+    item: String,
+    /// `missing` or `refused`.
+    reason: String,
 }
 
-/// Asked of all that came late, not only of those that an event is about: the run may not have been free just then.
-async fn list_late(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Vec<Late>> {
+/// Asked of every such load, not only of those that an event is about: the run may not have been free just then.
+async fn list_repeatable(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Vec<Repeatable>> {
     sqlx::query_as(
         "select distinct on (d.dataset, d.customer, d.run_date)
                 d.dataset,
                 d.customer,
                 d.run_date,
                 r.id as run,
-                t.task
+                t.task,
+                t.item,
+                t.outcome ->> 'state' as reason
            from bursar.deliveries as d
            join bursar.runs as r on r.job = d.job and r.run_date = d.run_date
-           join bursar.task_runs as t on t.run_id = r.id and t.item = d.customer
+           join bursar.task_runs as t on t.run_id = r.id and t.item in (d.customer, '')
           where d.state not in ('expected', 'not_expected') and greatest(d.window_end, d.changes_until) > $1
-            and d.state = 'late' and d.load_id is null
+            and d.state in ('late', 'changed')
             and r.trigger = 'schedule' and r.state in ('running', 'failed')
-            and t.state = 'failed' and t.outcome ->> 'state' = 'missing' and t.outcome ->> 'dataset' = d.dataset
+            and t.state = 'failed' and t.outcome ->> 'dataset' = d.dataset
+            and (d.state = 'late' and d.load_id is null and t.outcome ->> 'state' = 'missing'
+                 or d.state = 'changed' and t.outcome ->> 'state' = 'refused'
+                    and t.outcome -> 'load_id' = to_jsonb(d.refused_id))
           order by d.dataset, d.customer, d.run_date, r.opened_at desc",
     )
     .bind(now)
     .fetch_all(pool)
     .await
-    .context("look for loads that missed their files")
+    .context("look for loads whose file is there since they failed")
 }
 
-impl Late {
-    /// Has the load and what is downstream of it run again, unless another daemon does. A load that fails after that
-    /// has not failed for want of its file, and is not repeated again.
-    async fn load(&self, engine: &Engine, now: DateTime<Utc>) -> anyhow::Result<()> {
+impl Repeatable {
+    /// Has the load and what is downstream of it run again, unless another daemon does. The load is not repeated once
+    /// more after that unless its file is refused again and another one is delivered.
+    async fn repeat(&self, engine: &Engine, now: DateTime<Utc>) -> anyhow::Result<()> {
         let mut transaction = engine.pool.begin().await.context("repeat the load")?;
         if !self.is_still_to_do(&mut transaction).await? {
             return Ok(());
         }
-        let label = Label { task: self.task.clone(), item: Some(self.customer.clone()) };
+        let label = Label { task: self.task.clone(), item: Some(self.item.clone()).filter(|item| !item.is_empty()) };
         let labels = again::repeat(&mut transaction, self.run, Some(&label), now, engine.limit).await?;
         transaction.commit().await.context("repeat the load")?;
         let names: Vec<String> = labels.iter().map(ToString::to_string).collect();
         let (run, names) = (self.run, names.join(", "));
-        info!(run.id = %run, "{} of {} came late: {names} of run {run} run again", self.dataset, self.customer);
+        let why = if self.reason == "missing" { "was delivered late" } else { "was delivered anew after a refusal" };
+        info!(run.id = %run, "{} of {} {why}: {names} of run {run} run again", self.dataset, self.customer);
         Ok(())
     }
 
@@ -156,11 +168,12 @@ impl Late {
             "select exists (
                     select from bursar.task_runs
                      where run_id = $1 and task = $2 and item = $3 and state = 'failed'
-                       and outcome ->> 'state' = 'missing')",
+                       and outcome ->> 'state' = $4)",
         )
         .bind(self.run)
         .bind(&self.task)
-        .bind(&self.customer)
+        .bind(&self.item)
+        .bind(&self.reason)
         .fetch_one(connection)
         .await
         .context("look whether the load is still to be repeated")
@@ -223,12 +236,14 @@ fn changes(catalog: &Catalog, event: &Event) -> Vec<Change> {
         }
         Event::Late(_) => {
             let at = d.arrived_at.unwrap_or(d.updated_at).with_timezone(&zone);
-            let came = format!("it came at {}, as {path}", at.format("%F %H:%M %Z"));
+            let came = format!("it was delivered at {}, as {path}", timestamp(&at));
             vec![
                 Change::Raise(wording::file_late(&file, path, d.deadline.with_timezone(&zone), at)),
                 Change::Resolve(file.subject().key(Kind::FileMissing), came),
             ]
         }
+        // The alert of the refusal is still open, and nothing was loaded that the change could be a correction of.
+        Event::Changed(_) if d.refused_id.is_some() => Vec::new(),
         Event::Changed(_) => vec![Change::Raise(wording::file_changed(&file, path, d.load_id.unwrap_or_default()))],
     }
 }
@@ -252,7 +267,8 @@ pub async fn loaded(
     let delivery = store::loaded(connection, load, now).await?;
     let file = File { job, dataset: load.dataset, customer: load.customer, run_date: load.run_date };
     let is_duplicate = delivery.is_some_and(|d| d.state == State::Duplicate);
-    let over = [Kind::FileChanged, Kind::FileDuplicate, Kind::FileLate, Kind::FileMissing, Kind::LoadHeld];
+    let over =
+        [Kind::FileChanged, Kind::FileDuplicate, Kind::FileLate, Kind::FileMissing, Kind::FileRefused, Kind::LoadHeld];
     let stays = |kind: &Kind| match kind {
         Kind::FileDuplicate => is_duplicate,
         Kind::LoadHeld => held.is_some(),

@@ -9,10 +9,11 @@
 //!    └─ deadline passed → missing ── complete in the window ┘ └──────→ duplicate                │
 //!                                                             │            │                    │
 //!                     arrived, late, duplicate ───────────────┴────────────┴── not what was ──→ changed
-//!                                                                              loaded
+//!                                                                              loaded or refused
 //! ```
 
 use super::store::{Delivery, Move, State};
+use crate::clock::timestamp;
 use crate::rows::inbox::{Delivered, Found};
 use chrono::{DateTime, Utc};
 
@@ -70,20 +71,28 @@ fn arrival(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Move {
     if at <= delivery.window_end {
         return Move::to(delivery, State::Late, Some((file, at)), None);
     }
-    let note = format!("{} came at {}, after the late window", file.path.display(), at.format("%FT%TZ"));
+    let note = format!("{} came at {}, after the late window", file.path.display(), timestamp(&at));
     Move::to(delivery, State::Missing, None, Some(note))
 }
 
-/// A file that was loaded, and is at the same path with another size or time.
+/// A file that was loaded, and has another size or time now; or the file that was delivered in place of a refused one,
+/// under whatever name.
 fn change(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Option<Move> {
-    let load = delivery.load_id?;
-    let is_there = delivery.file_path.as_deref() == Some(&*file.path.to_string_lossy());
+    let is_at_the_same_path = delivery.file_path.as_deref() == Some(&*file.path.to_string_lossy());
     let is_same =
         delivery.file_bytes == Some(signed(file.bytes)) && delivery.file_modified_at == Some(file.modified_at);
-    if !is_there || is_same || now >= delivery.changes_until {
+    let shown = file.path.display();
+    let note = match (delivery.refused_id, delivery.load_id) {
+        (Some(_), _) if is_at_the_same_path && is_same => return None,
+        (Some(refused), _) => format!("{shown} is not the file that was refused (id {refused})"),
+        (None, Some(load)) if is_at_the_same_path && !is_same => {
+            format!("{shown} is no longer the file that load {load} read")
+        }
+        (None, _) => return None,
+    };
+    if now >= delivery.changes_until {
         return None;
     }
-    let note = format!("{} is not what load {load} took in any more", file.path.display());
     let at = delivery.arrived_at.unwrap_or(now);
     Some(Move::to(delivery, State::Changed, Some((file, at)), Some(note)))
 }

@@ -4,8 +4,9 @@ use super::store::{Delivery, State};
 use crate::fault;
 use anyhow::Context;
 use chrono::NaiveDate;
-use sqlx::PgPool;
+use serde::Serialize;
 use sqlx::error::DatabaseError;
+use sqlx::{FromRow, PgPool};
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -20,31 +21,42 @@ pub struct Filter {
     pub customer: Option<String>,
     /// Only this state.
     pub state: Option<State>,
+    /// Only this outcome; see [`OUTCOMES`].
+    pub outcome: Option<String>,
+}
+
+/// The outcomes that the load of a delivery can have: the states of a load, `refused` (nothing of the file was loaded
+/// because of what it contains) and `failed` (its load failed for another reason).
+pub const OUTCOMES: [&str; 6] = ["published", "measured", "held", "discarded", "refused", "failed"];
+
+/// A delivery and what came of its file.
+#[derive(Clone, Debug, Serialize, FromRow)]
+pub struct Listed {
+    /// The delivery.
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub delivery: Delivery,
+    /// The outcome of its load, one of [`OUTCOMES`]; `None` before its load has ended.
+    pub outcome: Option<String>,
+    /// Why its load failed.
+    pub failure: Option<String>,
 }
 
 /// The deliveries there are, by run date, dataset and customer.
 ///
 /// # Errors
 /// A configuration fault where the database is not migrated; else what the server says.
-pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<Delivery>> {
-    sqlx::query_as(
-        "select *
-           from bursar.deliveries
-          where ($1::date is null or run_date >= $1)
-            and ($2::date is null or run_date <= $2)
-            and ($3::text is null or dataset = $3)
-            and ($4::text is null or customer = $4)
-            and ($5::text is null or state = $5)
-          order by run_date, dataset, customer",
-    )
-    .bind(filter.from)
-    .bind(filter.to)
-    .bind(&filter.dataset)
-    .bind(&filter.customer)
-    .bind(filter.state.map(State::as_str))
-    .fetch_all(pool)
-    .await
-    .map_err(|error| {
+pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<Listed>> {
+    let listed = sqlx::query_as(include_str!("list.sql"))
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(&filter.dataset)
+        .bind(&filter.customer)
+        .bind(filter.state.map(State::as_str))
+        .bind(&filter.outcome)
+        .fetch_all(pool)
+        .await;
+    listed.map_err(|error| {
         if has_no_tables(&error) {
             return fault::config("there is no table bursar.deliveries yet; make it with `bursar migrate`");
         }
@@ -58,7 +70,7 @@ fn has_no_tables(error: &sqlx::Error) -> bool {
 }
 
 /// Names that something was once loaded or expected under.
-#[derive(Clone, Debug, Default, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, FromRow)]
 pub struct Names {
     /// Of datasets.
     pub datasets: Vec<String>,

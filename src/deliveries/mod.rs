@@ -8,8 +8,10 @@ pub mod act;
 pub mod expect;
 pub mod judge;
 pub mod list;
+mod refuse;
 pub mod store;
 pub mod watch;
 
+pub use refuse::{Refusal, refuse};
 pub use store::{Delivery, Load, State};
 pub use watch::{Lookout, Seen};

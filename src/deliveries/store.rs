@@ -30,7 +30,7 @@ pub enum State {
     NotExpected,
     /// It was loaded, and its bytes are those of an earlier run date.
     Duplicate,
-    /// It was loaded, and then something else lay in its place.
+    /// The file is no longer the one that was loaded or refused.
     Changed,
 }
 
@@ -85,11 +85,11 @@ pub struct Delivery {
     pub changes_until: DateTime<Utc>,
     /// Its path within the inbox, once it is there.
     pub file_path: Option<String>,
-    /// Its size in bytes as it was loaded, or (before that, and after a change) as it was seen.
+    /// Its size in bytes as it was loaded or refused, or (before that, and after a change) as it was seen.
     pub file_bytes: Option<i64>,
     /// When its bytes were last changed, by its own account; as `file_bytes`.
     pub file_modified_at: Option<DateTime<Utc>>,
-    /// The SHA-256 of the bytes that were loaded, in hexadecimal.
+    /// The SHA-256 of the bytes that were loaded or refused last, in hexadecimal.
     pub file_sha256: Option<String>,
     /// Since when it was there and complete; never later than it was seen.
     pub arrived_at: Option<DateTime<Utc>>,
@@ -97,6 +97,8 @@ pub struct Delivery {
     pub load_id: Option<i64>,
     /// The run of that load.
     pub run_id: Option<Uuid>,
+    /// The refusal of its present file; `None` once a file was loaded.
+    pub refused_id: Option<i64>,
     /// Why the state is what it is, for people.
     pub note: Option<String>,
     /// When the state last changed.
@@ -310,6 +312,7 @@ pub async fn loaded(
                 file_modified_at = $6,
                 file_sha256 = $7,
                 load_id = $8,
+                refused_id = null,
                 run_id = coalesce((select l.run_id from bursar.loads as l where l.id = $8), $9),
                 note = $10,
                 arrived_at = coalesce(arrived_at, $11),

@@ -47,7 +47,7 @@ pub enum Event {
     Missing(Delivery),
     /// Its file came after the deadline and is to be loaded all the same.
     Late(Delivery),
-    /// Its file was loaded, and then something else lay in its place.
+    /// Its file is no longer the one that was loaded or refused.
     Changed(Delivery),
 }
 

@@ -4,7 +4,8 @@
 use super::board::{Board, Mark, Move, Node};
 use super::job::Task;
 use super::queue::{self, Message};
-use super::task::{RunState, TaskState, Trigger};
+use super::task::{OUTCOME_TARGET, RunInfo, RunState, TaskState, Trigger};
+use crate::db::fence::Settlement;
 use crate::fault::Fault;
 use crate::notify::alert::{self, Kind, Subject};
 use crate::notify::wording;
@@ -66,7 +67,7 @@ pub async fn advance_now(pool: &PgPool, run: Uuid, now: DateTime<Utc>, limit: Op
     let ended = advance(&mut transaction, run, now, limit).await?;
     transaction.commit().await.context("go on with the run")?;
     if let Some(state) = ended {
-        info!(run.id = %run, "run {run} is over: {}", state.as_str());
+        info!(target: OUTCOME_TARGET, { run.id = %run }, "run {run} is over: {}", state.as_str());
     }
     Ok(())
 }
@@ -210,8 +211,27 @@ async fn close(
     Ok(state)
 }
 
-/// Raises an alert for a scheduled run that failed, unless each of its failures has an alert of its own; whatever run
-/// succeeds in all it is for resolves it. One that loads a single customer, and whose report waits for others, does not.
+/// Raises the alert of a scheduled run as soon as one of its tasks fails, unless that failure has an alert of its own.
+///
+/// # Errors
+/// Passes on errors of the database.
+pub(super) async fn alert_failure(
+    connection: &mut PgConnection,
+    run: &RunInfo,
+    ended: &Settlement,
+) -> anyhow::Result<()> {
+    let has_own_alert = ended.outcome.get("alert").is_some();
+    if run.trigger != Trigger::Schedule || ended.state != TaskState::Failed.as_str() || has_own_alert {
+        return Ok(());
+    }
+    let (fault, why) = (ended.fault.unwrap_or(Fault::Bug), ended.error.as_deref().unwrap_or_default());
+    alert::raise(connection, &wording::run_failed(&run.job, run.run_date, run.id, fault, why)).await?;
+    Ok(())
+}
+
+/// Brings the alert of a scheduled run that failed up to date with its gravest failure, unless each of its failures has
+/// an alert of its own; whatever run succeeds in all it is for resolves it. One that loads a single customer, and whose
+/// report waits for others, does not.
 async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &[TaskRow]) -> anyhow::Result<()> {
     let (job, run_date, trigger): (String, NaiveDate, String) =
         sqlx::query_as("select job, run_date, trigger from bursar.runs where id = $1")
@@ -219,12 +239,17 @@ async fn tell(connection: &mut PgConnection, run: Uuid, state: RunState, rows: &
             .fetch_one(&mut *connection)
             .await
             .context("close the run")?;
-    let untold = rows.iter().find(|r| r.fault.is_some() && r.state == "failed" && r.alert.is_none());
+    let untold = rows.iter().filter(|r| r.fault.is_some() && r.state == "failed" && r.alert.is_none());
+    let untold = untold.rev().max_by_key(|r| r.fault.as_deref().map(Fault::parse));
     match (state, untold) {
         (RunState::Failed, Some(first)) if trigger == Trigger::Schedule.as_str() => {
             let fault = first.fault.as_deref().map_or(Fault::Bug, Fault::parse);
             let why = first.error.as_deref().unwrap_or_default();
-            alert::raise(connection, &wording::run_failed(&job, run_date, run, fault, why)).await?;
+            let alert = wording::run_failed(&job, run_date, run, fault, why);
+            // A task that was lost with its workers has not raised it.
+            if !alert::reword(connection, &alert).await? {
+                alert::raise(connection, &alert).await?;
+            }
         }
         (RunState::Succeeded, _) if rows.iter().all(|r| r.state != TaskState::Skipped.as_str()) => {
             let key = Subject::run(&job, run_date).key(Kind::RunFailed);

@@ -1,9 +1,9 @@
 //! One attempt at a task: run it under its timeout, judge how it ended, record that.
 
 use super::execute::Engine;
-use super::retry;
-use super::task::{Label, Outcome, TaskContext, TaskResult, TaskState, Watch};
+use super::task::{Label, OUTCOME_TARGET, Outcome, TaskContext, TaskResult, TaskState, Watch};
 use super::tasks::{self, Claimed, Later, Standing};
+use super::{advance, retry};
 use crate::clock::Stopwatch;
 use crate::db::{self, fence::Settlement};
 use crate::fault::{self, Fault};
@@ -193,8 +193,13 @@ impl Making<'_> {
     async fn record(&self, outcome: anyhow::Result<Outcome>) -> (Ended, TaskResult) {
         let settlement = self.settlement(outcome);
         let recording = || async {
-            let mut connection = self.engine.pool.acquire().await?;
-            self.claimed.fence.record(&mut connection, &settlement).await
+            let mut transaction = self.engine.pool.begin().await?;
+            let is_recorded = self.claimed.fence.record(&mut transaction, &settlement).await?;
+            if is_recorded {
+                advance::alert_failure(&mut transaction, &self.claimed.run, &settlement).await?;
+            }
+            transaction.commit().await?;
+            anyhow::Ok(is_recorded)
         };
         match self.persistently(recording).await {
             Some(true) => {}
@@ -289,8 +294,10 @@ async fn sleep_at_most(limit: Duration) {
 fn log(result: &TaskResult) {
     let label = result.label();
     match (&result.error, result.fault) {
-        (Some(error), Some(fault)) => error!(fault = %fault, "{label} {}: {error}", result.state.as_str()),
-        (Some(reason), None) => warn!("{label} {}: {reason}", result.state.as_str()),
-        (None, _) => info!("{label} {}", result.state.as_str()),
+        (Some(error), Some(fault)) => {
+            error!(target: OUTCOME_TARGET, fault = %fault, "{label} {}: {error}", result.state.as_str());
+        }
+        (Some(reason), None) => warn!(target: OUTCOME_TARGET, "{label} {}: {reason}", result.state.as_str()),
+        (None, _) => info!(target: OUTCOME_TARGET, "{label} {}", result.state.as_str()),
     }
 }

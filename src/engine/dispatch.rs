@@ -9,6 +9,7 @@ use super::occurrences::{self, Known, Occurrence};
 use super::runs::{self, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
+use crate::clock::timestamp;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ fn policy(
             Some(("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned()))
         }
         Catchup::Latest if Some(due_at) != last => {
-            let by = last.map_or_else(String::new, |l| l.format("%FT%TZ").to_string());
+            let by = last.map_or_else(String::new, |l| timestamp(&l));
             Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
         }
         Catchup::All if due_at <= caught_up_after => {

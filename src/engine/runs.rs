@@ -7,6 +7,7 @@ use super::advance::advance;
 use super::job::Job;
 use super::occurrences;
 use super::task::{RunInfo, RunState, TaskResult, TaskState, Trigger};
+use crate::clock::timestamp;
 use crate::fault::{self, Fault};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -172,7 +173,7 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
         Some(OpenRun { id, host, pid, opened_at, .. }) => Err(fault::transient(format!(
             "another run of {job} for {run_date} is open: {id}, opened by process {pid} on {host} at {}; nothing was \
              done, try again when it is over (bursar runs show {id})",
-            opened_at.format("%F %T UTC"),
+            timestamp(&opened_at),
         ))),
         None => {
             Err(fault::transient(format!("a run of {job} for {run_date} has just ended; nothing was done, try again")))

@@ -13,6 +13,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// The log target of messages that repeat the outcome of a task or a run. A command that prints the outcome itself
+/// switches this target off, so that nothing is printed twice.
+pub const OUTCOME_TARGET: &str = "bursar::outcome";
+
 /// What a kind of task asks of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct KindSpec {

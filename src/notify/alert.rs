@@ -20,14 +20,23 @@ pub enum Kind {
     FileChanged,
     /// A file holds the bytes of an earlier run date's.
     FileDuplicate,
+    /// A file can't be loaded because of what it contains.
+    FileRefused,
     /// A gate held a load.
     LoadHeld,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::RunFailed, Self::FileLate, Self::FileMissing, Self::FileChanged, Self::FileDuplicate, Self::LoadHeld];
+    pub const ALL: [Self; 7] = [
+        Self::RunFailed,
+        Self::FileLate,
+        Self::FileMissing,
+        Self::FileChanged,
+        Self::FileDuplicate,
+        Self::FileRefused,
+        Self::LoadHeld,
+    ];
 
     /// The word kept in the table.
     #[must_use]
@@ -38,6 +47,7 @@ impl Kind {
             Self::FileMissing => "file_missing",
             Self::FileChanged => "file_changed",
             Self::FileDuplicate => "file_duplicate",
+            Self::FileRefused => "file_refused",
             Self::LoadHeld => "load_held",
         }
     }
@@ -148,6 +158,28 @@ pub async fn raise(connection: &mut PgConnection, alert: &Alert) -> anyhow::Resu
     .fetch_one(connection)
     .await
     .with_context(|| format!("raise the alert {}", alert.key()))
+}
+
+/// Brings the words of the open alert of this key up to date without counting: false if there is none.
+///
+/// # Errors
+/// Passes on errors of the database.
+pub async fn reword(connection: &mut PgConnection, alert: &Alert) -> anyhow::Result<bool> {
+    let reworded = sqlx::query(
+        "update bursar.alerts
+            set title = $2,
+                text = $3,
+                next_step = $4
+          where key = $1 and state = 'open'",
+    )
+    .bind(alert.key())
+    .bind(storable(&alert.title))
+    .bind(storable(&alert.text))
+    .bind(storable(&alert.next_step))
+    .execute(connection)
+    .await
+    .with_context(|| format!("bring the alert {} up to date", alert.key()))?;
+    Ok(reworded.rows_affected() > 0)
 }
 
 /// Resolves the open alert of this key: true when there was one, and a notice is to be sent. `resolution` says

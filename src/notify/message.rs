@@ -1,6 +1,7 @@
 //! What is told of an alert, in the form of each channel.
 
 use super::notices::Claimed;
+use crate::clock::timestamp;
 use crate::config::WebhookFormat;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -117,7 +118,7 @@ impl Message {
             }
         }
         if let Some(alert) = self.alert {
-            let since = self.raised_at.format("%F %T UTC");
+            let since = timestamp(&self.raised_at);
             let _ = writeln!(letter, "alert {alert} ({}), raised {} since {since}", self.kind, times(self.count));
         }
         letter

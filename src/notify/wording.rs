@@ -1,6 +1,7 @@
 //! The words of the program's alerts, in one place: what is wrong, what is known, which command comes next.
 
 use super::alert::{Alert, Kind, Subject};
+use crate::clock::timestamp;
 use crate::fault::Fault;
 use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
@@ -42,17 +43,17 @@ impl File<'_> {
 #[must_use]
 pub fn run_failed(job: &str, run_date: NaiveDate, run: Uuid, fault: Fault, why: &str) -> Alert {
     let advice = match fault {
-        Fault::Transient => "It may work as it is",
-        Fault::Data => "When better files are there",
-        Fault::Config => "When the configuration is mended (bursar check)",
-        Fault::Bug => "Report this as a bug of Bursar; when it is mended",
+        Fault::Transient => "The same again may succeed",
+        Fault::Data => "Once corrected files are there",
+        Fault::Config => "Once the configuration is repaired (bursar check)",
+        Fault::Bug => "Report this as a bug of Bursar; once it is fixed",
     };
     Alert {
         kind: Kind::RunFailed,
         subject: Subject::run(job, run_date),
         title: format!("{job} for {run_date} failed ({fault})"),
         text: why.to_owned(),
-        next_step: format!("Look at it: bursar runs show {run}. {advice}: bursar runs retry {run}"),
+        next_step: format!("See its tasks: bursar runs show {run}. {advice}: bursar runs retry {run}"),
     }
 }
 
@@ -61,9 +62,13 @@ pub fn run_failed(job: &str, run_date: NaiveDate, run: Uuid, fault: Fault, why: 
 pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
     file.alert(
         Kind::LoadHeld,
-        "held by a gate, the table keeps its rows",
+        "the load is held, the table was not changed",
         format!("Load {load} was not published: {}", reasons.join("; ")),
-        format!("Ask for a better file, or change the gate; then: {}", file.load_command()),
+        format!(
+            "Publish it as it is: bursar loads accept {load} --reason \"…\". Drop it: bursar loads discard {load} \
+             --reason \"…\". Or load a corrected file: {}",
+            file.load_command()
+        ),
     )
 }
 
@@ -73,9 +78,14 @@ pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
 pub fn file_missing(file: &File<'_>, found: &str, deadline: DateTime<Tz>, until: DateTime<Tz>) -> Alert {
     file.alert(
         Kind::FileMissing,
-        "the file has not come",
-        format!("It was due by {}: {found}. Coming by {} it is still loaded.", shown(deadline), shown(until)),
-        format!("Ask {} for it. Should it come later than that: {}", file.customer, file.load_command()),
+        "the file is missing",
+        format!("It was due by {}: {found}.", timestamp(&deadline)),
+        format!(
+            "Ask {} for it. Delivered by {} it is loaded automatically; after that: {}",
+            file.customer,
+            timestamp(&until),
+            file.load_command()
+        ),
     )
 }
 
@@ -84,9 +94,13 @@ pub fn file_missing(file: &File<'_>, found: &str, deadline: DateTime<Tz>, until:
 pub fn file_late(file: &File<'_>, path: &str, deadline: DateTime<Tz>, arrived_at: DateTime<Tz>) -> Alert {
     file.alert(
         Kind::FileLate,
-        "the file came late",
-        format!("It was due by {} and came at {}, as {path}.", shown(deadline), shown(arrived_at)),
-        format!("If its load does not follow by itself: {}", file.load_command()),
+        "the file is late",
+        format!(
+            "It was due by {} and was delivered at {}, as {path}. Its load follows automatically.",
+            timestamp(&deadline),
+            timestamp(&arrived_at)
+        ),
+        format!("If this alert stays open: {}", file.load_command()),
     )
 }
 
@@ -96,8 +110,8 @@ pub fn file_changed(file: &File<'_>, path: &str, load: i64) -> Alert {
     file.alert(
         Kind::FileChanged,
         "the file was changed after it was loaded",
-        format!("{path} is no longer what load {load} has read. The table keeps that load's rows."),
-        format!("Ask {} whether it is a correction; if so: {}", file.customer, file.load_command()),
+        format!("{path} is no longer the file that load {load} read. The table keeps that load's rows."),
+        format!("Ask {} whether it is a correction. If it is: {}", file.customer, file.load_command()),
     )
 }
 
@@ -108,11 +122,22 @@ pub fn file_duplicate(file: &File<'_>, path: &str, earlier: NaiveDate) -> Alert 
         Kind::FileDuplicate,
         "the file is an old one",
         format!("{path} has the same bytes as the file that was loaded for {earlier}."),
-        format!("Ask {} for the file of {}; then: {}", file.customer, file.run_date, file.load_command()),
+        format!("Ask {} for the file of {}. Once it is there: {}", file.customer, file.run_date, file.load_command()),
     )
 }
 
-/// An instant as a person at that place reads it.
-fn shown(instant: DateTime<Tz>) -> String {
-    instant.format("%F %H:%M %Z").to_string()
+/// A file that was refused because of what it contains; `watched_until` is the time until which a corrected file is
+/// noticed, if anybody looks for it.
+#[must_use]
+pub fn file_refused(file: &File<'_>, why: &str, watched_until: Option<DateTime<Tz>>) -> Alert {
+    let (customer, command) = (file.customer, file.load_command());
+    let next_step = match watched_until {
+        Some(until) => format!(
+            "Ask {customer} for a corrected file. Delivered by {} it is loaded automatically; after that: {command}",
+            timestamp(&until)
+        ),
+        None => format!("Ask {customer} for a corrected file. Once it is there: {command}"),
+    };
+    let text = format!("{}. Nothing was loaded; the table was not changed.", why.trim_end_matches('.'));
+    file.alert(Kind::FileRefused, "the file was refused", text, next_step)
 }

@@ -196,7 +196,7 @@ impl Candidate<'_> {
 }
 
 /// Reads a file for its hash alone.
-async fn hash(source: SourceFile, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
+pub(super) async fn hash(source: SourceFile, cancel: &CancellationToken) -> anyhow::Result<FileIdentity> {
     let token = cancel.clone();
     let hashing = tokio::task::spawn_blocking(move || hash_now(source, &token));
     tokio::select! {

@@ -6,11 +6,12 @@ use super::control::{Of, Stated};
 use super::dataset::Dataset;
 use super::known::{self, Candidate, Repeat, Verdict};
 use super::ledger;
-pub use super::loaded::{Loaded, Stages, State};
+pub use super::loaded::{LoadOutcome, Loaded, Older, Stages, State};
 use super::opening::{Facts, Held};
 use super::parts::{self, Assembled};
 use super::place::Place;
 use super::publish::Publication;
+use super::refused::Refused;
 use super::source::{Located, Places, SourceFile};
 use super::spool::{QUARANTINE, RejectSpool};
 pub use super::streams::Progress;
@@ -20,7 +21,7 @@ use super::{inbox, measure, staged};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
 use crate::db::fence::{Fence, Finish};
-use crate::fault;
+use crate::fault::{self, Fault};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -57,28 +58,17 @@ pub struct Request {
     pub lock_timeout_s: u64,
 }
 
-/// What to do with a run date older than the one whose rows readers see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Older {
-    /// Measure it beside the table; the table stays.
-    #[default]
-    Measure,
-    /// Put it in place of the newer rows.
-    Publish,
-}
-
 /// Loads a file. Whatever fails, the table and the ledger are as before.
 ///
 /// # Errors
-/// A data fault for the file, configuration for the table, transient for the connection and for `cancel`.
+/// A data fault if there is no file to load, configuration for the table, transient for the connection and for `cancel`.
 pub async fn load(
     pool: &PgPool,
     request: &Request,
     finish: &dyn Finish<Loaded>,
     progress: Progress,
     cancel: &CancellationToken,
-) -> anyhow::Result<Loaded> {
+) -> anyhow::Result<LoadOutcome> {
     let stopwatch = Stopwatch::start();
     let parts = match &request.dataset.parts {
         Some(_) => Some(parts::assemble(request, cancel).await?),
@@ -88,9 +78,6 @@ pub async fn load(
         Some(parts) => (parts.located(), file_name(&parts.shown), false),
         None => find(pool, request).await?,
     };
-    let source = request.inbox.open(&file, cancel).await?;
-    let mut connection = pool.acquire().await.context("take a connection for the load")?;
-    let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let table = request.dataset.table_of(&request.customer)?;
     let mut loading = Loading {
         pool,
@@ -104,11 +91,25 @@ pub async fn load(
         stated: None,
         load_id: 0,
         shape: Arc::clone(&request.dataset),
+        opened: None,
         superseded: Arc::default(),
         stopwatch,
         progress,
         cancel,
     };
+    match load_file(&mut loading, finish).await {
+        Ok(loaded) => Ok(LoadOutcome::Loaded(Box::new(loaded))),
+        Err(error) if fault::judge(&error) != Fault::Data => Err(error),
+        Err(error) => Ok(LoadOutcome::Refused(Refused::identify(&loading, error).await)),
+    }
+}
+
+async fn load_file(loading: &mut Loading<'_>, finish: &dyn Finish<Loaded>) -> anyhow::Result<Loaded> {
+    let Loading { pool, request, cancel, .. } = *loading;
+    let source = request.inbox.open(&loading.file, cancel).await?;
+    loading.opened = Some((source.size(), source.modified_at()));
+    let mut connection = pool.acquire().await.context("take a connection for the load")?;
+    let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let held = Held::take(&mut transaction, request, &loading.table).await?;
     let running = Box::pin(loading.run(&mut transaction, held, source, finish));
     let loaded = match held.backend().until_cancelled(pool, cancel, running).await {
@@ -116,7 +117,8 @@ pub async fn load(
             drop(transaction);
             // A word to break off may still be on its way to this server process: nobody else may get it.
             connection.close_on_drop();
-            return Err(cancelled(&loading.table));
+            let table = &loading.table;
+            return Err(fault::transient(format!("the load of {table} was cancelled; nothing was changed")));
         }
         Err(error) => {
             // The transaction may have read what is to be dropped.
@@ -173,6 +175,8 @@ pub(super) struct Loading<'a> {
     pub(super) load_id: i64,
     /// The dataset by which the file is read: it knows the indexes of the table.
     shape: Arc<Dataset>,
+    /// The file's size (0 if unknown) and time when it was opened.
+    pub(super) opened: Option<(u64, DateTime<Utc>)>,
     /// The rows that a later one of the same key supersedes, where the dataset keeps the last.
     superseded: Arc<Superseded>,
     stopwatch: Stopwatch,
@@ -381,10 +385,6 @@ impl Loading<'_> {
             elapsed_ms: self.stopwatch.elapsed_ms(),
         }
     }
-}
-
-fn cancelled(table: &Table) -> anyhow::Error {
-    fault::transient(format!("the load of {table} was cancelled; nothing was changed"))
 }
 
 fn file_name(path: &Path) -> String {

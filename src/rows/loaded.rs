@@ -3,6 +3,7 @@
 use super::certificate::Certificate;
 use super::known::Earlier;
 use super::publish::Publication;
+use super::refused::Refused;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -34,6 +35,26 @@ impl State {
             Self::Unchanged => "unchanged",
         }
     }
+}
+
+/// What to do with a run date older than the one whose rows readers see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Older {
+    /// Measure it beside the table; the table stays.
+    #[default]
+    Measure,
+    /// Put it in place of the newer rows.
+    Publish,
+}
+
+/// How a load ended that failed neither for the program's nor for the configuration's sake.
+#[derive(Debug)]
+pub enum LoadOutcome {
+    /// It was entered into the ledger, or was there already.
+    Loaded(Box<Loaded>),
+    /// Its file was refused; nothing was changed, and the caller records it.
+    Refused(Refused),
 }
 
 /// A load that was entered into the ledger.

@@ -49,6 +49,7 @@ pub mod reader;
 mod reading;
 mod record;
 pub mod redrive;
+pub mod refused;
 pub mod reject;
 pub mod required;
 mod scan;

@@ -62,21 +62,28 @@ impl SourceFile {
     /// # Errors
     /// A data fault when it is missing, empty or not a file; a configuration fault when it may not be read.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        Self::of(Bytes::Local(LocalFile::open(path)?))
+        Self::local(path)?.check_not_empty()
+    }
+
+    fn local(path: &Path) -> anyhow::Result<Self> {
+        LocalFile::open(path).map(|file| Self::of(Bytes::Local(file)))
     }
 
     /// Takes a file that lies in no folder.
-    fn remote(file: RemoteFile) -> anyhow::Result<Self> {
+    fn remote(file: RemoteFile) -> Self {
         Self::of(Bytes::Remote(file))
     }
 
-    fn of(bytes: Bytes) -> anyhow::Result<Self> {
-        let file = Self { bytes, hash: digest::Context::new(&digest::SHA256), read: 0 };
-        if file.known_size() == Some(0) {
-            let shown = file.path().display();
+    fn of(bytes: Bytes) -> Self {
+        Self { bytes, hash: digest::Context::new(&digest::SHA256), read: 0 }
+    }
+
+    fn check_not_empty(self) -> anyhow::Result<Self> {
+        if self.known_size() == Some(0) {
+            let shown = self.path().display();
             return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
         }
-        Ok(file)
+        Ok(self)
     }
 
     /// The file's size when it was opened, in bytes; 0 where a web server does not tell it.
@@ -89,6 +96,15 @@ impl SourceFile {
         match &self.bytes {
             Bytes::Local(file) => Some(file.size()),
             Bytes::Remote(file) => file.size(),
+        }
+    }
+
+    /// When the file's bytes were last changed, as [`FileIdentity::modified_at`].
+    #[must_use]
+    pub fn modified_at(&self) -> DateTime<Utc> {
+        match &self.bytes {
+            Bytes::Local(file) => file.modified_at,
+            Bytes::Remote(file) => file.modified_at(),
         }
     }
 
@@ -140,10 +156,7 @@ impl SourceFile {
         if let Some(change) = self.change(self.size()) {
             return Err(fault::transient(format!("{} {change}", self.path().display())));
         }
-        let modified_at = match &self.bytes {
-            Bytes::Local(file) => file.modified_at,
-            Bytes::Remote(file) => file.modified_at(),
-        };
+        let modified_at = self.modified_at();
         Ok(FileIdentity { bytes: self.read, sha256: hex(self.hash.finish().as_ref()), modified_at })
     }
 }

@@ -1,16 +1,18 @@
 //! `kind = "load"`: a customer's file of a dataset into that customer's table.
 
 use super::Deps;
+use crate::clock::timestamp;
 use crate::config::Customer;
 use crate::db::fence::{Finish, Finishing};
 use crate::deliveries;
 use crate::deliveries::act::{self, Standing};
-use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
-use crate::fault::Fault;
+use crate::engine::task::{KindSpec, OUTCOME_TARGET, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
+use crate::fault::{self, Fault};
 use crate::notify::alert::{Kind, Subject};
 use crate::notify::wording::File;
 use crate::rows::known::Repeat;
-use crate::rows::load::{Loaded, Older, Progress, Request, State, load};
+use crate::rows::load::{LoadOutcome, Loaded, Older, Progress, Request, State, load};
+use crate::rows::refused::Refused;
 use anyhow::Context;
 use chrono::TimeDelta;
 use serde_json::json;
@@ -46,9 +48,44 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let (watch, label) = (Arc::clone(&context.watch), context.label());
     let progress: Progress = Arc::new(move |done, total| watch.progressed(&label, done, total));
     let record = Record { deps, context };
-    let loaded = Box::pin(load(&deps.pool, &request, &record, progress, &context.cancel)).await?;
-    log(&loaded);
-    outcome(context, &loaded)
+    match Box::pin(load(&deps.pool, &request, &record, progress, &context.cancel)).await? {
+        LoadOutcome::Loaded(loaded) => {
+            log(&loaded);
+            outcome(context, &loaded)
+        }
+        LoadOutcome::Refused(refused) => refuse(deps, context, &request, &refused).await,
+    }
+}
+
+/// Records a refused file, the end of its task, what that means for its delivery, and the alert, in one transaction.
+async fn refuse(deps: &Deps, context: &TaskContext, request: &Request, refused: &Refused) -> anyhow::Result<Outcome> {
+    let mut transaction = deps.pool.begin().await.context("record the refused file")?;
+    let id = refused.enter(&mut transaction, request).await?;
+    let (file, reason) = (file_of(context, request), fault::told(&refused.error));
+    let mut summary = json!({
+        "state": "refused",
+        "load_id": id,
+        "dataset": file.dataset,
+        "file": refused.path,
+        "sha256": refused.identity.as_ref().map(|identity| &identity.sha256),
+    });
+    let is_alerted = context.run.trigger == Trigger::Schedule;
+    if is_alerted {
+        summary["alert"] = file.subject().key(Kind::FileRefused).into();
+    }
+    let outcome = Outcome::Refused { fault: Fault::Data, reason: reason.clone(), summary };
+    context.fence.settle(&mut transaction, &outcome.settlement()).await?;
+    let inbox = &deps.settings.file.paths.inbox;
+    let refusal = deliveries::Refusal {
+        id,
+        path: refused.path.strip_prefix(inbox).unwrap_or(&refused.path),
+        identity: refused.identity.as_ref(),
+        reason: &reason,
+        is_alerted,
+    };
+    deliveries::refuse(&mut transaction, &deps.catalog.get(), &file, &refusal, deps.clock.now()).await?;
+    transaction.commit().await.context("record the refused file")?;
+    Ok(outcome)
 }
 
 /// What a scheduled load comes to whose file is awaited, has not come in time, or is not to come; none when there is
@@ -69,17 +106,17 @@ async fn outcome_without_file(
             let until = deadline.max(request.now) + LOOK_AGAIN;
             let key = act::wake_key(dataset, customer, run_date);
             let zone = catalog.jobs.get(job).map_or(chrono_tz::UTC, |job| job.timezone);
-            let deadline = deadline.with_timezone(&zone).format("%F %H:%M %Z");
+            let deadline = timestamp(&deadline.with_timezone(&zone));
             Some(Outcome::Deferred { key, until, reason: format!("{what} is awaited until {deadline}") })
         }
         Standing::NotExpected(why) => {
-            info!("{what} is not expected: {why}");
+            info!(target: OUTCOME_TARGET, "{what} is not expected: {why}");
             Some(Outcome::Done(json!({"state": "not_expected", "reason": why})))
         }
         Standing::Missing(why) => {
             let alert = file.subject().key(Kind::FileMissing);
             let reason = format!(
-                "{what} has not come by its deadline: {why}; it is loaded when it comes within its late window \
+                "{what} was not delivered by its deadline: {why}; it is loaded if it arrives within its late window \
                  (bursar deliveries), later by: bursar run-job {job} --date {run_date} --customer {customer}"
             );
             let summary = json!({"state": "missing", "dataset": dataset, "alert": alert});
@@ -154,19 +191,33 @@ fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
 fn log(loaded: &Loaded) {
     let tally = &loaded.certificate.tally;
     if loaded.state == State::Unchanged {
-        info!(load.id = loaded.load_id, table.name = %loaded.table, "{}: unchanged: {}", loaded.table, loaded.reasons.join("; "));
+        info!(
+            target: OUTCOME_TARGET,
+            { load.id = loaded.load_id, table.name = %loaded.table },
+            "{}: unchanged: {}",
+            loaded.table,
+            loaded.reasons.join("; ")
+        );
         return;
     }
     for warning in &loaded.warnings {
-        warn!(load.id = loaded.load_id, table.name = %loaded.table, "{}: {warning}", loaded.file.display());
+        warn!(
+            target: OUTCOME_TARGET,
+            { load.id = loaded.load_id, table.name = %loaded.table },
+            "{}: {warning}",
+            loaded.file.display()
+        );
     }
     info!(
-        load.id = loaded.load_id,
-        table.name = %loaded.table,
-        rows.loaded = tally.loaded,
-        rows.rejected = tally.rejected,
-        file.bytes = loaded.certificate.bytes,
-        elapsed_ms = loaded.elapsed_ms,
+        target: OUTCOME_TARGET,
+        {
+            load.id = loaded.load_id,
+            table.name = %loaded.table,
+            rows.loaded = tally.loaded,
+            rows.rejected = tally.rejected,
+            file.bytes = loaded.certificate.bytes,
+            elapsed_ms = loaded.elapsed_ms
+        },
         "{}: {} rows {}, {} rejected",
         loaded.table,
         tally.loaded,

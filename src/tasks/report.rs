@@ -4,7 +4,7 @@ use super::Deps;
 use crate::config::Customer;
 use crate::db::fence::{Fence, Finish, Finishing};
 use crate::deliveries::store;
-use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use crate::engine::task::{KindSpec, OUTCOME_TARGET, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::report::provenance::{Missing, RunOrigin};
 use crate::report::write::{Partial, Request, Written, write_report};
 use anyhow::Context;
@@ -53,9 +53,15 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
         .await
         .with_context(|| format!("write the report {}", request.report.name))?;
     if let Written::Written { path, file, missing } = &written {
-        info!(file.path = %path.display(), rows = file.rows, "wrote {} ({} rows)", path.display(), file.rows);
+        info!(
+            target: OUTCOME_TARGET,
+            { file.path = %path.display(), rows = file.rows },
+            "wrote {} ({} rows)",
+            path.display(),
+            file.rows
+        );
         if !missing.is_empty() {
-            warn!("{} lacks {}: no load for {}", path.display(), names(missing), request.run_date);
+            warn!(target: OUTCOME_TARGET, "{} lacks {}: no load for {}", path.display(), names(missing), request.run_date);
         }
     }
     outcome(&written)

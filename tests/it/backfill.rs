@@ -62,7 +62,10 @@ const MOST_OPEN: &str = "select max(n) from (
 #[tokio::test(flavor = "multi_thread")]
 async fn run_dates_are_run_oldest_first_and_one_at_a_time() {
     let world = one_agency().await;
-    let rows = world.bursar(&with(&["--json"])).code(0).json();
+    let ran = world.bursar(&with(&["--json"])).code(0);
+    let logged: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(logged.len() == 3 && logged.iter().all(|line| line.contains("run date 2025-05-1")), "{logged:#?}");
+    let rows = ran.json();
     assert_eq!(each(&rows, "run_date"), ["2025-05-12", "2025-05-13", "2025-05-14"]);
     assert_eq!(each(&rows, "state"), ["succeeded"; 3]);
     assert_eq!(each(&rows, "trigger"), ["backfill"; 3]);

@@ -29,7 +29,7 @@ async fn a_held_load_is_published_without_its_file_and_the_reason_is_kept() {
         let world = held(publish).await;
         std::fs::remove_file(world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("the file");
         let accepted = decide(&world, "accept", &["--json"]).code(0).json();
-        assert_eq!(accepted["state"], "published", "{publish}");
+        assert_eq!(accepted[0]["state"], "published", "{publish}");
         assert_eq!(world.rows("agency_a").await, ACCEPTED, "{publish}");
         let kept: String = world.scalar("select concat_ws('/', state, is_current, decision, decision_reason, decided_by <> '', publication > id, jsonb_array_length(reasons)) from bursar.loads where id = 2").await;
         assert_eq!(kept, "published/t/accepted/they told us on the phone/t/t/1", "{publish}");
@@ -110,6 +110,40 @@ async fn an_older_held_load_takes_the_table_only_when_told_and_the_next_day_know
     world.run_job("2025-05-15", &["--customer", "agency_a"]).code(0);
     assert_eq!(world.rows("agency_a").await.len(), 2);
     assert_eq!(world.scalar::<String>("select state from bursar.loads order by id desc limit 1").await, "published");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_loads_are_decided_about_together_and_one_that_cannot_be_is_reported_by_itself() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| text.replace("\n[gate]", "\n[gate]\nmax_rejects = 0"));
+    for (code, date) in [("A", "2025-05-14"), ("B", "2025-05-14"), ("C", "2025-05-15")] {
+        world.deliver(code, ratings(&[&format!("{},5,6,low-value", date.len()), "x,1,1,low-value"]));
+        let customer = format!("agency_{}", code.to_lowercase());
+        world.run_job(date, &["--customer", &customer]).code(65);
+    }
+    let bursar = |arguments: &[&str]| world.bursar(&[arguments, &["--reason", "known", "--json"]].concat());
+    for (arguments, hint) in [
+        (&["loads", "accept", "--all-held", "--reason", "known"][..], "--all-held needs --job, --dataset"),
+        (&["loads", "accept", "1", "--date", "2025-05-14", "--reason", "known"], "which is not given"),
+        (&["loads", "accept", "--reason", "known"], "required"),
+        (&["loads", "accept", "--all-held", "--job", "customer-rating", "--reason", "known"], "did you mean"),
+    ] {
+        let said = world.bursar(arguments).code(64).stderr;
+        assert!(said.contains(hint), "{said}");
+    }
+    let none = bursar(&["loads", "discard", "--all-held", "--job", "receivables"]).code(0).json();
+    assert_eq!(none, serde_json::json!([]));
+    // The columns of agency_a have changed since: it is reported, and the other one is published.
+    world.sql("alter table customer_rating_agency_a drop column customer_status cascade").await;
+    let ran = bursar(&["loads", "accept", "--all-held", "--date", "2025-05-14", "--job", "customer-ratings"]).code(78);
+    let results = ran.json();
+    assert_eq!((&results[0]["load"], &results[0]["fault"]), (&1.into(), &"config".into()));
+    assert_eq!((&results[1]["load"], &results[1]["state"]), (&2.into(), &"published".into()));
+    let discarded = bursar(&["loads", "discard", "1", "2", "3"]).code(65).json();
+    let states: Vec<&str> = discarded.as_array().unwrap().iter().filter_map(|r| r["state"].as_str()).collect();
+    assert_eq!(states, ["discarded", "discarded"]);
+    assert!(discarded[1]["error"].as_str().unwrap().contains("load 2 is published"), "{discarded}");
+    assert_eq!(world.scalar::<i64>("select count(*) from bursar.alerts where state = 'open'").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +266,7 @@ async fn held_before_the_report() -> (World, String) {
 async fn accept(world: &World) -> serde_json::Value {
     let id: i64 = world.scalar("select max(id) from bursar.loads where state = 'held'").await;
     let reason = ["--reason", "they told us on the phone", "--json"];
-    world.bursar(&[&["loads", "accept", &id.to_string()][..], &reason].concat()).code(0).json()["left"].clone()
+    world.bursar(&[&["loads", "accept", &id.to_string()][..], &reason].concat()).code(0).json()[0]["left"].clone()
 }
 
 const TASKS: &str = "select task || '/' || item || ' ' || state || ' ' || attempt from bursar.task_runs order by 1";

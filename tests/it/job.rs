@@ -88,7 +88,11 @@ async fn a_report_waits_for_every_customer_unless_told_otherwise() {
     assert_eq!(world.report("20250513"), None);
     world.edit("jobs/customer-ratings.toml", |text| text + "after_any_outcome = true\n");
     let run = world.run_job("2025-05-13", &["--customer", "agency_b"]).code(0);
-    assert!(run.messages().contains("agency_a has no load for 2025-05-13"), "{}", run.stderr);
+    assert!(
+        run.messages().contains("agency_a and 2 more (agency_c, agency_d) have no load for 2025-05-13"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(world.report("20250513").expect("a report").lines().count(), 2);
 }
 

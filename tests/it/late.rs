@@ -137,6 +137,15 @@ impl Installation {
         .await;
     }
 
+    /// Waits until the load of `agency_a` waits for its file, and nothing else is to be done.
+    async fn until_waiting_for_a(&self) {
+        self.until(
+            "select count(*) filter (where item = 'agency_a' and state = 'deferred') = 1
+                and bool_and(state not in ('ready', 'running')) from bursar.task_runs",
+        )
+        .await;
+    }
+
     /// What the webhook took, sorted: `raised file_missing agency_a`.
     fn told(&self) -> Vec<String> {
         let text = |body: &serde_json::Value, key: &str| body[key].as_str().unwrap_or("-").to_owned();

@@ -2,6 +2,7 @@
 
 use super::super::{show, usage};
 use super::{told, visible};
+use crate::clock::timestamp;
 use crate::config::Settings;
 use crate::rows::encoding::{Decoding, Encoding};
 use crate::rows::layout::{Layout, word};
@@ -55,7 +56,7 @@ fn print(kept: &Kept, layout: Option<&Layout>) -> anyhow::Result<()> {
         ("file", visible(kept.file_path.as_bytes())),
         ("sha256", kept.file_sha256.clone()),
         ("place", format!("line {}, bytes {offset} to {}", listed.line, offset + length)),
-        ("kept since", kept.created_at.format("%F %T UTC").to_string()),
+        ("kept since", timestamp(&kept.created_at)),
         ("bytes", raw(kept, layout)),
     ];
     for (name, value) in rows {
@@ -91,7 +92,7 @@ fn in_order<'a>(payload: &'a Value, names: &'a [String]) -> Vec<(&'a str, &'a Va
 fn status(kept: &Kept) -> String {
     let mut status = kept.listed.status.clone();
     let parts = [
-        kept.closed_at.map(|at| at.format("%F %T UTC").to_string()),
+        kept.closed_at.map(|at| timestamp(&at)),
         kept.closed_by.as_ref().map(|by| format!("by {by}")),
         kept.closed_by_load.map(|load| format!("by load {load}")),
         kept.close_reason.as_ref().map(|reason| format!("because: {reason}")),

@@ -1,7 +1,8 @@
 //! `bursar runs list`
 
+use super::super::zones::Zones;
 use super::super::{show, usage};
-use super::Zones;
+use crate::catalog::Catalog;
 use crate::config::{Settings, suggest};
 use crate::engine::list::{Filter, RunRow, list_runs};
 use crate::engine::task::RunState;
@@ -37,21 +38,21 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let filter = Filter { job: arguments.job.as_deref(), state, from: arguments.from, to: arguments.to };
     let found = list_runs(&database.pool, &filter, arguments.limit.into()).await;
     database.close().await?;
-    let (found, zones) = (found?, Zones::of(settings));
-    if let Some(message) = unknown_job(&zones, arguments.job.as_deref()).filter(|_| found.is_empty()) {
+    let (found, catalog) = (found?, crate::app::compile(settings).unwrap_or_default());
+    if let Some(message) = unknown_job(&catalog, arguments.job.as_deref()).filter(|_| found.is_empty()) {
         return Err(usage(message));
     }
     if arguments.json {
         show::json(&found)?;
     } else {
-        print(&zones, &found)?;
+        print(&Zones::of(&catalog), &found)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs of a job that is configured no more can be listed, but a job nobody has heard of was mistyped.
-fn unknown_job(zones: &Zones, job: Option<&str>) -> Option<String> {
-    let (job, jobs) = (job?, &zones.0.jobs);
+fn unknown_job(catalog: &Catalog, job: Option<&str>) -> Option<String> {
+    let (job, jobs) = (job?, &catalog.jobs);
     let is_mistyped = !jobs.is_empty() && !jobs.contains_key(job);
     is_mistyped.then(|| format!("there is no job {job:?}{}", suggest(job, jobs.keys().map(String::as_str))))
 }
@@ -69,8 +70,8 @@ fn print(zones: &Zones, found: &[RunRow]) -> anyhow::Result<()> {
             run.trigger.clone(),
             run.fault.as_ref().map_or_else(|| run.state.clone(), |fault| format!("{} ({fault})", run.state)),
             format!("{}/{}", run.ended_tasks, run.tasks),
-            zones.tell(&run.job, run.opened_at),
-            zones.tell_or_dash(&run.job, run.closed_at),
+            zones.show(&run.job, run.opened_at),
+            zones.show_or_dash(&run.job, run.closed_at),
         ]);
     }
     show::line(&table)

@@ -1,7 +1,8 @@
 //! `bursar runs show`
 
 use super::super::show;
-use super::{Zones, label_of};
+use super::super::zones::Zones;
+use super::label_of;
 use crate::config::Settings;
 use crate::engine::list::{AttemptRow, RunRow, TaskRow, list_attempts, list_tasks};
 use serde::Serialize;
@@ -42,7 +43,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     if arguments.json {
         show::json(&shown)?;
     } else {
-        print(&Zones::of(settings), &shown)?;
+        print(&Zones::of_settings(settings), &shown)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,16 +67,21 @@ fn print(zones: &Zones, shown: &Shown) -> anyhow::Result<()> {
     show::line(&format!(
         "asked for by {}{publish}{force}; opened {} by process {} on {}, ended {}",
         run.trigger,
-        zones.tell(&run.job, run.opened_at),
+        zones.show(&run.job, run.opened_at),
         run.pid,
         run.host,
-        zones.tell_or_dash(&run.job, run.closed_at)
+        zones.show_or_dash(&run.job, run.closed_at)
     ))?;
     if let (Some(fault), Some(error)) = (&run.fault, &run.error) {
         show::line(&format!("{fault}: {error}"))?;
     }
     print_tasks(zones, shown)?;
     print_attempts(zones, shown)?;
+    for ShownTask { task, .. } in &shown.task_runs {
+        for note in task.outcome.iter().flat_map(|outcome| show::notes(&outcome.0)) {
+            show::line(&format!("note: {}: {note}", label_of(task)))?;
+        }
+    }
     for task in &shown.task_runs {
         if let Some(path) = outcome(&task.task, "/path").and_then(Value::as_str) {
             show::line(&format!("report: {path}"))?;
@@ -94,8 +100,8 @@ fn print_tasks(zones: &Zones, shown: &Shown) -> anyhow::Result<()> {
             task.state.clone(),
             task.attempt.to_string(),
             task.worker.as_deref().map_or("-", process).to_owned(),
-            zones.tell_or_dash(&shown.run.job, task.started_at),
-            zones.tell_or_dash(&shown.run.job, task.ended_at),
+            zones.show_or_dash(&shown.run.job, task.started_at),
+            zones.show_or_dash(&shown.run.job, task.ended_at),
             count("/certificate/loaded"),
             count("/certificate/rejected"),
             why(zones, &shown.run.job, task),
@@ -113,8 +119,8 @@ fn print_attempts(zones: &Zones, shown: &Shown) -> anyhow::Result<()> {
                 attempt.attempt.to_string(),
                 attempt.state.clone(),
                 process(&attempt.worker).to_owned(),
-                zones.tell(&shown.run.job, attempt.started_at),
-                zones.tell_or_dash(&shown.run.job, attempt.ended_at),
+                zones.show(&shown.run.job, attempt.started_at),
+                zones.show_or_dash(&shown.run.job, attempt.ended_at),
                 attempt.error.clone().unwrap_or_else(|| "-".to_owned()),
             ]);
         }
@@ -134,7 +140,7 @@ fn process(worker: &str) -> &str {
 /// What a task waits for, or why it ended so.
 fn why(zones: &Zones, job: &str, task: &TaskRow) -> String {
     let error = task.error.clone();
-    let when = zones.tell_or_dash(job, task.ready_at);
+    let when = zones.show_or_dash(job, task.ready_at);
     match task.state.as_str() {
         "waiting" => "waits for its upstreams".to_owned(),
         "ready" => [Some(format!("to be begun, not before {when}")), error]

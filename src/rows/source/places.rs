@@ -83,10 +83,19 @@ impl Places {
     /// A data fault when it is missing, empty or not a file; a configuration fault when it may not be read; a
     /// transient one when nobody answers, or on `cancel`.
     pub async fn open(&self, file: &Located, cancel: &CancellationToken) -> anyhow::Result<SourceFile> {
-        let Some(address) = &file.address else { return SourceFile::open(&file.path) };
+        self.open_even_empty(file, cancel).await?.check_not_empty()
+    }
+
+    /// Opens a file as [`Places::open`] does, also one of 0 bytes.
+    pub(in super::super) async fn open_even_empty(
+        &self,
+        file: &Located,
+        cancel: &CancellationToken,
+    ) -> anyhow::Result<SourceFile> {
+        let Some(address) = &file.address else { return SourceFile::local(&file.path) };
         let shown = shown(address);
         let origin = self.origin(address).map_err(|trouble| trouble.of(&shown))?;
-        SourceFile::remote(RemoteFile::open(&shown, origin, cancel).await?)
+        Ok(SourceFile::remote(RemoteFile::open(&shown, origin, cancel).await?))
     }
 
     /// What is at an address without wildcards; none where nothing is.

@@ -34,7 +34,7 @@ async fn a_loaded_file_that_is_replaced_has_changed_and_each_change_is_told_once
     watched.nothing_at("2025-05-13T11:00:00Z").await;
     deliver(&watched, 22, "2025-05-13T11:30:00Z");
     assert_eq!(watched.look("2025-05-13T12:00:00Z").await, ["changed agency_a 2025-05-13"]);
-    assert!(watched.note("agency_a", "2025-05-13").await.contains("Inc.csv is not what load "));
+    assert!(watched.note("agency_a", "2025-05-13").await.contains("Inc.csv is no longer the file that load "));
     watched.nothing_at("2025-05-13T12:00:01Z").await;
     touch(&watched, "2025-05-13T12:30:00Z");
     assert_eq!(watched.look("2025-05-13T13:00:00Z").await, ["changed agency_a 2025-05-13"], "another time is enough");

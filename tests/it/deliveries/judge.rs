@@ -28,6 +28,7 @@ fn delivery(state: State) -> Delivery {
         arrived_at: is_there.then_some(deadline),
         load_id: is_there.then_some(7),
         run_id: None,
+        refused_id: None,
         note: None,
         updated_at: deadline,
     }
@@ -75,7 +76,7 @@ fn only_what_was_loaded_can_change_and_only_for_a_while() {
     for state in [State::Arrived, State::Late, State::Duplicate, State::Changed] {
         let loaded = delivery(state);
         assert_eq!(verdict(&loaded, file(10, after(1)), after(2)), None, "the same");
-        let said = "in/x.csv is not what load 7 took in any more".to_owned();
+        let said = "in/x.csv is no longer the file that load 7 read".to_owned();
         assert_eq!(verdict(&loaded, file(11, after(1)), after(2)), Some((State::Changed, said)));
         assert_eq!(verdict(&loaded, file(11, after(1)), after(10)), None, "too late");
         let elsewhere = Delivery { file_path: Some("in/y.csv".into()), ..loaded.clone() };

@@ -144,7 +144,10 @@ async fn the_same_bytes_for_a_later_run_date_are_loaded_with_a_warning_that_is_k
     assert_eq!(second["state"], "published");
     let warning = format!("its bytes are those of load {} of {DAY}: a stale file?", first["load_id"]);
     assert_eq!(second["warnings"], serde_json::json!([warning]));
-    assert!(ran.messages().contains(&warning), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches(&warning).count(), 1, "once, and not in the log as well: {}", ran.stderr);
+    let run = ran.json()["run"]["id"].as_str().expect("an id").to_owned();
+    let shown = world.bursar(&["runs", "show", &run]).code(0).stdout;
+    assert!(shown.contains(&format!("note: load[agency_a]: {warning}")), "{shown}");
     let kept: String = world.scalar("select warnings ->> 0 from bursar.loads where run_date = '2025-05-14'").await;
     assert_eq!(kept, warning);
     let again = load(&world, "2025-05-14", "agency_a", &[]);

@@ -146,13 +146,13 @@ async fn a_late_file_that_cannot_be_loaded_is_tried_once_and_told() {
     installation.deliver("BCD", 1);
     installation.serve(OVERDUE, installation.until_run("2025-05-13", "failed")).await;
     installation.world.deliver("A", "no header at all\r\n");
-    let told = installation.until("select count(*) = 1 from bursar.alerts where kind = 'run_failed'");
+    let told = installation.until("select count(*) = 1 from bursar.alerts where kind = 'file_refused'");
     installation.serve("2025-05-13T11:00:00Z", told).await;
     assert_eq!(installation.look("2025-05-13T11:01:00Z").await, [""; 0]);
     assert_eq!(installation.count("runs where state = 'failed'").await, 1);
     let failed = installation.attempts().await.into_iter().filter(|state| state == "failed").count();
     assert_eq!(failed, 2, "without a file, and with a bad one");
-    assert_eq!(installation.count("alerts where kind = 'file_late' and state = 'open'").await, 1);
+    assert_eq!(installation.count("alerts where kind <> 'file_refused' and state = 'open'").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ async fn a_load_waits_for_its_file_while_others_are_loaded_and_nobody_is_told() 
             installation.until_waiting().await;
             let reason: String =
                 installation.world.scalar("select error from bursar.task_runs where state = 'deferred'").await;
-            assert!(reason.ends_with("is awaited until 2025-05-13 06:30 EDT"), "{reason}");
+            assert!(reason.ends_with("is awaited until 2025-05-13T06:30:00-04:00"), "{reason}");
             installation.deliver("A", 7);
             installation.until_run("2025-05-13", "succeeded").await;
         })

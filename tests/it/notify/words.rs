@@ -26,6 +26,7 @@ fn all() -> Vec<Alert> {
         wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
         wording::file_changed(&file(), "in/a.csv", 7),
         wording::file_duplicate(&file(), "in/a.csv", day(12)),
+        wording::file_refused(&file(), "in/a.csv has no header", Some(at(23, 0))),
     ]
 }
 
@@ -34,32 +35,36 @@ fn every_alert_reads_like_this() {
     let told = all()
         .into_iter()
         .map(|Alert { kind, title, text, next_step, .. }| format!("{kind}\n  {title}\n  {text}\n  {next_step}\n"));
-    insta::assert_snapshot!(told.collect::<String>(), @r"
+    insta::assert_snapshot!(told.collect::<String>(), @r#"
     run_failed
       nightly for 2025-05-13 failed (data)
       load agency_a: no file
-      Look at it: bursar runs show 00000000-0000-0000-0000-000000000000. When better files are there: bursar runs retry 00000000-0000-0000-0000-000000000000
+      See its tasks: bursar runs show 00000000-0000-0000-0000-000000000000. Once corrected files are there: bursar runs retry 00000000-0000-0000-0000-000000000000
     load_held
-      ratings of agency_a for 2025-05-13: held by a gate, the table keeps its rows
+      ratings of agency_a for 2025-05-13: the load is held, the table was not changed
       Load 7 was not published: too many rejects; no rows
-      Ask for a better file, or change the gate; then: bursar run-job nightly --date 2025-05-13 --customer agency_a
+      Publish it as it is: bursar loads accept 7 --reason "…". Drop it: bursar loads discard 7 --reason "…". Or load a corrected file: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_missing
-      ratings of agency_a for 2025-05-13: the file has not come
-      It was due by 2025-05-13 06:30 EDT: nothing matches in/a*.csv. Coming by 2025-05-13 23:00 EDT it is still loaded.
-      Ask agency_a for it. Should it come later than that: bursar run-job nightly --date 2025-05-13 --customer agency_a
+      ratings of agency_a for 2025-05-13: the file is missing
+      It was due by 2025-05-13T06:30:00-04:00: nothing matches in/a*.csv.
+      Ask agency_a for it. Delivered by 2025-05-13T23:00:00-04:00 it is loaded automatically; after that: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_late
-      ratings of agency_a for 2025-05-13: the file came late
-      It was due by 2025-05-13 06:30 EDT and came at 2025-05-13 07:05 EDT, as in/a.csv.
-      If its load does not follow by itself: bursar run-job nightly --date 2025-05-13 --customer agency_a
+      ratings of agency_a for 2025-05-13: the file is late
+      It was due by 2025-05-13T06:30:00-04:00 and was delivered at 2025-05-13T07:05:00-04:00, as in/a.csv. Its load follows automatically.
+      If this alert stays open: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_changed
       ratings of agency_a for 2025-05-13: the file was changed after it was loaded
-      in/a.csv is no longer what load 7 has read. The table keeps that load's rows.
-      Ask agency_a whether it is a correction; if so: bursar run-job nightly --date 2025-05-13 --customer agency_a
+      in/a.csv is no longer the file that load 7 read. The table keeps that load's rows.
+      Ask agency_a whether it is a correction. If it is: bursar run-job nightly --date 2025-05-13 --customer agency_a
     file_duplicate
       ratings of agency_a for 2025-05-13: the file is an old one
       in/a.csv has the same bytes as the file that was loaded for 2025-05-12.
-      Ask agency_a for the file of 2025-05-13; then: bursar run-job nightly --date 2025-05-13 --customer agency_a
-    ");
+      Ask agency_a for the file of 2025-05-13. Once it is there: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    file_refused
+      ratings of agency_a for 2025-05-13: the file was refused
+      in/a.csv has no header. Nothing was loaded; the table was not changed.
+      Ask agency_a for a corrected file. Delivered by 2025-05-13T23:00:00-04:00 it is loaded automatically; after that: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    "#);
 }
 
 #[test]
@@ -92,7 +97,7 @@ fn every_next_step_holds_a_command_for_just_this() {
 fn the_advice_goes_by_the_fault() {
     let advice = |fault| wording::run_failed("nightly", day(13), Uuid::nil(), fault, "why").next_step;
     assert!(advice(Fault::Config).contains("bursar check"));
-    assert!(advice(Fault::Transient).contains("may work as it is"));
-    assert!(advice(Fault::Data).contains("better files"));
+    assert!(advice(Fault::Transient).contains("may succeed"));
+    assert!(advice(Fault::Data).contains("corrected files"));
     assert!(advice(Fault::Bug).contains("bug of Bursar"));
 }
