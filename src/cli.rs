@@ -26,6 +26,7 @@ mod scope;
 mod serve;
 mod show;
 mod signals;
+mod status;
 mod tokens;
 mod workers;
 mod zones;
@@ -60,7 +61,7 @@ const USAGE: u8 = 64;
 /// Takes in the files that are delivered each day, keeps the books, and reports.
 ///
 /// Without `DATABASE_URL` a private PostgreSQL is kept under the data directory.
-/// Exit codes: 0 success, 64 usage, 65 data, 70 bug, 75 try again, 78 configuration.
+/// Exit codes: 0 success, 1 `status` found something that needs attention, 64 usage, 65 data, 70 bug, 75 try again, 78 configuration.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 struct Arguments {
@@ -83,6 +84,10 @@ struct Arguments {
 enum Command {
     /// Run the daemon: jobs at their schedules, and the API.
     Serve,
+    /// Show whether everything is all right: what needs attention, what is running, what is due next.
+    ///
+    /// Exits with 0 if nothing needs attention, else with 1.
+    Status(status::Arguments),
     /// Run a job for one run date, or for each of a range.
     RunJob(run_job::Arguments),
     /// List runs, show one, retry what failed in it, or cancel it.
@@ -133,6 +138,7 @@ impl Command {
     /// Whether the result is for a program.
     fn is_json(&self) -> bool {
         match self {
+            Self::Status(arguments) => arguments.json,
             Self::RunJob(arguments) => arguments.json,
             Self::Runs(command) => command.is_json(),
             Self::Workers(arguments) => arguments.json,
@@ -222,6 +228,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(async {
         match command {
             Command::Serve => serve::run(context).await,
+            Command::Status(arguments) => status::run(context, &arguments).await,
             Command::RunJob(arguments) => run_job::run(context, arguments).await,
             Command::Runs(command) => runs::run(context, command).await,
             Command::Reload => reload::run(context).await,

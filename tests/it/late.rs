@@ -4,6 +4,7 @@ mod alerts;
 mod looks;
 mod mornings;
 mod restarts;
+mod status;
 
 use crate::deliveries::{DUE_BY, at, day, file};
 use crate::notify::servers::WebServer;
