@@ -3,6 +3,7 @@
 mod alerts;
 mod backfill;
 mod bench;
+mod charges;
 mod check;
 mod deliveries;
 mod demo;
@@ -111,6 +112,9 @@ enum Command {
     /// List rejects, triage them, show one, export them for correction, redrive or discard them.
     #[command(subcommand)]
     Rejects(rejects::Command),
+    /// List the charges that are, or are to be, invoices.
+    #[command(subcommand)]
+    Charges(charges::Command),
     /// Ask a report for its rows, with the parameters it declares.
     Report(report::Arguments),
     /// Check the whole configuration and name every problem.
@@ -140,6 +144,7 @@ impl Command {
         match self {
             Self::Status(arguments) => arguments.json,
             Self::RunJob(arguments) => arguments.json,
+            Self::Charges(charges::Command::List(arguments)) => arguments.json,
             Self::Runs(command) => command.is_json(),
             Self::Workers(arguments) => arguments.json,
             Self::Jobs(arguments) => arguments.json,
@@ -239,6 +244,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Loads(command) => loads::run(context, command).await,
             Command::Alerts(arguments) => alerts::run(context, &arguments).await,
             Command::Rejects(command) => rejects::run(context, command).await,
+            Command::Charges(charges::Command::List(arguments)) => charges::list(context, &arguments).await,
             Command::Report(arguments) => report::run(context, arguments).await,
             Command::Check(arguments) => check::run(context, &arguments).await,
             Command::Parse(arguments) => parse::run(context, &arguments).await,

@@ -15,6 +15,7 @@ mod invoice;
 mod job;
 #[cfg(test)]
 mod laws;
+pub mod list;
 mod loose;
 mod machine;
 mod mail;

@@ -86,6 +86,26 @@ async fn every_charge_of_the_table_gets_its_invoice_or_its_reason() {
     }
     let unit = "select distinct unit_amount::text from charges.acc_uac_invoice_line";
     assert_eq!(world.column(unit).await, ["50.0000000000000000001"]);
+    // The list has what needs somebody first; what was refused has no row in the outbox.
+    let listed = world.bursar(&["charges", "list", "--json"]).code(0).json();
+    let listed = listed.as_array().expect("a list");
+    let brief = |charge: &Value| ["document_number", "state", "amount", "currency_code"].map(|key| charge[key].clone());
+    assert_eq!(listed.len(), 7);
+    assert_eq!(brief(&listed[0]), ["INV-10", "uncertain", "150.00", "USD"]);
+    assert_eq!(brief(&listed[1]), ["INV-9", "failed", "150.00", "USD"]);
+    assert_eq!((&listed[0]["needs_operator"], &listed[2]["state"]), (&true.into(), &"succeeded".into()));
+    for (filter, count) in [
+        (&["--state", "succeeded", "--limit", "3"][..], 3),
+        (&["--needs-operator"], 1),
+        (&["--customer", "nobody"], 0),
+        (&["--to", "2020-01-01"], 0),
+        (&["--from", "2020-01-01"], 7),
+    ] {
+        let found = world.bursar(&[&["charges", "list", "--json"][..], filter].concat()).code(0).json();
+        assert_eq!(found.as_array().map(Vec::len), Some(count), "{filter:?}");
+    }
+    let table = world.bursar(&["charges", "list"]).code(0).stdout;
+    assert!(table.contains("uncertain, needs an operator"), "{table}");
     // Running it again is the same as once; what was mended is taken up.
     world.sql("update uac.customer set uac_customer_id = (select id::text from uac.uac_customer limit 1)").await;
     let asked = fake.asked();
