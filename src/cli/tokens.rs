@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a token for the API and show it, once; the configuration is given its hash.
+    /// Make a token for the API and print it, once, with the lines to add to the configuration, which hold its hash.
     New(New),
 }
 

@@ -1,6 +1,7 @@
 //! When a delivered file is complete: its deliverer may still be writing it.
 
 use super::pattern;
+use super::source::address;
 use crate::config::{At, Customer, Problems, Source};
 use chrono::{DateTime, TimeDelta, Utc};
 use glob::Pattern;
@@ -176,6 +177,7 @@ pub(super) fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]
 }
 
 pub(super) fn taken(marker: &str, pattern: &str) -> String {
+    let pattern = address::shown(pattern);
     format!("the marker {marker:?} is itself matched by the pattern {pattern:?}: each marker would be a file")
 }
 

@@ -11,20 +11,23 @@ use std::path::{Component, Path};
 /// The pattern with run date and customer filled in; what they bring is taken literally.
 pub(super) fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) -> anyhow::Result<String> {
     let mut dated = String::new();
-    write!(dated, "{}", run_date.format(pattern))
-        .map_err(|_| fault::config(format!("the file pattern {pattern:?} has an unknown date specifier")))?;
+    write!(dated, "{}", run_date.format(pattern)).map_err(|_| {
+        fault::config(format!("the file pattern {:?} has an unknown date specifier", address::shown(pattern)))
+    })?;
     let mut text = String::new();
     for part in parts(&dated) {
         match part {
             Part::Text(plain) => text.push_str(plain),
             Part::Field(name) => text.push_str(&Pattern::escape(customer.field(name).ok_or_else(|| {
                 fault::config(format!(
-                    "the customer {} has no field {name:?} for the file pattern {pattern:?}",
-                    customer.name
+                    "the customer {} has no field {name:?} for the file pattern {:?}",
+                    customer.name,
+                    address::shown(pattern)
                 ))
             })?)),
             Part::Unknown(text) => {
-                return Err(fault::config(format!("{{{text}}} in the file pattern {pattern:?} is unknown")));
+                let shown = address::shown(pattern);
+                return Err(fault::config(format!("{{{text}}} in the file pattern {shown:?} is unknown")));
             }
         }
     }
@@ -86,25 +89,26 @@ fn parts(pattern: &str) -> Vec<Part<'_>> {
 /// Checks a dataset's file pattern, or a customer's own one, without looking at any folder.
 pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Customer], problems: &mut Problems) {
     let mut problem = |message: String| problems.push(source.problem(at, message));
-    let is_path = !pattern.contains("://");
+    // The query of an address can be a secret.
+    let (is_path, shown) = (!pattern.contains("://"), address::shown(pattern));
     if let Some(why) = address::why_not(pattern) {
-        problem(format!("{:?} {why}", address::shown(pattern)));
+        problem(format!("{shown:?} {why}"));
     } else if is_path && !is_within(pattern) {
-        problem(format!("{pattern:?} must be a path within the inbox: relative, without `..`"));
+        problem(format!("{shown:?} must be a path within the inbox: relative, without `..`"));
     }
     let mut dated = String::new();
     if write!(dated, "{}", NaiveDate::default().format(pattern)).is_err() {
-        problem(format!("{pattern:?} has a specifier that is none of a date; write %% for a percent sign"));
+        problem(format!("{shown:?} has a specifier that is none of a date; write %% for a percent sign"));
     }
     if pattern.contains("**") {
-        problem(format!("{pattern:?}: a `*` stands for a part of one name, and `**` for nothing more"));
+        problem(format!("{shown:?}: a `*` stands for a part of one name, and `**` for nothing more"));
     }
     if let Err(error) = Pattern::new(pattern) {
-        problem(format!("{pattern:?}: {error}"));
+        problem(format!("{shown:?}: {error}"));
     }
     for part in parts(pattern) {
         match part {
-            Part::Text(text) if text.contains(['{', '}']) => problem(format!("{text:?} holds half a pair of braces")),
+            Part::Text(text) if text.contains(['{', '}']) => problem(format!("{shown:?} holds half a pair of braces")),
             Part::Text(_) => {}
             Part::Unknown(text) => problem(format!("{{{text}}} is unknown; write {{customer}} or {{customer.FIELD}}")),
             Part::Field(name) => {
@@ -123,7 +127,7 @@ pub fn check_pattern(source: &Source, at: &At, pattern: &str, customers: &[&Cust
     let leaves = |path: String| if is_path { !is_within(&path) } else { address::why_not(&path).is_some() };
     let is_sound = if is_path { is_within(pattern) } else { address::why_not(pattern).is_none() };
     if let Some(customer) = customers.iter().find(|c| is_sound && sample(pattern, c).is_some_and(leaves)) {
-        let (shown, name) = (address::shown(pattern), &customer.name);
+        let name = &customer.name;
         problem(if is_path {
             format!("{shown:?} leaves the inbox for the customer {name}: its fields must not hold `..`")
         } else {
@@ -177,6 +181,15 @@ mod tests {
             check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[&customer("A")], &mut problems);
             assert!(!problems.is_empty(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_problem_shows_the_query_of_an_address() {
+        let bad = "https://host/{customer.code.csv**?token=hush&at=%Q";
+        let mut problems = Problems::default();
+        check_pattern(&Source::of("x.toml", ""), &At::key("file"), bad, &[&customer("A")], &mut problems);
+        let said = format!("{problems:?}");
+        assert!(said.contains("https://host/") && !said.contains("hush"), "{said}");
     }
 
     #[test]

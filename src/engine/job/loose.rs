@@ -50,7 +50,7 @@ fn utc() -> String {
 pub struct LooseTask {
     /// Its name within the job.
     pub name: String,
-    /// What it does: `load` or `report`.
+    /// What it does: `load`, `report`, or a kind of task of one system.
     pub kind: String,
     /// The dataset, for a load.
     pub dataset: Option<String>,
