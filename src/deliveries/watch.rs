@@ -97,7 +97,7 @@ impl Lookout {
         let (mut expected, mut made) = (Vec::<Expectation>::new(), BTreeSet::new());
         for (job, schedule) in asked {
             let known = since.get(&job.name);
-            let words = format!("{} {}", schedule.expression(), schedule.zone());
+            let words = schedule.to_string();
             // Nothing counts before the job is watched with this schedule: the next look will know.
             let Some(watch) = known.filter(|watch| watch.schedule == words) else { continue };
             let today = today(job, now);

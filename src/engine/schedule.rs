@@ -240,10 +240,10 @@ impl Schedule {
     }
 }
 
-/// The expression and the zone: what tells one schedule from another.
+/// The fields as they were parsed and the zone: the same for schedules that are the same, however they were written.
 impl std::fmt::Display for Schedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.expression(), self.zone())
+        write!(f, "{} {}", self.expression.canonical(), self.zone())
     }
 }
 

@@ -29,6 +29,36 @@ fn assert_due(expression: &str, zone: &str, within: (&str, &str), expected: &[&s
 }
 
 #[test]
+fn a_schedule_is_the_same_however_it_is_written() {
+    for (one, other) in [
+        ("*/15 * * * *", " 0,15,30,45  *\t* * * "),
+        ("0 5 * * *", "0 0 5 * * *"),
+        ("0 5 * * MON-FRI", "0 5 * * 1,2,3,4,5"),
+        ("0 5 * * 0", "0 5 * * sun"),
+        ("0 5 * * 7", "0 5 ? * SUN"),
+        ("0 5 1-3 JAN,FEB *", "0 5 3,1,2 1-2 *"),
+        ("0 5 l * *", "0 5 L * *"),
+    ] {
+        assert_eq!(schedule(one, "UTC").to_string(), schedule(other, "UTC").to_string(), "{one} and {other}");
+    }
+    for (one, other) in [
+        ("*/15 * * * *", "*/10 * * * *"),
+        ("0 5 * * *", "5 0 5 * * *"),
+        ("0 5 1 * *", "0 5 1 * 1"),
+        ("0 5 1 * 1", "0 5 1 * +1"),
+        ("0 5 * * 5L", "0 5 * * 5#4"),
+        ("0 5 15W * *", "0 5 15 * *"),
+        // A full list is not a star: either day field will do.
+        ("0 5 1 * *", "0 5 1 * 0-6"),
+        ("0 5 * * 1", "0 5 1-31 * 1"),
+    ] {
+        assert_ne!(schedule(one, "UTC").to_string(), schedule(other, "UTC").to_string(), "{one} and {other}");
+    }
+    assert_ne!(schedule("0 5 * * *", "UTC").to_string(), schedule("0 5 * * *", "Europe/Madrid").to_string());
+    assert_eq!(schedule("*/30 5 * * MON", "UTC").to_string(), "0 0,30 5 * * 1 UTC");
+}
+
+#[test]
 fn a_skipped_reading_is_due_at_the_end_of_the_gap() {
     let march = ("2024-03-09T12:00", "2024-03-11T12:00");
     assert_due("30 2 * * *", "America/New_York", march, &["2024-03-10T07:00", "2024-03-11T06:30"]);

@@ -6,6 +6,7 @@
 use super::ScheduleError;
 use chrono::{Datelike, NaiveDate, NaiveDateTime};
 use croner::{Cron, errors::CronError, parser::CronParser};
+use std::ops::RangeInclusive;
 
 /// The 28 years from 1970 are of every kind there is: leap or not, beginning with each weekday.
 const DAYS_OF_EVERY_KIND: usize = 28 * 366;
@@ -34,6 +35,7 @@ const FIELDS: [Field; 6] = [
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
     text: String,
+    canonical: String,
     cron: Cron,
     every_hour: bool,
 }
@@ -47,7 +49,8 @@ impl Expression {
             Ok(cron) if !ever_matches(&cron) => Err(ScheduleError::NeverFires { expression: text }),
             Ok(cron) => {
                 let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
-                Ok(Self { text, cron, every_hour })
+                let canonical = canonical(&text, &cron);
+                Ok(Self { text, canonical, cron, every_hour })
             }
         }
     }
@@ -55,6 +58,11 @@ impl Expression {
     /// The text it was read from.
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Its six fields with every value they match: the same for expressions that mean the same.
+    pub(super) fn canonical(&self) -> &str {
+        &self.canonical
     }
 
     /// Whether its hours are all 24.
@@ -118,6 +126,50 @@ fn reason(error: &CronError) -> String {
         CronError::ComponentError(what) => what.trim_end_matches('.').to_lowercase(),
         other => other.to_string(),
     }
+}
+
+/// Writes an expression so that blanks, names, ranges, steps and the order of lists make no difference.
+fn canonical(text: &str, cron: &Cron) -> String {
+    let pattern = &cron.pattern;
+    let written: Vec<&str> = text.split_whitespace().collect();
+    let (day, weekday) = (written[written.len() - 3], written[written.len() - 1]);
+    let fields = [
+        values(0..=59, |second| pattern.second_match(second)),
+        values(0..=59, |minute| pattern.minute_match(minute)),
+        values(0..=23, |hour| pattern.hour_match(hour)),
+        canonical_day(day, &format!("* * {day} * *"), 1..=31),
+        values(1..=12, |month| pattern.month_match(month)),
+        canonical_day(weekday, &format!("* * * * {weekday}"), 1..=7),
+    ];
+    fields.join(" ")
+}
+
+/// A day field. `*` keeps its own meaning (the other field alone decides), and so does a field with `L`, `W`, `#` or
+/// `+`, which is left as it was written; of others the days are listed that match in a month that begins on a Monday.
+fn canonical_day(field: &str, alone: &str, days: RangeInclusive<u32>) -> String {
+    if field == "*" || field == "?" {
+        return "*".to_owned();
+    }
+    let field = field.to_uppercase();
+    let is_special = field.contains(['#', '+']) || field.split(',').any(|item| item.ends_with(['L', 'W']));
+    match CronParser::new().parse(alone) {
+        // The 1st of January 2024 was a Monday, and the month has 31 days.
+        Ok(cron) if !is_special => {
+            let listed = values(days.clone(), |day| cron.pattern.day_match(2024, 1, day));
+            // Restricted to all of its days it is still not the same as `*`.
+            if listed == "*" { format!("{}-{}", days.start(), days.end()) } else { listed }
+        }
+        _ => field,
+    }
+}
+
+/// The values of a range that match, as a list; `*` for all of them.
+fn values(range: RangeInclusive<u32>, matches: impl Fn(u32) -> Result<bool, CronError>) -> String {
+    let listed: Vec<u32> = range.clone().filter(|value| matches(*value).unwrap_or(false)).collect();
+    if listed.len() == range.count() {
+        return "*".to_owned();
+    }
+    listed.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn ever_matches(cron: &Cron) -> bool {
