@@ -42,6 +42,8 @@ comment on column bursar.deliveries.state is 'expected; arrived in time; missing
 alter table bursar.alerts drop constraint alerts_kind_known;
 alter table bursar.alerts add constraint alerts_kind_known check (kind in (
     'run_failed',
+    'run_stranded',
+    'schedule_conflict',
     'file_late',
     'file_missing',
     'file_changed',
@@ -49,4 +51,4 @@ alter table bursar.alerts add constraint alerts_kind_known check (kind in (
     'file_refused',
     'load_held'
 ));
-comment on column bursar.alerts.kind is 'run_failed, file_late, file_missing, file_changed, file_duplicate, file_refused or load_held.';
+comment on column bursar.alerts.kind is 'run_failed, run_stranded, schedule_conflict, file_late, file_missing, file_changed, file_duplicate, file_refused or load_held.';

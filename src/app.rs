@@ -41,7 +41,7 @@ pub fn compile(settings: &Settings) -> anyhow::Result<Catalog> {
     let schema = Ident::parse(&settings.file.database.schema)?;
     let (catalog, problems) = Catalog::compile(&settings.config_dir, &schema, &systems::parts());
     problems.into_result()?;
-    Ok(catalog)
+    Ok(catalog.with_settings(settings))
 }
 
 impl App {
@@ -66,7 +66,10 @@ impl App {
         };
         let limit = settings.file.engine.max_parallel_tasks;
         let (pool, queue) = (database.pool.clone(), database.queue.clone());
-        let mut engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit);
+        let credentials = settings.credentials().chain(places.credentials()).collect();
+        let mut engine = Engine::new(pool, queue, systems::build_kinds(&deps), clock.clone(), limit)
+            .with_configurations(Arc::new(catalog.clone()))
+            .with_credentials(credentials);
         engine.listens = database.room.queue.is_some();
         let app = Self { settings, catalog, database, engine, clock, places, deps };
         match prepared {

@@ -4,11 +4,13 @@
 //! checked. Nothing is asked of a database.
 
 mod check;
+mod in_force;
+mod parts;
 mod written;
 
 use crate::config::{
-    At, Calendar, Customer, CustomersFile, Ident, Problem, Problems, SettingsFile, Source, WALL_TIME,
-    compile_customers, schema_of, suggest,
+    At, Calendar, Customer, CustomersFile, Fingerprint, Ident, Problem, Problems, Settings, SettingsFile, Source,
+    WALL_TIME, compile_customers, schema_of, suggest,
 };
 use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
 use crate::engine::task::KindSpec;
@@ -19,12 +21,14 @@ use crate::rows::column::TYPES;
 use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
 use crate::rows::publish::target::Target;
 use check::{check_calendars, check_customer_files, check_deliveries, check_of_house, check_outputs, check_relations};
+pub use in_force::InForce;
+use parts::fingerprint;
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// What tasks can be fanned out over.
 const FOR_EACH: [&str; 1] = ["customer"];
@@ -51,29 +55,10 @@ pub struct Catalog {
     pub reports: BTreeMap<String, Arc<Report>>,
     /// By name.
     pub jobs: BTreeMap<String, Arc<Job>>,
-}
-
-/// The catalog in force: a reload puts another in its place, all of it or none.
-#[derive(Clone, Debug)]
-pub struct InForce(Arc<RwLock<Arc<Catalog>>>);
-
-impl InForce {
-    /// This catalog is in force.
-    #[must_use]
-    pub fn new(catalog: Catalog) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(catalog))))
-    }
-
-    /// The catalog as it is now; it does not change under whoever holds it.
-    #[must_use]
-    pub fn get(&self) -> Arc<Catalog> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Another catalog is in force from now on.
-    pub fn replace(&self, catalog: Catalog) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
-    }
+    /// The hash of each of its parts.
+    pub fingerprint: Fingerprint,
+    /// The hash of all of them, which a run carries.
+    pub hash: String,
 }
 
 impl Catalog {
@@ -96,7 +81,7 @@ impl Catalog {
             check_calendars(&datasets, &calendars, &mut problems);
         }
         check_of_house(&source, &datasets, &customers, &mut problems);
-        let datasets: Vec<Dataset> = datasets.into_iter().map(|(_, dataset)| dataset).collect();
+        let (dataset_files, datasets): (Vec<Source>, Vec<Dataset>) = datasets.into_iter().unzip();
         let reports = reports(dir, &datasets, &mut problems);
         check_outputs(&reports, &mut problems);
         let words = Vocabulary {
@@ -108,7 +93,10 @@ impl Catalog {
         let jobs = jobs(dir, &words, &mut problems);
         written::check(&jobs, &reports, &mut problems);
         check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
+        let fingerprint = fingerprint(&source, schema, dataset_files.iter().zip(&datasets), &reports, &jobs);
         let catalog = Self {
+            hash: fingerprint.hash(),
+            fingerprint,
             calendars: calendars.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
             customers: customers.into_iter().map(|c| (c.name.to_string(), Arc::new(c))).collect(),
             datasets: datasets.into_iter().map(|d| (d.name.to_string(), Arc::new(d))).collect(),
@@ -116,6 +104,14 @@ impl Catalog {
             jobs: jobs.into_iter().map(|(_, j)| (j.name.clone(), Arc::new(j))).collect(),
         };
         (catalog, problems)
+    }
+
+    /// Adds what the program's settings decide about results to the fingerprint.
+    #[must_use]
+    pub fn with_settings(mut self, settings: &Settings) -> Self {
+        self.fingerprint.add("settings", settings.result_keys());
+        self.hash = self.fingerprint.hash();
+        self
     }
 
     /// A job by its name.

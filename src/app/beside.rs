@@ -1,9 +1,10 @@
-//! What a daemon does beside its beat, at its own pace: it looks for files, and sends notices.
+//! What a daemon does beside its beat, at its own pace: it looks for files and for what workers lack, and sends notices.
 
 use super::App;
 use crate::catalog::Catalog;
 use crate::deliveries::Lookout;
 use crate::deliveries::act::look_and_act;
+use crate::engine::watch::Watch;
 use crate::fault;
 use crate::notify::Channels;
 use crate::notify::send::send_due;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// How long to wait between two looks at the inbox.
+/// How long to wait between two looks at the inbox, or at the workers.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long to wait between two looks for staged rows that were left behind.
 const SWEEP: Duration = Duration::from_mins(1);
@@ -75,6 +76,19 @@ impl App {
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
             let Some(swept) = stop.run_until_cancelled(staged::sweep(&self.database.pool)).await else { return };
             troubles.tell("could not drop staged rows left behind", &swept.err().into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    /// Looks for runs that no worker can work on and for schedules that differ, until `stop`.
+    pub(super) async fn watch_workers(&self, stop: &CancellationToken) {
+        let (mut troubles, mut watch) = (Troubles::default(), Watch::default());
+        loop {
+            let looking = watch.look(&self.database.pool, self.clock.now());
+            let Some(looked) = stop.run_until_cancelled(looking).await else { return };
+            troubles.tell("could not compare the workers", &looked.err().into_iter().collect::<Vec<_>>());
+            if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+                return;
+            }
         }
     }
 

@@ -4,9 +4,11 @@ use super::App;
 use super::beside::Troubles;
 use crate::engine::attempt::Cause;
 use crate::engine::dispatch::{Dispatched, dispatch_due};
+use crate::engine::fleet::Fleet;
 use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
+use crate::engine::schedule::Schedule;
 use crate::engine::worker::Worker;
 use crate::http::{self, Access, Answering};
 use crate::notify::Channels;
@@ -43,6 +45,7 @@ impl App {
         let router = http::router(Answering {
             pool: self.database.reader.clone(),
             pulse: heartbeat.pulse(),
+            configurations: Arc::new(self.catalog.clone()),
             routes: systems::routes(&self.deps),
             access: access.clone(),
             http: self.settings.file.http.clone(),
@@ -61,9 +64,10 @@ impl App {
             followed
         };
         let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
-        let (sweeping, acting) = (self.sweep_staged(&beside), systems::beside(&self.deps, &beside));
-        let (followed, (), (), (), ()) =
-            Box::pin(async { tokio::join!(beating, looking, sending, sweeping, acting) }).await;
+        let (sweeping, watching) = (self.sweep_staged(&beside), self.watch_workers(&beside));
+        let acting = systems::beside(&self.deps, &beside);
+        let (followed, (), (), (), (), ()) =
+            Box::pin(async { tokio::join!(beating, looking, sending, sweeping, watching, acting) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;
@@ -125,10 +129,14 @@ impl App {
     /// One beat. The first thing that went wrong is an error; the rest was done nevertheless.
     async fn beat(&self, worker: &str, reload_is_asked: bool) -> anyhow::Result<()> {
         let reloaded = self.reload_if_asked(worker, reload_is_asked).await;
-        let catalog = self.catalog();
-        let jobs: Vec<Arc<Job>> = catalog.jobs.values().cloned().collect();
+        let dropped = self.drop_unused_configurations(worker).await;
+        let (catalog, fleet) = (self.catalog(), Fleet::look(&self.database.pool).await?);
+        let is_in_force =
+            |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.schedule.as_ref().map(Schedule::to_string).as_deref());
+        let jobs: Vec<Arc<Job>> = catalog.jobs.values().filter(is_in_force).cloned().collect();
         let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &catalog.items(), self.clock.now()).await;
         reloaded?;
+        dropped?;
         faults.into_iter().next().map_or(Ok(()), Err)
     }
 

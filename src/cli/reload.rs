@@ -1,8 +1,12 @@
 //! `bursar reload`: every daemon reads its configuration again, and says whether it took it.
 
 use super::{Context, runs, show};
+use crate::catalog::Catalog;
 use crate::clock::Stopwatch;
+use crate::config::short_hash;
+use crate::engine::configurations::differences;
 use crate::engine::list::{WorkerRow, list_workers, request_reload};
+use crate::engine::stranded::differing;
 use crate::fault::Fault;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -19,15 +23,54 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     context.log_quietly();
     let settings = context.settings()?;
     // What is wrong here is wrong for them too: nobody is asked.
-    crate::app::compile(&settings)?;
+    let catalog = crate::app::compile(&settings)?;
     let database = runs::open(&settings).await?;
-    let asked = ask(&database.pool).await;
-    database.close().await?;
-    let Some((requested_at, daemons)) = asked? else {
-        show::line(&"no daemon is up; one that starts reads the configuration anyway")?;
-        return Ok(ExitCode::SUCCESS);
+    let reloaded = async {
+        let Some((requested_at, daemons)) = ask(&database.pool).await? else {
+            show::line(&"no daemon is up; one that starts reads the configuration anyway")?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let mut gravest = None;
+        for daemon in &daemons {
+            let (said, fault) = said(&database.pool, daemon, requested_at, &catalog).await?;
+            gravest = gravest.max(fault);
+            show::line(&format!("{} {}: {said}", daemon.host, daemon.pid))?;
+        }
+        // The code is that of the gravest answer.
+        Ok(gravest.map_or(ExitCode::SUCCESS, |fault| ExitCode::from(fault.exit_code())))
     };
-    print(&daemons, requested_at)
+    let reloaded = reloaded.await;
+    database.close().await?;
+    reloaded
+}
+
+/// What a daemon's answer is told as, and the class of its fault.
+async fn said(
+    pool: &PgPool,
+    daemon: &WorkerRow,
+    requested_at: DateTime<Utc>,
+    catalog: &Catalog,
+) -> anyhow::Result<(String, Option<Fault>)> {
+    Ok(match answer(daemon, requested_at) {
+        Answer::Taken if daemon.config_hash == catalog.hash => ("ok".to_owned(), None),
+        Answer::Taken => {
+            let parts = differences(pool, &daemon.config_hash, &catalog.fingerprint).await?;
+            let (theirs, ours) = (short_hash(&daemon.config_hash), short_hash(&catalog.hash));
+            let hint = if parts.iter().any(|part| part == "settings") {
+                "; settings in bursar.toml and the environment are read when a daemon is started: restart it"
+            } else {
+                "; are its files the same?"
+            };
+            let differing = differing(&parts);
+            (
+                format!("took a configuration ({theirs}) that is not this one ({ours}){differing}{hint}"),
+                Some(Fault::Config),
+            )
+        }
+        Answer::Kept(error) => (format!("kept the configuration it had: {error}"), Some(Fault::Config)),
+        Answer::Stopped => ("has stopped meanwhile".to_owned(), None),
+        Answer::None => (format!("did not answer within {} s", PATIENCE.as_secs()), Some(Fault::Transient)),
+    })
 }
 
 /// The instant of the request, and the daemons with their answers as far as they came in time.
@@ -68,20 +111,4 @@ fn answer(daemon: &WorkerRow, requested_at: DateTime<Utc>) -> Answer<'_> {
         Some(error) => Answer::Kept(error),
         None => Answer::Taken,
     }
-}
-
-/// The code is that of the gravest answer.
-fn print(daemons: &[WorkerRow], requested_at: DateTime<Utc>) -> anyhow::Result<ExitCode> {
-    let mut gravest = None;
-    for daemon in daemons {
-        let (said, fault) = match answer(daemon, requested_at) {
-            Answer::Taken => ("ok".to_owned(), None),
-            Answer::Kept(error) => (format!("kept the configuration it had: {error}"), Some(Fault::Config)),
-            Answer::Stopped => ("has stopped meanwhile".to_owned(), None),
-            Answer::None => (format!("did not answer within {} s", PATIENCE.as_secs()), Some(Fault::Transient)),
-        };
-        gravest = gravest.max(fault);
-        show::line(&format!("{} {}: {said}", daemon.host, daemon.pid))?;
-    }
-    Ok(gravest.map_or(ExitCode::SUCCESS, |fault| ExitCode::from(fault.exit_code())))
 }

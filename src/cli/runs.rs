@@ -68,7 +68,6 @@ pub(super) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     match command {
         Command::List(arguments) => list::run(&settings, &arguments).await,
         Command::Show(arguments) => show::run(&settings, &arguments).await,
-        Command::Retry(arguments) if arguments.no_wait => reopen(&settings, &arguments).await,
         Command::Retry(arguments) => Box::pin(retry(context, settings, &arguments)).await,
         Command::Cancel(arguments) => cancel(&settings, &arguments.id).await,
     }
@@ -120,27 +119,18 @@ async fn retry(context: &Context, settings: Settings, arguments: &RetryArguments
         let pool = &app.database().pool;
         let run = find(pool, &arguments.id).await?;
         let only = only(pool, &run, arguments).await?;
-        app.retry(run.id, only.as_ref(), context.bars.watching(), &cancel).await
+        if arguments.no_wait {
+            let again = again::retry(app.engine(), run.id, only.as_ref()).await?;
+            let names = names(&again);
+            super::show::line(&format!("run {} is open again for the daemons: {names}", run.id))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let summary = app.retry(run.id, only.as_ref(), context.bars.watching(), &cancel).await?;
+        run_job::report(&summary, arguments.json)
     };
     let retried = retried.await;
     app.close().await?;
-    run_job::report(&retried?, arguments.json)
-}
-
-async fn reopen(settings: &Settings, arguments: &RetryArguments) -> anyhow::Result<ExitCode> {
-    let database = open(settings).await?;
-    let reopened = async {
-        let run = find(&database.pool, &arguments.id).await?;
-        let only = only(&database.pool, &run, arguments).await?;
-        let limit = settings.file.engine.max_parallel_tasks;
-        let again = again::retry(&database.pool, run.id, only.as_ref(), Clock::system().now(), limit).await?;
-        anyhow::Ok((run, again))
-    };
-    let reopened = reopened.await;
-    database.close().await?;
-    let (run, again) = reopened?;
-    super::show::line(&format!("run {} is open again for the daemons: {}", run.id, names(&again)))?;
-    Ok(ExitCode::SUCCESS)
+    retried
 }
 
 async fn cancel(settings: &Settings, beginning: &str) -> anyhow::Result<ExitCode> {

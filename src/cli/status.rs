@@ -108,9 +108,11 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
 
 /// What keeps today's data from its readers comes first.
 fn gravity(kind: &str) -> usize {
-    const ORDER: [Kind; 7] = [
+    const ORDER: [Kind; 9] = [
         Kind::LoadHeld,
+        Kind::RunStranded,
         Kind::RunFailed,
+        Kind::ScheduleConflict,
         Kind::FileRefused,
         Kind::FileMissing,
         Kind::FileChanged,

@@ -2,6 +2,8 @@
 
 use super::{Context, runs, show};
 use crate::clock::timestamp;
+use crate::config::short_hash;
+use crate::engine::fleet::Fleet;
 use crate::engine::list::{WorkerRow, list_workers};
 use std::process::ExitCode;
 
@@ -21,10 +23,17 @@ pub(super) struct Arguments {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     context.log_quietly();
     let database = runs::open(&context.settings()?).await?;
-    let workers = list_workers(&database.pool, if arguments.all { OTHERS } else { 0 }).await;
+    let looked = async {
+        let workers = list_workers(&database.pool, if arguments.all { OTHERS } else { 0 }).await?;
+        anyhow::Ok((workers, Fleet::look(&database.pool).await?.conflicts()))
+    };
+    let looked = looked.await;
     database.close().await?;
-    let workers = workers?;
+    let (workers, conflicts) = looked?;
     show::either(arguments.json, &workers, |workers| print(workers))?;
+    for conflict in &conflicts {
+        eprintln!("warning: daemons schedule {} differently. {}", conflict.job, conflict.text());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -32,7 +41,8 @@ fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
     if workers.is_empty() {
         return show::line(&"no worker is up");
     }
-    let header = ["role", "host", "pid", "state", "since", "busy", "configuration of", "configuration's problem"];
+    let header =
+        ["role", "host", "pid", "state", "since", "busy", "configuration", "read at", "configuration's problem"];
     let mut table = show::table(&header, &[2, 5]);
     for worker in workers {
         let gone = worker.stopped_at.map_or_else(|| "dead".to_owned(), |at| format!("gone {}", timestamp(&at)));
@@ -43,6 +53,7 @@ fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
             if worker.is_alive { "up".to_owned() } else { gone },
             timestamp(&worker.started_at),
             worker.busy.to_string(),
+            short_hash(&worker.config_hash).to_owned(),
             timestamp(&worker.config_loaded_at),
             worker.config_error.clone().unwrap_or_else(|| "-".to_owned()),
         ]);

@@ -9,6 +9,7 @@ mod charges;
 mod customers;
 mod database_url;
 mod environment;
+mod fingerprint;
 mod http;
 mod ident;
 mod metronome;
@@ -27,6 +28,7 @@ pub use charges::{
 pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
 pub use database_url::{DatabaseHost, DatabaseUrl};
 pub use environment::Environment;
+pub use fingerprint::{Fingerprint, short_hash};
 pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};
 pub use metronome::{BalanceSource, METRONOME_TOKEN, Metronome};

@@ -4,6 +4,7 @@ use super::store::{self, Delivery, State};
 use super::watch::{self, Event, Lookout};
 use crate::catalog::Catalog;
 use crate::clock::timestamp;
+use crate::engine::again::Asked;
 use crate::engine::execute::Engine;
 use crate::engine::task::Label;
 use crate::engine::{advance, again, tasks};
@@ -148,7 +149,7 @@ impl Repeatable {
             return Ok(());
         }
         let label = Label { task: self.task.clone(), item: Some(self.item.clone()).filter(|item| !item.is_empty()) };
-        let labels = again::repeat(&mut transaction, self.run, Some(&label), now, engine.limit).await?;
+        let labels = again::repeat(&mut transaction, engine, self.run, Some(&label), Asked::ByDaemon, now).await?;
         transaction.commit().await.context("repeat the load")?;
         let names: Vec<String> = labels.iter().map(ToString::to_string).collect();
         let (run, names) = (self.run, names.join(", "));

@@ -1,5 +1,12 @@
--- Chooses what is offered to the queue: $1 now, $2 the limit over all jobs (null: none), $3 the most at once.
-with under_way as materialized (
+-- Chooses what is offered to the queue: $1 now, $2 the limit over all jobs (null: none), $3 the most at once. While workers
+-- are up, what none of them can do is not offered: it would take places that count against the limits.
+with up as materialized (
+    select config_hash || kept_hashes as configurations,
+           credentials
+      from bursar.workers
+     where stopped_at is null
+),
+under_way as materialized (
     select r.job,
            count(*) as tasks
       from bursar.task_runs as t
@@ -23,6 +30,8 @@ candidates as materialized (
        and t.offered_at is null
        and t.ready_at <= $1
        and r.state = 'running'
+       and (not exists (select from up)
+            or exists (select from up where r.config_hash = any(up.configurations) and t.needs <@ up.credentials))
 ),
 chosen as materialized (
     select c.run_id,

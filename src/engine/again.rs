@@ -1,7 +1,9 @@
 //! What an operator does to a run: retries what failed in it, settles a task of it by other means, or cancels it.
 
 use super::advance::{advance, board_of, close_again, take_turn};
+use super::execute::Engine;
 use super::job::Task;
+use super::runs::needs_of;
 use super::task::{Label, RunState};
 use crate::db::fence::Fence;
 use crate::fault;
@@ -16,20 +18,26 @@ use uuid::Uuid;
 /// Opens a run again for what failed in it (or just `only`, whatever became of it), and all that is downstream of that.
 /// What succeeded otherwise is left as it is. Returns the tasks that run again.
 ///
+/// The run is worked on under the configuration in force in this process from then on. An open run keeps the one it has
+/// while a worker is up that has it; if none is, all of it that has not ended goes on under the one in force here.
+///
 /// # Errors
 /// A data fault when there is no such run or nothing in it to repeat; a transient one when a newer run of the same
 /// job and run date is open, or something downstream is under way, which would not see what is repeated.
-pub async fn retry(
-    pool: &PgPool,
-    id: Uuid,
-    only: Option<&Label>,
-    now: DateTime<Utc>,
-    limit: Option<u32>,
-) -> anyhow::Result<Vec<Label>> {
-    let mut transaction = pool.begin().await.context("retry the run")?;
-    let labels = repeat(&mut transaction, id, only, now, limit).await?;
+pub async fn retry(engine: &Engine, id: Uuid, only: Option<&Label>) -> anyhow::Result<Vec<Label>> {
+    let mut transaction = engine.pool.begin().await.context("retry the run")?;
+    let labels = repeat(&mut transaction, engine, id, only, Asked::ByOperator, engine.clock.now()).await?;
     transaction.commit().await.context("retry the run")?;
     Ok(labels)
+}
+
+/// Who asks for the repetition of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// An operator, who decides about the configuration of an open run, too.
+    ByOperator,
+    /// A daemon, which found what the task had waited for. An open run keeps its configuration.
+    ByDaemon,
 }
 
 /// The same, in the caller's transaction.
@@ -38,15 +46,17 @@ pub async fn retry(
 /// As [`retry`].
 pub async fn repeat(
     connection: &mut PgConnection,
+    engine: &Engine,
     id: Uuid,
     only: Option<&Label>,
+    asked: Asked,
     now: DateTime<Utc>,
-    limit: Option<u32>,
 ) -> anyhow::Result<Vec<Label>> {
     let (plan, state) = lock(connection, id).await?;
-    let board = board_of(connection, id, plan).await?;
+    let moves = moves_to(connection, engine, id, &state, asked).await?;
+    let board = board_of(connection, id, plan.clone()).await?;
     let again = board.to_repeat(only);
-    if again.is_empty() {
+    if again.is_empty() && (moves != Moves::Stranded || only.is_some()) {
         let what = only.map_or_else(|| "nothing in it failed".to_owned(), |l| format!("{l} has not ended"));
         return Err(fault::data(format!("run {id} is {state} and {what}: there is nothing to repeat")));
     }
@@ -56,10 +66,105 @@ pub async fn repeat(
         )));
     }
     reopen(connection, id).await?;
-    let labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
+    let mut labels: Vec<Label> = again.iter().map(|i| board.label(*i)).collect();
     repeat_tasks(connection, id, &labels).await?;
-    advance(connection, id, now, limit).await?;
+    if moves != Moves::Not {
+        for label in reconfigure(connection, engine, id, &plan).await? {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+    }
+    advance(connection, id, now, engine.limit).await?;
     Ok(labels)
+}
+
+/// Whether a run that is repeated moves to the configuration in force here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moves {
+    /// It is open, and a worker that is up has its configuration.
+    Not,
+    /// It is open, and no worker that is up has its configuration.
+    Stranded,
+    /// It is over.
+    Over,
+}
+
+async fn moves_to(
+    connection: &mut PgConnection,
+    engine: &Engine,
+    id: Uuid,
+    state: &str,
+    asked: Asked,
+) -> anyhow::Result<Moves> {
+    if state != RunState::Running.as_str() {
+        return Ok(Moves::Over);
+    }
+    if asked == Asked::ByDaemon {
+        return Ok(Moves::Not);
+    }
+    let (config_hash, is_served): (String, bool) = sqlx::query_as(
+        "select r.config_hash,
+                exists (
+                    select
+                      from bursar.workers as w
+                     where r.config_hash = any(w.config_hash || w.kept_hashes)
+                       and w.stopped_at is null
+                       and bursar.is_up(w.id))
+           from bursar.runs as r
+          where r.id = $1",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await
+    .context("look who has the run's configuration")?;
+    Ok(if is_served || engine.has_configuration(&config_hash) { Moves::Not } else { Moves::Stranded })
+}
+
+/// Moves a run to the configuration in force here: its tasks that have not ended are taken by workers that have it, and
+/// need the credentials that they need under it. Offers made before are void. Returns those tasks.
+async fn reconfigure(
+    connection: &mut PgConnection,
+    engine: &Engine,
+    id: Uuid,
+    plan: &[Task],
+) -> anyhow::Result<Vec<Label>> {
+    sqlx::query("update bursar.runs set config_hash = $2 where id = $1")
+        .bind(id)
+        .bind(engine.configuration().hash)
+        .execute(&mut *connection)
+        .await
+        .context("move the run to another configuration")?;
+    take_turn(connection).await?;
+    let open: Vec<(String, String)> = sqlx::query_as(
+        "select task, item
+           from bursar.task_runs
+          where run_id = $1 and state in ('waiting', 'ready', 'deferred')
+          order by position
+            for update",
+    )
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await
+    .context("list what has not ended of the run")?;
+    let nodes = || open.iter().map(|(task, item)| (task.as_str(), item.as_str()));
+    let (tasks, items): (Vec<&str>, Vec<&str>) = nodes().unzip();
+    sqlx::query(
+        "update bursar.task_runs as t
+            set needs = array(select jsonb_array_elements_text(o.needs)), offered_at = null
+           from unnest($2::text[], $3::text[], $4::jsonb[]) as o (task, item, needs)
+          where t.run_id = $1 and t.task = o.task and t.item = o.item",
+    )
+    .bind(id)
+    .bind(tasks)
+    .bind(items)
+    .bind(needs_of(engine, plan, nodes()))
+    .execute(connection)
+    .await
+    .context("move the run's tasks to another configuration")?;
+    let label =
+        |(task, item): &(String, String)| Label { task: task.clone(), item: (!item.is_empty()).then(|| item.clone()) };
+    Ok(open.iter().map(label).collect())
 }
 
 /// The plan of a run and its state, which nobody else can change until the transaction ends.

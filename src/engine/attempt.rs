@@ -65,6 +65,10 @@ pub(super) async fn make(
     let making = Making { engine, claimed: &claimed, label, cancel, cause };
     async {
         let stopwatch = Stopwatch::start();
+        if !engine.has_configuration(&claimed.run.config_hash) {
+            // It was dropped here just when the task was claimed: its run had been over, and was opened again.
+            return making.postpone(&Later::HandedBack, engine.clock.now()).await.0;
+        }
         watch.started(&making.label);
         let outcome = making.perform(Arc::clone(&watch)).await;
         let (ended, mut result) = making.conclude(outcome).await;

@@ -1,8 +1,11 @@
 //! The engine: what every part of it shares, and the way to ask it for a run.
 
+use super::configurations::{Configuration, Configurations, Unconfigured};
+use super::job::Task;
 use super::queue;
 use super::runs::{self, Opening, RunRequest};
 use super::task::TaskKind;
+use super::tasks::Claimant;
 use crate::clock::Clock;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -23,6 +26,8 @@ pub struct Engine {
     pub limit: Option<u32>,
     /// Whether a connection of the queue's listens for messages; without one the queue is only looked at.
     pub listens: bool,
+    configurations: Arc<dyn Configurations>,
+    credentials: Arc<[String]>,
 }
 
 impl Engine {
@@ -30,7 +35,46 @@ impl Engine {
     #[must_use]
     pub fn new(pool: PgPool, queue: PgPool, kinds: Vec<Arc<dyn TaskKind>>, clock: Clock, limit: Option<u32>) -> Self {
         let kinds = kinds.into_iter().map(|k| (k.spec().name, k)).collect();
-        Self { pool, queue, kinds: Arc::new(kinds), clock, limit, listens: true }
+        let (configurations, credentials) = (Arc::new(Unconfigured), Arc::default());
+        Self { pool, queue, kinds: Arc::new(kinds), clock, limit, listens: true, configurations, credentials }
+    }
+
+    /// The same engine, which works by these configurations.
+    #[must_use]
+    pub fn with_configurations(self, configurations: Arc<dyn Configurations>) -> Self {
+        Self { configurations, ..self }
+    }
+
+    /// The same engine, whose process was started with these credentials.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Vec<String>) -> Self {
+        Self { credentials: credentials.into(), ..self }
+    }
+
+    /// Returns the configuration in force in this process.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        self.configurations.present()
+    }
+
+    /// Whether this process works on runs under a configuration.
+    #[must_use]
+    pub fn has_configuration(&self, hash: &str) -> bool {
+        self.configurations.served().iter().any(|served| served == hash)
+    }
+
+    /// Returns what tells whether a worker of this process may take a task.
+    #[must_use]
+    pub fn claimant(&self, worker: &str) -> Claimant {
+        let (configurations, credentials) = (self.configurations.served(), self.credentials.to_vec());
+        Claimant { worker: worker.to_owned(), configurations, credentials }
+    }
+
+    /// Returns the credentials without which a task cannot be done for an item (empty: for none).
+    #[must_use]
+    pub fn needs(&self, task: &Task, item: &str) -> Vec<String> {
+        let item = (!item.is_empty()).then_some(item);
+        self.kinds.get(task.kind.as_str()).map_or_else(Vec::new, |kind| kind.needs(task, item))
     }
 
     /// Makes what the queue needs in the database.
@@ -46,6 +90,6 @@ impl Engine {
     /// # Errors
     /// See [`runs::open`].
     pub async fn open(&self, request: &RunRequest) -> anyhow::Result<Opening> {
-        runs::open(&self.pool, request, self.clock.now(), self.limit).await
+        runs::open(self, request).await
     }
 }

@@ -1,6 +1,8 @@
 //! Reads runs, tasks, attempts and workers for people; changes nothing but that a worker is asked to reload.
 
 use super::runs::RunRequest;
+use super::stranded;
+use super::task::RunState;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -57,6 +59,24 @@ pub struct RunRow {
     pub opened_at: DateTime<Utc>,
     /// When it ended.
     pub closed_at: Option<DateTime<Utc>>,
+    /// The configuration under which it was opened or last retried.
+    pub config_hash: String,
+    /// Why it stands still, if no worker that is up can go on with it.
+    #[sqlx(skip)]
+    pub stranded: Option<String>,
+}
+
+/// Says of the open ones among these runs whether they stand still, and why.
+async fn with_stranded(pool: &PgPool, mut runs: Vec<RunRow>) -> anyhow::Result<Vec<RunRow>> {
+    if runs.iter().all(|run| run.state != RunState::Running.as_str()) {
+        return Ok(runs);
+    }
+    for stranded in stranded::list(pool, None).await? {
+        for run in runs.iter_mut().filter(|run| run.id == stranded.run) {
+            run.stranded = Some(format!("{stranded}. {}", stranded.next_step()));
+        }
+    }
+    Ok(runs)
 }
 
 /// The latest `limit` runs, the newest first.
@@ -64,7 +84,7 @@ pub struct RunRow {
 /// # Errors
 /// What the server says.
 pub async fn list_runs(pool: &PgPool, filter: &Filter<'_>, limit: i64) -> anyhow::Result<Vec<RunRow>> {
-    sqlx::query_as(include_str!("list_runs.sql"))
+    let runs = sqlx::query_as(include_str!("list_runs.sql"))
         .bind(filter.job)
         .bind(filter.state)
         .bind(filter.from)
@@ -74,7 +94,8 @@ pub async fn list_runs(pool: &PgPool, filter: &Filter<'_>, limit: i64) -> anyhow
         .bind(limit)
         .fetch_all(pool)
         .await
-        .context("list the runs")
+        .context("list the runs")?;
+    with_stranded(pool, runs).await
 }
 
 /// At most two runs whose ids begin with these hexadecimal digits; hyphens in them do not count.
@@ -89,7 +110,7 @@ pub async fn find_runs(pool: &PgPool, beginning: &str) -> anyhow::Result<Vec<Run
     };
     let Some((first, last)) = end('0').zip(end('f')) else { return Ok(Vec::new()) };
     let filter = Filter::default();
-    sqlx::query_as(include_str!("list_runs.sql"))
+    let runs = sqlx::query_as(include_str!("list_runs.sql"))
         .bind(filter.job)
         .bind(filter.state)
         .bind(filter.from)
@@ -99,7 +120,8 @@ pub async fn find_runs(pool: &PgPool, beginning: &str) -> anyhow::Result<Vec<Run
         .bind(2_i64)
         .fetch_all(pool)
         .await
-        .context("look for the run")
+        .context("look for the run")?;
+    with_stranded(pool, runs).await
 }
 
 /// A task of a run as it is recorded.
@@ -254,12 +276,26 @@ pub struct WorkerRow {
     pub started_at: DateTime<Utc>,
     /// When it stopped, or was found dead.
     pub stopped_at: Option<DateTime<Utc>>,
+    /// The configuration in force in it.
+    pub config_hash: String,
+    /// Earlier ones that it keeps for open runs.
+    pub kept_hashes: Vec<String>,
+    /// The names of the credentials it was started with.
+    pub credentials: Vec<String>,
     /// When it last looked at its configuration.
     pub config_loaded_at: DateTime<Utc>,
     /// Why it kept the one it had.
     pub config_error: Option<String>,
     /// When it was last told to read it again.
     pub reload_requested_at: Option<DateTime<Utc>>,
+}
+
+impl WorkerRow {
+    /// Whether it works on runs under a configuration.
+    #[must_use]
+    pub fn has_configuration(&self, hash: &str) -> bool {
+        self.config_hash == hash || self.kept_hashes.iter().any(|kept| kept == hash)
+    }
 }
 
 /// The workers that are alive, and the latest `others` of the rest, the newest first.

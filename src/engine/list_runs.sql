@@ -13,7 +13,8 @@ select r.id,
        r.host,
        r.pid,
        r.opened_at,
-       r.closed_at
+       r.closed_at,
+       r.config_hash
   from (select *
           from bursar.runs
          where ($1::text is null or job = $1)

@@ -1,15 +1,7 @@
--- The workers that hold their lock, and the newest $1 of the others. A lock's key is told in two halves.
-with held as materialized (
-    select (classid::bigint << 32) | objid::bigint as key
-      from pg_locks
-     where locktype = 'advisory'
-       and granted
-       and objsubid = 1
-       and database = (select oid from pg_database where datname = current_database())
-),
-known as materialized (
+-- The workers that are up, and the newest $1 of the others.
+with known as materialized (
     select w.*,
-           hashtextextended('bursar worker ' || w.id, 0) in (select key from held) as is_alive
+           w.stopped_at is null and bursar.is_up(w.id) as is_alive
       from bursar.workers as w
 ),
 listed as (
@@ -31,6 +23,9 @@ select id,
        (select count(*) from bursar.task_runs as t where t.state = 'running' and t.worker = listed.id) as busy,
        started_at,
        stopped_at,
+       config_hash,
+       kept_hashes,
+       credentials,
        config_loaded_at,
        config_error,
        reload_requested_at

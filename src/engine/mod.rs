@@ -4,14 +4,18 @@
 //! opens [`runs`]. The truth about a run is in PostgreSQL: [`advance`] applies the pure [`board`] to it, releases what
 //! is ready and offers that to the [`queue`], which delivers it to any [`worker`]. A worker claims the task
 //! ([`tasks`]), makes an [`attempt`] behind its fence, and records what it came to. The [`sweep`] puts right what a
-//! crash left between two steps. What a task does is a [`task::TaskKind`]. [`list`] is for people who look.
+//! crash left between two steps. What a task does is a [`task::TaskKind`]. [`configurations`] says under which
+//! configuration a run is worked on, [`stranded`] which runs nobody can work on, [`fleet`] whether daemons agree about
+//! schedules; [`watch`] alerts about both. [`list`] is for people who look.
 
 pub mod advance;
 pub mod again;
 pub mod attempt;
 pub mod board;
+pub mod configurations;
 pub mod dispatch;
 pub mod execute;
+pub mod fleet;
 pub mod heartbeat;
 pub mod job;
 pub mod list;
@@ -21,7 +25,9 @@ pub mod queue;
 pub mod retry;
 pub mod runs;
 pub mod schedule;
+pub mod stranded;
 pub mod sweep;
 pub mod task;
 pub mod tasks;
+pub mod watch;
 pub mod worker;

@@ -1,6 +1,8 @@
 //! Tells the others that this process is up: its row in `bursar.workers`, and a session advisory lock that ends with
 //! the process or its connection, however that goes.
 
+use super::configurations::{self, Taken};
+use super::execute::Engine;
 use anyhow::Context;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
@@ -32,25 +34,32 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Shows this process to the others, under a new id.
+    /// Shows this process to the others, under a new id, with what it has for tasks.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn announce(pool: &PgPool, role: Role) -> anyhow::Result<Self> {
+    pub async fn announce(engine: &Engine, role: Role) -> anyhow::Result<Self> {
+        let pool = &engine.pool;
         let host = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
         let pid = std::process::id();
         let id = format!("{host}:{pid}:{}", Uuid::new_v4().simple());
         let mut presence = Self { pool: pool.clone(), id, connection: None };
         // The lock first: whoever sees the row finds it held.
         presence.keep().await?;
-        sqlx::query("insert into bursar.workers (id, role, host, pid) values ($1, $2, $3, $4)")
-            .bind(&presence.id)
-            .bind(role.as_str())
-            .bind(host)
-            .bind(i32::try_from(pid).unwrap_or(0))
-            .execute(pool)
-            .await
-            .context("make this process known")?;
+        let configuration = engine.configuration();
+        configurations::record(pool, &configuration, Taken::AtStart).await?;
+        sqlx::query(
+            "insert into bursar.workers (id, role, host, pid, config_hash, credentials) values ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&presence.id)
+        .bind(role.as_str())
+        .bind(host)
+        .bind(i32::try_from(pid).unwrap_or(0))
+        .bind(configuration.hash)
+        .bind(engine.claimant(&presence.id).credentials)
+        .execute(pool)
+        .await
+        .context("make this process known")?;
         Ok(presence)
     }
 
@@ -78,6 +87,12 @@ impl Presence {
             .await
             .context("make this process known")?;
         self.connection = Some(connection);
+        // While it had no connection, others may have taken it for dead.
+        sqlx::query("update bursar.workers set stopped_at = null where id = $1 and stopped_at is not null")
+            .bind(&self.id)
+            .execute(&self.pool)
+            .await
+            .context("make this process known")?;
         Ok(())
     }
 
@@ -95,4 +110,21 @@ impl Presence {
             let _ = connection.close().await;
         }
     }
+}
+
+/// Tells the others which configurations a worker has now.
+///
+/// # Errors
+/// A database fault.
+pub async fn record_configurations(engine: &Engine, worker: &str) -> anyhow::Result<()> {
+    let served = engine.claimant(worker).configurations;
+    let Some((present, kept)) = served.split_first() else { return Ok(()) };
+    sqlx::query("update bursar.workers set config_hash = $2, kept_hashes = $3 where id = $1")
+        .bind(worker)
+        .bind(present)
+        .bind(kept)
+        .execute(&engine.pool)
+        .await
+        .context("record the worker's configurations")?;
+    Ok(())
 }

@@ -227,6 +227,27 @@ pub async fn receive(receiver: &Receiver, deliver: &Deliver, stop: &Cancellation
     }
 }
 
+/// Whether the queue has heard of a worker within its lease: if not, others take over what the worker claims.
+///
+/// # Errors
+/// A database fault.
+pub async fn is_heard(pool: &PgPool, worker: &str) -> anyhow::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (
+                select
+                  from apalis.workers
+                 where worker_type = $1
+                   and starts_with(id, $2 || '/')
+                   and last_seen > now() - make_interval(secs => $3))",
+    )
+    .bind(QUEUE)
+    .bind(worker)
+    .bind(LEASE.as_secs_f64())
+    .fetch_one(pool)
+    .await
+    .context("look whether the queue has heard of this worker")
+}
+
 /// A worker of apalis, not begun.
 fn build(receiver: &Receiver, round: u32, deliver: Deliver) -> (WorkerContext, Delivering) {
     let Receiver { pool, worker, parallel, listens, .. } = receiver;

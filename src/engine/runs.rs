@@ -4,10 +4,12 @@
 //! At most one run of a job and run date is open, which a unique index holds, whatever number of processes ask.
 
 use super::advance::advance;
-use super::job::Job;
+use super::execute::Engine;
+use super::job::{Job, Task};
 use super::occurrences;
 use super::task::{RunInfo, RunState, TaskResult, TaskState, Trigger};
 use crate::clock::timestamp;
+use crate::config::short_hash;
 use crate::fault::{self, Fault};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -67,37 +69,40 @@ pub enum Opening {
     Settled,
 }
 
-/// Opens a run and offers its first tasks.
+/// Opens a run under the configuration in force and offers its first tasks.
 ///
 /// # Errors
-/// A transient fault when another run of the same job and run date is open that does something else.
-pub async fn open(
-    pool: &PgPool,
-    request: &RunRequest,
-    now: DateTime<Utc>,
-    limit: Option<u32>,
-) -> anyhow::Result<Opening> {
+/// A transient fault when another run of the same job and run date is open that does something else, or is worked on
+/// under another configuration.
+pub async fn open(engine: &Engine, request: &RunRequest) -> anyhow::Result<Opening> {
+    let (pool, config_hash) = (&engine.pool, engine.configuration().hash);
     let mut transaction = pool.begin().await.context("open the run")?;
     let id = Uuid::now_v7();
-    if !insert(&mut transaction, id, request).await? {
+    if !insert(&mut transaction, id, request, &config_hash).await? {
         transaction.rollback().await.context("open the run")?;
-        return join(pool, request).await;
+        return join(pool, request, &config_hash).await;
     }
-    insert_tasks(&mut transaction, id, request).await?;
+    insert_tasks(&mut transaction, id, request, engine).await?;
     if let Some(due_at) = request.occurrence
         && !occurrences::settle_as_run(&mut transaction, &request.job.name, due_at, id).await?
     {
         return Ok(Opening::Settled);
     }
-    advance(&mut transaction, id, now, limit).await?;
+    advance(&mut transaction, id, engine.clock.now(), engine.limit).await?;
     transaction.commit().await.context("open the run")?;
     Ok(Opening::Opened(id))
 }
 
-async fn insert(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -> anyhow::Result<bool> {
+async fn insert(
+    connection: &mut PgConnection,
+    id: Uuid,
+    request: &RunRequest,
+    config_hash: &str,
+) -> anyhow::Result<bool> {
     let inserted = sqlx::query(
-        "insert into bursar.runs (id, job, run_date, trigger, priority, publish, force, plan, max_parallel_tasks, host, pid)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        "insert into bursar.runs
+                (id, job, run_date, trigger, priority, publish, force, plan, max_parallel_tasks, host, pid, config_hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict (job, run_date) where state = 'running' do nothing",
     )
     .bind(id)
@@ -111,26 +116,47 @@ async fn insert(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -
     .bind(request.job.max_parallel_tasks.and_then(|n| i32::try_from(n).ok()))
     .bind(nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
     .bind(i32::try_from(std::process::id()).unwrap_or(0))
+    .bind(config_hash)
     .execute(connection)
     .await
     .context("record the run")?;
     Ok(inserted.rows_affected() == 1)
 }
 
-async fn insert_tasks(connection: &mut PgConnection, id: Uuid, request: &RunRequest) -> anyhow::Result<()> {
+async fn insert_tasks(
+    connection: &mut PgConnection,
+    id: Uuid,
+    request: &RunRequest,
+    engine: &Engine,
+) -> anyhow::Result<()> {
     let (tasks, items): (Vec<&str>, Vec<&str>) = request.nodes().into_iter().unzip();
+    let needs = needs_of(engine, &request.job.tasks, tasks.iter().copied().zip(items.iter().copied()));
     sqlx::query(
-        "insert into bursar.task_runs (run_id, task, item, position)
-         select $1, t.task, t.item, t.place - 1
-           from unnest($2::text[], $3::text[]) with ordinality as t (task, item, place)",
+        "insert into bursar.task_runs (run_id, task, item, position, needs)
+         select $1, t.task, t.item, t.place - 1, array(select jsonb_array_elements_text(t.needs))
+           from unnest($2::text[], $3::text[], $4::jsonb[]) with ordinality as t (task, item, needs, place)",
     )
     .bind(id)
     .bind(tasks)
     .bind(items)
+    .bind(needs)
     .execute(connection)
     .await
     .context("record the run's tasks")?;
     Ok(())
+}
+
+/// The credentials that each of these tasks and items needs, as JSON: PostgreSQL has no arrays of ragged arrays.
+pub(super) fn needs_of<'a>(
+    engine: &Engine,
+    plan: &[Task],
+    nodes: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<Json<Vec<String>>> {
+    let needs = |(name, item): (&str, &str)| {
+        let task = plan.iter().find(|task| task.name == name);
+        Json(task.map_or_else(Vec::new, |task| engine.needs(task, item)))
+    };
+    nodes.map(needs).collect()
 }
 
 #[derive(sqlx::FromRow)]
@@ -139,11 +165,12 @@ struct OpenRun {
     host: String,
     pid: i32,
     opened_at: DateTime<Utc>,
+    config_hash: String,
     is_same: bool,
 }
 
-/// The run that is open instead: one that does the same is as good as a new one.
-async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
+/// The run that is open instead: one that does the same under the same configuration is as good as a new one.
+async fn join(pool: &PgPool, request: &RunRequest, config_hash: &str) -> anyhow::Result<Opening> {
     let nodes: Vec<String> = request.nodes().into_iter().map(|(task, item)| format!("{task}/{item}")).collect();
     let (job, run_date) = (&request.job.name, request.run_date);
     let open: Option<OpenRun> = sqlx::query_as(
@@ -151,6 +178,7 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
                 host,
                 pid,
                 opened_at,
+                config_hash,
                 publish = $3 and force = $5 and (
                     select array_agg(task || '/' || item order by position) = $4
                       from bursar.task_runs
@@ -167,9 +195,20 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
     .await
     .context("look for the open run")?;
     match open {
-        Some(run) if request.occurrence.is_none() && run.is_same => Ok(Opening::Open(run.id)),
+        Some(run) if request.occurrence.is_none() && run.is_same && run.config_hash == config_hash => {
+            Ok(Opening::Open(run.id))
+        }
         // Nobody waits for an answer: it is looked at again at the next beat.
         _ if request.occurrence.is_some() => Ok(Opening::Settled),
+        Some(OpenRun { id, config_hash: other, .. }) if other != config_hash => {
+            let (other, ours) = (short_hash(&other), short_hash(config_hash));
+            Err(fault::transient(format!(
+                "another run of {job} for {run_date} is open: {id}, opened under the configuration {other}, and this \
+                 command has {ours}; nothing was done. Try again when it is over (bursar runs show {id}). If no daemon \
+                 has its configuration any more, bursar runs retry {id} goes on with it under this one, and bursar runs \
+                 cancel {id} ends it"
+            )))
+        }
         Some(OpenRun { id, host, pid, opened_at, .. }) => Err(fault::transient(format!(
             "another run of {job} for {run_date} is open: {id}, opened by process {pid} on {host} at {}; nothing was \
              done, try again when it is over (bursar runs show {id})",
@@ -182,15 +221,23 @@ async fn join(pool: &PgPool, request: &RunRequest) -> anyhow::Result<Opening> {
 }
 
 /// A run that keeps the job from being run for `run_date` by schedule: another scheduled one, or one for the same
-/// date. An operator's backfill of another date does not.
+/// date. An operator's backfill of another date does not, nor does a run of another date whose configuration no worker
+/// has: nobody works on it.
 ///
 /// # Errors
 /// What the server says.
 pub async fn find_open(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<Uuid>> {
     sqlx::query_scalar(
         "select id
-           from bursar.runs
-          where job = $1 and state = 'running' and (trigger = 'schedule' or run_date = $2)
+           from bursar.runs as r
+          where job = $1
+            and state = 'running'
+            and (run_date = $2
+                 or trigger = 'schedule' and exists (
+                     select
+                       from bursar.workers as w
+                      where w.stopped_at is null
+                        and (w.config_hash = r.config_hash or r.config_hash = any(w.kept_hashes))))
           limit 1",
     )
     .bind(job)
@@ -247,6 +294,7 @@ struct SummaryRow {
     publish: bool,
     force: bool,
     trigger: String,
+    config_hash: String,
     state: String,
     fault: Option<String>,
     elapsed_ms: i64,
@@ -274,6 +322,7 @@ pub async fn summary(pool: &PgPool, id: Uuid) -> anyhow::Result<RunSummary> {
                 publish,
                 force,
                 trigger,
+                config_hash,
                 state,
                 fault,
                 (extract(epoch from coalesce(closed_at, clock_timestamp()) - opened_at) * 1000)::bigint as elapsed_ms
@@ -292,6 +341,7 @@ pub async fn summary(pool: &PgPool, id: Uuid) -> anyhow::Result<RunSummary> {
         publish: row.publish,
         force: row.force,
         trigger: Trigger::parse(&row.trigger)?,
+        config_hash: row.config_hash,
     };
     Ok(RunSummary {
         run,

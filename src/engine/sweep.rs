@@ -20,6 +20,7 @@ const OVERDUE: TimeDelta = TimeDelta::seconds(20);
 #[derive(Debug, Default)]
 pub struct Sweep {
     suspects: HashSet<String>,
+    gone: HashSet<String>,
     unheard: HashSet<(Key, i32)>,
 }
 
@@ -40,6 +41,7 @@ impl Sweep {
     /// What the server says; the next sweep looks again.
     pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
         self.take_over(pool, now).await?;
+        self.close_gone(pool).await?;
         wake_due(pool, now).await?;
         withdraw_lost_offers(pool, now).await?;
         offer_ready(pool, now, limit).await?;
@@ -66,12 +68,27 @@ impl Sweep {
                 warn!(run.id = %run_id, task.name = %task, task.item = %item, "{task}[{item}] of run {run_id} is taken over: {why}");
             }
         }
-        let has_died = |worker: &&String| orphans.iter().any(|o| o.worker == **worker && !o.is_there);
-        for worker in dead.into_iter().filter(has_died) {
-            let stopped = "update bursar.workers set stopped_at = now() where id = $1 and stopped_at is null";
-            sqlx::query(stopped).bind(worker).execute(pool).await.context("record that a worker died")?;
-        }
         self.suspects = gone;
+        Ok(())
+    }
+
+    /// Records of workers that died, busy or not, that they have stopped: what they had for tasks counts no more. Two
+    /// sweeps in a row must find their locks gone.
+    async fn close_gone(&mut self, pool: &PgPool) -> anyhow::Result<()> {
+        let gone: HashSet<String> =
+            sqlx::query_scalar("select id from bursar.workers where stopped_at is null and not bursar.is_up(id)")
+                .fetch_all(pool)
+                .await
+                .context("look for workers that died")?
+                .into_iter()
+                .collect();
+        let dead: Vec<&String> = gone.intersection(&self.gone).collect();
+        if !dead.is_empty() {
+            let stopped = "update bursar.workers set stopped_at = now()
+                            where id = any($1) and stopped_at is null and not bursar.is_up(id)";
+            sqlx::query(stopped).bind(dead).execute(pool).await.context("record that workers died")?;
+        }
+        self.gone = gone;
         Ok(())
     }
 
@@ -120,7 +137,8 @@ async fn wake_due(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Offers that never reached the queue, or were lost with it: the task is offered again.
+/// Offers that never reached the queue, were lost with it, or went to a worker that may not take the task: the task is
+/// offered again.
 async fn withdraw_lost_offers(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
     let lost = sqlx::query(
         "update bursar.task_runs as t
@@ -144,7 +162,17 @@ async fn withdraw_lost_offers(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Resu
 
 async fn offer_ready(pool: &PgPool, now: DateTime<Utc>, limit: Option<u32>) -> anyhow::Result<()> {
     let is_any: bool = sqlx::query_scalar(
-        "select exists (select from bursar.task_runs where state = 'ready' and offered_at is null and ready_at <= $1)",
+        "with up as (
+              select config_hash || kept_hashes as configurations, credentials
+                from bursar.workers
+               where stopped_at is null)
+         select exists (
+             select
+               from bursar.task_runs as t
+               join bursar.runs as r on r.id = t.run_id
+              where t.state = 'ready' and t.offered_at is null and t.ready_at <= $1
+                and exists (
+                    select from up where r.config_hash = any(up.configurations) and t.needs <@ up.credentials))",
     )
     .bind(now)
     .fetch_one(pool)

@@ -6,15 +6,7 @@ with busy as materialized (
 ),
 looked_at as materialized (
     select worker,
-           exists (
-               select
-                 from pg_locks as l
-                where l.locktype = 'advisory'
-                  and l.granted
-                  and l.objsubid = 1
-                  and l.database = (select oid from pg_database where datname = current_database())
-                  and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended('bursar worker ' || worker, 0)
-           ) as is_there,
+           bursar.is_up(worker) as is_there,
            exists (
                select
                  from apalis.workers as w

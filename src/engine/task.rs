@@ -36,6 +36,12 @@ pub trait TaskKind: Send + Sync {
     /// What it asks of the configuration.
     fn spec(&self) -> KindSpec;
 
+    /// Returns the credentials without which a task cannot be done for an item, by the names of their variables. Asked
+    /// when a run is opened, by the process that opens it: one that may be left out is needed if that process has it.
+    fn needs(&self, _task: &Task, _item: Option<&str>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes one attempt. Must be harmless when made again for the same run date, and have no effect once
     /// [`TaskContext::fence`] is stale.
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a>;
@@ -56,6 +62,8 @@ pub struct RunInfo {
     pub force: bool,
     /// Who asked for it.
     pub trigger: Trigger,
+    /// The configuration under which its tasks are done.
+    pub config_hash: String,
 }
 
 /// Who asked for a run.

@@ -33,6 +33,17 @@ pub struct Claimed {
     pub is_limited: bool,
 }
 
+/// A worker that takes tasks, and what it has for them.
+#[derive(Clone, Debug)]
+pub struct Claimant {
+    /// Its id.
+    pub worker: String,
+    /// The hashes of the configurations whose runs it works on.
+    pub configurations: Vec<String>,
+    /// The names of its credentials.
+    pub credentials: Vec<String>,
+}
+
 #[derive(sqlx::FromRow)]
 struct ClaimedRow {
     run_id: Uuid,
@@ -45,35 +56,38 @@ struct ClaimedRow {
     publish: bool,
     force: bool,
     trigger: String,
+    config_hash: String,
     is_limited: bool,
     plan: Json<Vec<Task>>,
 }
 
 /// Begins an attempt at the task that a message names; none when the message is void (the task was offered again, has
-/// ended, or its run is over).
+/// ended, or its run is over), or the claimant lacks the run's configuration or a credential that the task needs.
 ///
 /// # Errors
 /// What the server says.
-pub async fn claim(pool: &PgPool, message: &Message, worker: &str) -> anyhow::Result<Option<Claimed>> {
-    claim_any(pool, Some(message), worker).await
+pub async fn claim(pool: &PgPool, message: &Message, by: &Claimant) -> anyhow::Result<Option<Claimed>> {
+    claim_any(pool, Some(message), by).await
 }
 
-/// Begins an attempt at the task that the queue would deliver next, without its message, which is taken out of the
-/// queue; none where nothing is offered.
+/// Begins an attempt at the task that the queue would deliver next to the claimant, without its message, which is taken
+/// out of the queue; none where nothing is offered that the claimant may take.
 ///
 /// # Errors
 /// What the server says.
-pub async fn claim_next(pool: &PgPool, worker: &str) -> anyhow::Result<Option<Claimed>> {
-    claim_any(pool, None, worker).await
+pub async fn claim_next(pool: &PgPool, by: &Claimant) -> anyhow::Result<Option<Claimed>> {
+    claim_any(pool, None, by).await
 }
 
-async fn claim_any(pool: &PgPool, message: Option<&Message>, worker: &str) -> anyhow::Result<Option<Claimed>> {
+async fn claim_any(pool: &PgPool, message: Option<&Message>, by: &Claimant) -> anyhow::Result<Option<Claimed>> {
     let row: Option<ClaimedRow> = sqlx::query_as(include_str!("tasks_claim.sql"))
         .bind(message.map(|message| message.run))
         .bind(message.map(|message| &message.task))
         .bind(message.map(|message| &message.item))
         .bind(message.map(|message| message.offer))
-        .bind(worker)
+        .bind(&by.worker)
+        .bind(&by.configurations)
+        .bind(&by.credentials)
         .fetch_optional(pool)
         .await
         .context("claim a task")?;
@@ -93,6 +107,7 @@ impl ClaimedRow {
                 publish: self.publish,
                 force: self.force,
                 trigger: Trigger::parse(&self.trigger)?,
+                config_hash: self.config_hash,
             },
             task,
             fence: Fence::new(self.run_id, self.task, self.item, self.attempt),

@@ -1,6 +1,7 @@
 -- Begins an attempt of the worker $5: at the task that a message names ($1 to $4: run, task, item, offer), or, where $1 is
 -- null, at that which the queue would deliver next; its message is void then, and taken out of the queue. Rows are found
 -- by their keys: an index of all that is ready would be walked through, which is what || '' keeps the planner from.
+-- Only runs under one of the configurations $6 are taken, and tasks that need no other credentials than $7.
 with next as (
     select t.run_id,
            t.task,
@@ -10,6 +11,7 @@ with next as (
                    priority
               from bursar.runs
              where state = 'running'
+               and config_hash = any($6::text[])
              order by priority desc, opened_at
              limit 16) as r
      cross join lateral (
@@ -23,6 +25,7 @@ with next as (
             where run_id = r.id
               and state = 'ready'
               and offered_at is not null
+              and needs <@ $7::text[]
             order by offered_at, position
             limit 1
               for update skip locked) as t
@@ -56,7 +59,9 @@ claimed as (
        and t.item = n.item
        and t.offer = n.offer
        and t.state || '' = 'ready'
+       and t.needs <@ $7::text[]
        and r.state = 'running'
+       and r.config_hash = any($6::text[])
     returning t.run_id,
               t.task,
               t.item,
@@ -68,12 +73,13 @@ claimed as (
               r.publish,
               r.force,
               r.trigger,
+              r.config_hash,
               r.plan,
               r.max_parallel_tasks is not null as is_limited
 ),
 logged as (
-    insert into bursar.attempts (run_id, task, item, attempt, worker)
-    select run_id, task, item, attempt, $5 from claimed
+    insert into bursar.attempts (run_id, task, item, attempt, worker, config_hash)
+    select run_id, task, item, attempt, $5, config_hash from claimed
 ),
 void as (
     delete from apalis.jobs as j

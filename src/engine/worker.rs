@@ -4,6 +4,7 @@ use super::attempt::{self, Cause, Ended};
 use super::execute::Engine;
 use super::presence::{Presence, Role};
 use super::queue::{self, Deliver, Message, Receiver, Trouble};
+use super::stranded::LeftAlone;
 use super::sweep::Sweep;
 use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Key};
@@ -14,7 +15,7 @@ use crate::fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,8 @@ use uuid::Uuid;
 const SWEEP: Duration = Duration::from_secs(1);
 /// Sweeps between two prunings of the queue.
 const PRUNE_EVERY: u64 = 600;
+/// Sweeps between two looks for runs that a daemon leaves alone.
+const LEFT_ALONE_EVERY: u64 = 5;
 /// How long a database may be away before who follows a run gives up.
 const AWAY: Duration = Duration::from_secs(15);
 /// What becomes of a run that is not followed any more.
@@ -53,6 +56,9 @@ struct Active {
 struct Shared {
     engine: Engine,
     id: String,
+    role: Role,
+    /// One for each task that it may work on at a time.
+    places: Arc<Semaphore>,
     active: Mutex<HashMap<Key, Active>>,
     watching: Option<Watching>,
     tracker: TaskTracker,
@@ -73,11 +79,13 @@ impl Worker {
         parallel: usize,
         watching: Option<Watching>,
     ) -> anyhow::Result<Self> {
-        let presence = Presence::announce(&engine.pool, role).await?;
+        let presence = Presence::announce(engine, role).await?;
         let (closing, leaving) = (CancellationToken::new(), CancellationToken::new());
         let shared = Arc::new(Shared {
             engine: engine.clone(),
             id: presence.id().to_owned(),
+            role,
+            places: Arc::new(Semaphore::new(parallel)),
             active: Mutex::default(),
             watching,
             tracker: TaskTracker::new(),
@@ -187,9 +195,17 @@ async fn receive(shared: Arc<Shared>, parallel: usize, closing: CancellationToke
 
 /// Sweeps until it leaves. A sweep that fails is told once, until one succeeds again.
 async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: CancellationToken) -> Presence {
-    let (mut sweep, mut is_failing, mut count) = (Sweep::default(), false, 0_u64);
+    let (mut sweep, mut left_alone, mut is_failing, mut count) = (Sweep::default(), LeftAlone::default(), false, 0_u64);
     loop {
-        let swept = leaving.run_until_cancelled(shared.sweep_once(&mut presence, &mut sweep, count)).await;
+        let sweeping = async {
+            shared.sweep_once(&mut presence, &mut sweep, count).await?;
+            shared.take_offered().await?;
+            if shared.role == Role::Serve && count.is_multiple_of(LEFT_ALONE_EVERY) {
+                shared.log_left_alone(&mut left_alone).await?;
+            }
+            anyhow::Ok(())
+        };
+        let swept = leaving.run_until_cancelled(sweeping).await;
         match swept {
             None => return presence,
             Some(Ok(())) => is_failing = false,
@@ -240,10 +256,11 @@ impl Shared {
     async fn deliver(self: Arc<Self>, message: Message) -> anyhow::Result<()> {
         // Between two tasks, too, this is work that a stop waits for.
         let _under_way = self.tracker.token();
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(fault::bug)?;
         if self.closing.is_cancelled() {
             return tasks::withdraw_offer(&self.engine.pool, &message).await;
         }
-        let mut claimed = match tasks::claim(&self.engine.pool, &message, &self.id).await {
+        let claimed = match tasks::claim(&self.engine.pool, &message, &self.engine.claimant(&self.id)).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 // Not at once again: the database may be away.
@@ -251,10 +268,45 @@ impl Shared {
                 return Err(error);
             }
         };
+        match claimed {
+            Some(first) => self.work_on(first, place).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes what is offered while places are free: its messages may have gone to workers that may not take it.
+    async fn take_offered(self: &Arc<Self>) -> anyhow::Result<()> {
+        if self.places.available_permits() == 0 || !queue::is_heard(&self.engine.queue, &self.id).await? {
+            return Ok(());
+        }
+        // What is claimed is work that a stop waits for, also before it is begun.
+        let _under_way = self.tracker.token();
+        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            let Some(first) = self.claim_next().await else { break };
+            let worker = Arc::clone(self);
+            self.tracker.spawn(async move {
+                if let Err(error) = worker.work_on(first, place).await {
+                    warn!("a task ended without a record: {}", fault::told(&error));
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Works on a task, and then on what is offered next.
+    async fn work_on(self: &Arc<Self>, first: Claimed, _place: OwnedSemaphorePermit) -> anyhow::Result<()> {
+        let mut claimed = Some(first);
         while let Some(present) = claimed {
-            let worker = Arc::clone(&self);
+            let worker = Arc::clone(self);
             self.tracker.spawn(async move { worker.work(present).await }).await.map_err(fault::bug)?;
             claimed = self.claim_next().await;
+        }
+        Ok(())
+    }
+
+    async fn log_left_alone(&self, left_alone: &mut LeftAlone) -> anyhow::Result<()> {
+        for (run, why) in left_alone.look(&self.engine, &self.engine.claimant(&self.id)).await? {
+            warn!(run.id = %run, "{why}");
         }
         Ok(())
     }
@@ -264,7 +316,7 @@ impl Shared {
         if self.closing.is_cancelled() {
             return None;
         }
-        match tasks::claim_next(&self.engine.pool, &self.id).await {
+        match tasks::claim_next(&self.engine.pool, &self.engine.claimant(&self.id)).await {
             Ok(next) => return next,
             Err(error) if fault::judge(&error) == fault::Fault::Transient => {
                 debug!("the next task is left to the queue: {}", fault::told(&error));

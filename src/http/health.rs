@@ -1,7 +1,10 @@
-//! `GET /health`: the process is alive. `GET /ready`: the database answers and the heart beats.
+//! `GET /health`: the process is alive. `GET /ready`: the database answers, the heart beats, and the schedules are those
+//! in force.
 
 use super::operation::Operation;
 use super::routes::Routes;
+use crate::engine::configurations::Configurations;
+use crate::engine::fleet::Fleet;
 use crate::engine::heartbeat::Pulse;
 use crate::fault;
 use anyhow::Context;
@@ -12,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use sqlx::PgPool;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -45,36 +49,42 @@ struct Ready {
     heartbeat: &'static str,
     /// How long ago somebody did.
     heartbeat_age_s: u64,
+    /// `ok`; `differ` if another daemon has schedules that are not in force; `overruled` if this one has, because its
+    /// configuration is not the latest; `unknown` without a database.
+    #[schema(example = "ok")]
+    schedules: &'static str,
 }
 
 /// The routes that tell of the daemon itself.
-pub(super) fn routes(pool: PgPool, pulse: Pulse) -> Routes {
+pub(super) fn routes(pool: PgPool, pulse: Pulse, configurations: Arc<dyn Configurations>) -> Routes {
     let health = Operation::get("/health", "getHealth", "Whether the process is alive")
         .fleeting()
         .gives(async |()| Ok(Health { status: "ok" }));
     let ready = Operation::get("/ready", "getReadiness", "Whether the daemon can do its work")
-        .about("The database answers, and the daemon looks for what is due.")
+        .about("The database answers, the daemon looks for what is due, and its schedules are those in force.")
         .fleeting()
         .otherwise(StatusCode::SERVICE_UNAVAILABLE, "It can't.")
         .gives_either(move |()| {
-            let (pool, pulse) = (pool.clone(), pulse.clone());
-            async move { Ok(ready(&pool, &pulse).await) }
+            let (pool, pulse, configurations) = (pool.clone(), pulse.clone(), Arc::clone(&configurations));
+            async move { Ok(ready(&pool, &pulse, configurations.as_ref()).await) }
         });
     Routes::new("daemon", "The daemon itself.").with(health).with(ready)
 }
 
-async fn ready(pool: &PgPool, pulse: &Pulse) -> (StatusCode, Ready) {
+async fn ready(pool: &PgPool, pulse: &Pulse, configurations: &dyn Configurations) -> (StatusCode, Ready) {
     let age = pulse.age();
-    let database = match timeout(PATIENCE, sqlx::query("select 1").execute(pool)).await {
-        Ok(Ok(_)) => "ok",
-        Ok(Err(_)) => "unreachable",
-        Err(_) => "does not answer",
+    let (database, schedules) = match timeout(PATIENCE, Fleet::look(pool)).await {
+        Ok(Ok(fleet)) if !fleet.has_in_force(&configurations.present().schedules) => ("ok", "overruled"),
+        Ok(Ok(fleet)) if !fleet.conflicts().is_empty() => ("ok", "differ"),
+        Ok(Ok(_)) => ("ok", "ok"),
+        Ok(Err(_)) => ("unreachable", "unknown"),
+        Err(_) => ("does not answer", "unknown"),
     };
     let heartbeat = if age <= FRESH { "ok" } else { "stale" };
-    let is_ready = database == "ok" && heartbeat == "ok";
+    let is_ready = database == "ok" && heartbeat == "ok" && schedules != "overruled";
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if is_ready { "ready" } else { "not ready" };
-    (status, Ready { status: word, database, heartbeat, heartbeat_age_s: age.as_secs() })
+    (status, Ready { status: word, database, heartbeat, heartbeat_age_s: age.as_secs(), schedules })
 }
 
 /// Asks the daemon on this machine whether it is alive, as a container's health check does.

@@ -9,6 +9,7 @@ use super::pages;
 use super::problem::Problem;
 use super::routes::Routes;
 use crate::config::Http;
+use crate::engine::configurations::Configurations;
 use crate::engine::heartbeat::Pulse;
 use axum::Router;
 use axum::body::Bytes;
@@ -27,6 +28,8 @@ pub struct Answering {
     pub pool: PgPool,
     /// The daemon's heart, to ask whether it beats.
     pub pulse: Pulse,
+    /// The configuration in force, to ask whether its schedules are those of the other daemons.
+    pub configurations: Arc<dyn Configurations>,
     /// What the systems hand over.
     pub routes: Vec<Routes>,
     /// Who may ask.
@@ -38,7 +41,8 @@ pub struct Answering {
 /// Everything that is answered.
 pub fn router(answering: Answering) -> Router {
     let written = Arc::new(OnceLock::new());
-    let own = health::routes(answering.pool, answering.pulse).with(openapi(Arc::clone(&written)));
+    let own =
+        health::routes(answering.pool, answering.pulse, answering.configurations).with(openapi(Arc::clone(&written)));
     let all: Vec<Routes> = answering.routes.into_iter().chain([own]).collect();
     // It was made from values that all can be written.
     let text = serde_json::to_vec_pretty(&document(&all)).unwrap_or_default();

@@ -12,6 +12,10 @@ use std::fmt::{self, Display};
 pub enum Kind {
     /// A run ended without having done what it is for.
     RunFailed,
+    /// No worker that is up can go on with an open run.
+    RunStranded,
+    /// Daemons schedule a job differently.
+    ScheduleConflict,
     /// A file came after its time.
     FileLate,
     /// A file has not come in its time.
@@ -28,8 +32,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::RunFailed,
+        Self::RunStranded,
+        Self::ScheduleConflict,
         Self::FileLate,
         Self::FileMissing,
         Self::FileChanged,
@@ -43,6 +49,8 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RunFailed => "run_failed",
+            Self::RunStranded => "run_stranded",
+            Self::ScheduleConflict => "schedule_conflict",
             Self::FileLate => "file_late",
             Self::FileMissing => "file_missing",
             Self::FileChanged => "file_changed",
@@ -77,6 +85,12 @@ impl Subject {
     #[must_use]
     pub fn run(job: &str, run_date: NaiveDate) -> Self {
         Self { job: Some(job.to_owned()), run_date: Some(run_date), ..Self::default() }
+    }
+
+    /// A job, whatever the run date.
+    #[must_use]
+    pub fn job(job: &str) -> Self {
+        Self { job: Some(job.to_owned()), ..Self::default() }
     }
 
     /// A customer's file of a dataset for a run date, as a job loads it.
@@ -244,6 +258,19 @@ pub async fn resolve_of_file(
     .await
     .context("resolve the alerts of a file")?;
     Ok(resolved.rows_affected())
+}
+
+/// Lists the keys of the open alerts of these kinds.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_open(connection: &mut PgConnection, kinds: &[Kind]) -> anyhow::Result<Vec<String>> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    sqlx::query_scalar("select key from bursar.alerts where state = 'open' and kind = any ($1) order by key")
+        .bind(kinds)
+        .fetch_all(connection)
+        .await
+        .context("list the open alerts")
 }
 
 /// PostgreSQL takes no NUL in a text, and a file's bytes can get into an error's words: a notice must not undo

@@ -57,6 +57,31 @@ pub fn run_failed(job: &str, run_date: NaiveDate, run: Uuid, fault: Fault, why: 
     }
 }
 
+/// An open run that no worker that is up can go on with; `why` says what they lack.
+#[must_use]
+pub fn run_stranded(job: &str, run_date: NaiveDate, why: &str, next_step: String) -> Alert {
+    Alert {
+        kind: Kind::RunStranded,
+        subject: Subject::run(job, run_date),
+        title: format!("{job} for {run_date} stands still"),
+        text: format!("The run is open, and {why}."),
+        next_step,
+    }
+}
+
+/// A job that daemons schedule differently; `who` says which daemon has which schedule.
+#[must_use]
+pub fn schedule_conflict(job: &str, who: String) -> Alert {
+    Alert {
+        kind: Kind::ScheduleConflict,
+        subject: Subject::job(job),
+        title: format!("daemons schedule {job} differently"),
+        text: who,
+        next_step: "Give the daemons that are named the same configuration (bursar check there), then: bursar reload"
+            .to_owned(),
+    }
+}
+
 /// A load that a gate held; `reasons` are the gate's sentences.
 #[must_use]
 pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {

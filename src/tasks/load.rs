@@ -6,6 +6,7 @@ use crate::config::Customer;
 use crate::db::fence::{Finish, Finishing};
 use crate::deliveries;
 use crate::deliveries::act::{self, Standing};
+use crate::engine::job::Task;
 use crate::engine::task::{KindSpec, OUTCOME_TARGET, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
 use crate::fault::{self, Fault};
 use crate::notify::alert::{Kind, Subject};
@@ -33,9 +34,21 @@ impl TaskKind for LoadTask {
         SPEC
     }
 
+    fn needs(&self, task: &Task, item: Option<&str>) -> Vec<String> {
+        needs(&self.0, task, item).unwrap_or_default()
+    }
+
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {
         Box::pin(run(&self.0, context))
     }
+}
+
+/// What is needed to read the file from where it is delivered. Whatever is wrong with dataset or customer fails the task.
+fn needs(deps: &Deps, task: &Task, item: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let (catalog, house) = (deps.catalog.get(), Customer::house());
+    let dataset = catalog.dataset(&task.subject)?;
+    let customer = catalog.deliverer(dataset, item.unwrap_or(house.name.as_str()))?;
+    Ok(deps.places.needs(dataset.pattern_of(&customer)).into_iter().collect())
 }
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
@@ -83,7 +96,14 @@ async fn refuse(deps: &Deps, context: &TaskContext, request: &Request, refused: 
         reason: &reason,
         is_alerted,
     };
-    deliveries::refuse(&mut transaction, &deps.catalog.get(), &file, &refusal, deps.clock.now()).await?;
+    deliveries::refuse(
+        &mut transaction,
+        &deps.catalog.of_run(&context.run.config_hash)?,
+        &file,
+        &refusal,
+        deps.clock.now(),
+    )
+    .await?;
     transaction.commit().await.context("record the refused file")?;
     Ok(outcome)
 }
@@ -95,7 +115,7 @@ async fn outcome_without_file(
     context: &TaskContext,
     request: &Request,
 ) -> anyhow::Result<Option<Outcome>> {
-    let (catalog, file) = (deps.catalog.get(), file_of(context, request));
+    let (catalog, file) = (deps.catalog.of_run(&context.run.config_hash)?, file_of(context, request));
     let File { job, dataset, customer, run_date } = file;
     let standing = act::standing(&deps.pool, &catalog, &file, request.now).await?;
     let what = format!("the file of {dataset} of {customer} for {run_date}");
@@ -169,7 +189,7 @@ impl Record<'_> {
 }
 
 fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
-    let (paths, catalog) = (&deps.settings.file.paths, deps.catalog.get());
+    let (paths, catalog) = (&deps.settings.file.paths, deps.catalog.of_run(&context.run.config_hash)?);
     let dataset = Arc::clone(catalog.dataset(&context.task.subject)?);
     let house = Customer::house();
     let customer = catalog.deliverer(&dataset, context.item.as_deref().unwrap_or(house.name.as_str()))?;

@@ -28,7 +28,7 @@ impl TaskKind for ReportTask {
 }
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
-    let catalog = deps.catalog.get();
+    let catalog = deps.catalog.of_run(&context.run.config_hash)?;
     let report = catalog.report(&context.task.subject)?;
     let mut expected = Vec::new();
     for dataset in report.datasets.iter().filter_map(|name| catalog.datasets.get(name)) {

@@ -3,6 +3,7 @@
 
 mod board;
 mod chaos;
+mod configured;
 mod ends;
 mod executor;
 mod model;
@@ -80,6 +81,10 @@ const KIND: KindSpec = KindSpec { name: "scripted", subject: "dataset", needs_it
 impl TaskKind for Scripted {
     fn spec(&self) -> KindSpec {
         KIND
+    }
+
+    fn needs(&self, task: &Task, _: Option<&str>) -> Vec<String> {
+        task.subject.strip_prefix("needs ").map(str::to_owned).into_iter().collect()
     }
 
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {

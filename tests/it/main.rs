@@ -21,6 +21,7 @@ mod bad_input;
 mod billing_export;
 mod charges;
 mod check;
+mod configurations;
 mod connections;
 mod control;
 mod deliveries;

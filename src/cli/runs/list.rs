@@ -68,11 +68,19 @@ fn print(zones: &Zones, found: &[RunRow]) -> anyhow::Result<()> {
             run.job.clone(),
             run.run_date.to_string(),
             run.trigger.clone(),
-            run.fault.as_ref().map_or_else(|| run.state.clone(), |fault| format!("{} ({fault})", run.state)),
+            state(run),
             format!("{}/{}", run.ended_tasks, run.tasks),
             zones.show(&run.job, run.opened_at),
             zones.show_or_dash(&run.job, run.closed_at),
         ]);
     }
     show::line(&table)
+}
+
+fn state(run: &RunRow) -> String {
+    match (&run.stranded, &run.fault) {
+        (Some(_), _) => format!("{} (stands still)", run.state),
+        (None, Some(fault)) => format!("{} ({fault})", run.state),
+        (None, None) => run.state.clone(),
+    }
 }

@@ -3,7 +3,7 @@
 use super::super::show;
 use super::super::zones::Zones;
 use super::label_of;
-use crate::config::Settings;
+use crate::config::{Settings, short_hash};
 use crate::engine::list::{AttemptRow, RunRow, TaskRow, list_attempts, list_tasks};
 use serde::Serialize;
 use serde_json::Value;
@@ -72,6 +72,10 @@ fn print(zones: &Zones, shown: &Shown) -> anyhow::Result<()> {
         run.host,
         zones.show_or_dash(&run.job, run.closed_at)
     ))?;
+    show::line(&format!("configuration {}", short_hash(&run.config_hash)))?;
+    if let Some(why) = &run.stranded {
+        show::line(&format!("stands still: {why}"))?;
+    }
     if let (Some(fault), Some(error)) = (&run.fault, &run.error) {
         show::line(&format!("{fault}: {error}"))?;
     }

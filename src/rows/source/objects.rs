@@ -101,6 +101,11 @@ fn of(kind: Kind, table: &[(Kind, &'static [&'static str])]) -> &'static [&'stat
     table.iter().find(|(known, _)| *known == kind).map_or(&[], |(_, names)| names)
 }
 
+/// The name by which the credentials for a kind of bucket are known: the first of the variables that can be set.
+pub(super) fn credential(kind: Kind) -> Option<&'static str> {
+    of(kind, &CREDENTIALS).first().copied()
+}
+
 /// The variable that is wrong or missing, and what is wrong with it.
 pub(super) fn problem(kind: Kind, variables: &SourceVariables) -> Option<(&'static str, String)> {
     if kind == Kind::Azure && !variables.has_any(&["AZURE_STORAGE_ACCOUNT_NAME"]) {

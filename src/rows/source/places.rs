@@ -156,6 +156,26 @@ impl Places {
         (address.starts_with("http://") && !is_allowed).then(objects::plain_http)
     }
 
+    /// Returns the credential that files of this pattern cannot be read without, if there is one. A web server's may be
+    /// left out: it is needed if this process has it.
+    #[must_use]
+    pub fn needs(&self, pattern: &str) -> Option<String> {
+        match Kind::of(pattern)? {
+            Kind::Web => {
+                let variable = authorization_variable(parts(pattern).0);
+                self.beside.variables.has_any(&[&variable]).then_some(variable)
+            }
+            kind => objects::credential(kind).map(str::to_owned),
+        }
+    }
+
+    /// Returns the names of the credentials for buckets that this process has.
+    pub fn credentials(&self) -> impl Iterator<Item = String> {
+        let has = |kind: &Kind| objects::problem(*kind, &self.beside.variables).is_none();
+        let kinds = [Kind::S3, Kind::Gcs, Kind::Azure].into_iter().filter(has);
+        kinds.filter_map(|kind| objects::credential(kind).map(str::to_owned)).collect::<Vec<_>>().into_iter()
+    }
+
     /// What is wrong with the environment, where files are to come by this pattern: a variable (none: the pattern
     /// itself is), and what of it.
     #[must_use]

@@ -7,6 +7,8 @@ use super::machine::Machine;
 use super::outbox::{self, By, Row, State};
 use super::refusal::{Reason, Refusal};
 use super::source;
+use crate::config::{ChargeSource, RUTTER_ACCESS_TOKEN, RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, STREAMOS_API_TOKEN};
+use crate::engine::job::Task;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::fault::{self, Fault};
 use crate::tasks::Deps;
@@ -34,6 +36,14 @@ impl InvoiceTask {
 impl TaskKind for InvoiceTask {
     fn spec(&self) -> KindSpec {
         SPEC
+    }
+
+    fn needs(&self, _: &Task, _: Option<&str>) -> Vec<String> {
+        let settings = &self.0.settings;
+        let has_token = settings.credentials().any(|name| name == STREAMOS_API_TOKEN);
+        let token = (settings.file.charges.source == ChargeSource::Stream && has_token).then_some(STREAMOS_API_TOKEN);
+        let always = [RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, RUTTER_ACCESS_TOKEN];
+        always.into_iter().chain(token).map(str::to_owned).collect()
     }
 
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {

@@ -8,7 +8,8 @@ use super::model::{Customer, Identified};
 use super::snapshot::{self, Open};
 use super::store::Store;
 use super::vendor::{Vendor, Which};
-use crate::config::BalanceSource;
+use crate::config::{BalanceSource, METRONOME_TOKEN};
+use crate::engine::job::Task;
 use crate::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use crate::fault::{self, Fault};
 use crate::json::{self, Item};
@@ -33,6 +34,10 @@ pub(super) struct FetchTask(pub(super) Deps);
 impl TaskKind for FetchTask {
     fn spec(&self) -> KindSpec {
         SPEC
+    }
+
+    fn needs(&self, _: &Task, _: Option<&str>) -> Vec<String> {
+        vec![METRONOME_TOKEN.to_owned()]
     }
 
     fn run<'a>(&'a self, context: &'a TaskContext) -> TaskFuture<'a> {

@@ -13,7 +13,7 @@ use bursar::app;
 use bursar::engine::again;
 use bursar::engine::job::Job;
 use bursar::engine::task::Trigger;
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use deliveries::Deliveries;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -137,7 +137,7 @@ impl Runs<'_> {
             select from bursar.task_runs as t where t.run_id = r.id and t.state = 'failed' and t.losses < 5)";
         let ids: Vec<Uuid> = sqlx::query_scalar(query).fetch_all(self.plant.pool()).await.expect("runs");
         for id in &ids {
-            again::retry(self.plant.pool(), *id, None, Utc::now(), None).await.expect("retry");
+            again::retry(&self.plant.engine, *id, None).await.expect("retry");
         }
         ids.len()
     }

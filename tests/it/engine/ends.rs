@@ -112,7 +112,7 @@ async fn a_message_that_is_delivered_twice_is_one_attempt() {
     plant.assert_settled().await;
     assert_eq!(plant.kind.count("once"), 1);
     assert_eq!(plant.attempts("once").await, ["succeeded"]);
-    assert!(tasks::claim(plant.pool(), &message, "late").await.expect("an answer").is_none());
+    assert!(tasks::claim(plant.pool(), &message, &plant.engine.claimant("late")).await.expect("an answer").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,9 @@ async fn a_worker_that_dies_on_a_task_five_times_fails_it_and_what_is_behind_it_
     let mut sweep = Sweep::default();
     for death in 1..=5 {
         let message = plant.message(run, "deadly").await;
-        let claimed = tasks::claim(plant.pool(), &message, &format!("ghost {death}")).await.expect("an answer");
+        let claimed = tasks::claim(plant.pool(), &message, &plant.engine.claimant(&format!("ghost {death}")))
+            .await
+            .expect("an answer");
         assert_eq!(claimed.expect("it is there to be claimed").fence.attempt, death);
         for _ in 0..2 {
             sweep.look(plant.pool(), Utc::now(), None).await.expect("a sweep");
@@ -275,7 +277,7 @@ async fn an_attempt_whose_claim_its_own_worker_never_heard_of_is_taken_over() {
     until("the only place is taken", async || plant.kind.now() == 1).await;
     let run = plant.open(vec![task("unheard")], &[]).await;
     let message = plant.message(run, "unheard").await;
-    let claimed = tasks::claim(plant.pool(), &message, worker.id()).await.expect("an answer");
+    let claimed = tasks::claim(plant.pool(), &message, &plant.engine.claimant(worker.id())).await.expect("an answer");
     assert_eq!(claimed.expect("it is there to be claimed").fence.attempt, 1);
     plant.count_is(1, "bursar.attempts where task = 'unheard' and state = 'lost'").await;
     plant.kind.let_go.add_permits(1);

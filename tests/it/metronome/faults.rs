@@ -2,6 +2,7 @@
 
 use super::fake::{Customer, Customers, Scenario, TOKEN, Trouble, USD_CENTS};
 use super::{DAY, command, run, serve, summaries, summary};
+use crate::running::Running;
 use crate::support::{Ran, World};
 
 fn three() -> Vec<Customer> {
@@ -24,6 +25,32 @@ async fn without_a_token_the_job_names_the_variable_and_nothing_is_written() {
     assert!(ran.messages().contains("metronome.current_snapshots holds nothing of 2026-02-03"), "{}", ran.stderr);
     assert_eq!(summaries(&world, DAY), []);
     world.bursar(&["check"]).code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_is_left_to_a_worker_that_has_a_token() {
+    let world = World::new().await;
+    let fake = serve(Scenario::given(three())).await;
+    let daemon = |with_token: bool| {
+        let mut command = command(&world, &fake, &["serve"]);
+        if !with_token {
+            command.env_remove("METRONOME_API_TOKEN");
+        }
+        Running::of(&mut command)
+    };
+    let (bare, equipped) = (daemon(false), daemon(true));
+    for daemon in [&bare, &equipped] {
+        daemon.says("answering on http://").await;
+    }
+    // Neither the command nor the first daemon has one.
+    let mut without = command(&world, &fake, &["run-job", "metronome-summary", "--date", DAY]);
+    without.env_remove("METRONOME_API_TOKEN");
+    Ran::of(without.output().expect("start bursar")).code(0);
+    assert_eq!(summaries(&world, DAY).len(), 1);
+    let by: String = world
+        .scalar("select w.pid::text from bursar.attempts as a join bursar.workers as w on w.id = a.worker where a.task = 'fetch'")
+        .await;
+    assert_eq!(by, equipped.pid().to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

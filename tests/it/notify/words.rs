@@ -1,6 +1,7 @@
 //! The words of the program's own alerts: each names what it is about, and a command that exists to go on with.
 
 use super::day;
+use bursar::engine::stranded::Stranded;
 use bursar::fault::Fault;
 use bursar::notify::alert::{Alert, Kind};
 use bursar::notify::wording::{self, File};
@@ -17,10 +18,27 @@ fn at(hour: u32, minute: u32) -> DateTime<Tz> {
     New_York.with_ymd_and_hms(2025, 5, 13, hour, minute, 0).single().expect("an instant")
 }
 
+fn stranded() -> Stranded {
+    Stranded {
+        run: Uuid::nil(),
+        job: "nightly".to_owned(),
+        run_date: day(13),
+        config_hash: "0123456789abcdef".to_owned(),
+        is_alone: false,
+        lacks_configuration: true,
+        tasks: Vec::new(),
+        items: Vec::new(),
+        needs: Vec::new(),
+    }
+}
+
 fn all() -> Vec<Alert> {
     let reasons = ["too many rejects".to_owned(), "no rows".to_owned()];
+    let run = stranded();
     vec![
         wording::run_failed("nightly", day(13), Uuid::nil(), Fault::Data, "load agency_a: no file"),
+        wording::run_stranded(&run.job, run.run_date, &run.to_string(), run.next_step()),
+        wording::schedule_conflict("nightly", "It is due by the latest configuration: a. host 1 has b.".to_owned()),
         wording::load_held(&file(), 7, &reasons),
         wording::file_missing(&file(), "nothing matches in/a*.csv", at(6, 30), at(23, 0)),
         wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
@@ -40,6 +58,14 @@ fn every_alert_reads_like_this() {
       nightly for 2025-05-13 failed (data)
       load agency_a: no file
       See its tasks: bursar runs show 00000000-0000-0000-0000-000000000000. Once corrected files are there: bursar runs retry 00000000-0000-0000-0000-000000000000
+    run_stranded
+      nightly for 2025-05-13 stands still
+      The run is open, and no worker that is up has the configuration 0123456789ab, under which the run was opened.
+      If the configuration files are those of the run: bursar reload. Else go on with it under the present configuration: bursar runs retry 00000000-0000-0000-0000-000000000000; or end it: bursar runs cancel 00000000-0000-0000-0000-000000000000
+    schedule_conflict
+      daemons schedule nightly differently
+      It is due by the latest configuration: a. host 1 has b.
+      Give the daemons that are named the same configuration (bursar check there), then: bursar reload
     load_held
       ratings of agency_a for 2025-05-13: the load is held, the table was not changed
       Load 7 was not published: too many rejects; no rows
@@ -83,13 +109,15 @@ fn every_kind_is_worded_and_each_has_a_key_of_its_own() {
 #[test]
 fn every_next_step_holds_a_command_for_just_this() {
     for alert in all() {
-        let command = if alert.kind == Kind::RunFailed {
-            "bursar runs retry 00000000-0000-0000-0000-000000000000"
-        } else {
-            "bursar run-job nightly --date 2025-05-13 --customer agency_a"
+        let (command, subject) = match alert.kind {
+            Kind::RunFailed | Kind::RunStranded => {
+                ("bursar runs retry 00000000-0000-0000-0000-000000000000", "nightly for 2025-05-13")
+            }
+            Kind::ScheduleConflict => ("bursar reload", "nightly"),
+            _ => ("bursar run-job nightly --date 2025-05-13 --customer agency_a", "2025-05-13"),
         };
         assert!(alert.next_step.contains(command), "{}", alert.next_step);
-        assert!(!alert.title.contains('\n') && alert.title.contains("2025-05-13"), "{}", alert.title);
+        assert!(!alert.title.contains('\n') && alert.title.contains(subject), "{}", alert.title);
     }
 }
 

@@ -41,6 +41,39 @@ async fn a_daemon_cut_off_from_its_database_is_alive_but_not_ready_and_recovers(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_schedules_a_later_configuration_overrules_is_not_ready_and_both_say_so() {
+    let world = due("0 5 * * *").await;
+    let first = Daemon::start(&world).await;
+    crate::support::copy_dir(&world.path("config"), &world.path("other"));
+    policy(&world, "0 5 * * *", "0 6 * * *");
+    let other = world.path("other").display().to_string();
+    let second = Daemon::start(&world).await;
+    let ready = |daemon: &Daemon| {
+        let (status, body) = daemon.get("/ready");
+        (status, body["schedules"].as_str().expect("a word").to_owned())
+    };
+    assert_eq!(ready(&first), (503, "overruled".to_owned()));
+    assert_eq!(ready(&second), (200, "differ".to_owned()));
+    let workers = world.bursar(&["workers"]).code(0);
+    let (due_by, pid) = ("It is due by the latest configuration: 0 0 6 * * * UTC.", first.running.pid());
+    assert!(workers.messages().contains(due_by), "{}", workers.stderr);
+    assert!(workers.messages().contains(&format!("{pid} has 0 0 5 * * * UTC")), "{}", workers.stderr);
+    let watched = "select schedule from bursar.schedules where job = 'customer-ratings'";
+    until("the later schedule is watched", async || world.scalar::<String>(watched).await == "0 0 6 * * * UTC").await;
+    // A restart does not make the older configuration the later one.
+    assert_eq!(first.stop(Signal::SIGTERM, Duration::from_secs(10)).await.code, 0);
+    let again = Daemon::with(&world, &[("BURSAR_CONFIG_DIR", &other)]).await;
+    assert_eq!(ready(&again), (503, "overruled".to_owned()));
+    std::fs::copy(world.path("config/jobs/customer-ratings.toml"), world.path("other/jobs/customer-ratings.toml"))
+        .expect("the same files");
+    world.bursar(&["reload"]).code(0);
+    assert_eq!((ready(&again), ready(&second)), ((200, "ok".to_owned()), (200, "ok".to_owned())));
+    for daemon in [again, second] {
+        assert_eq!(daemon.stop(Signal::SIGTERM, Duration::from_secs(10)).await.code, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_a_configuration_fault() {
     let world = due("0 5 * * *").await;
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,0 +1,62 @@
+//! Alerts about runs that no worker can work on, and about daemons that disagree about schedules. Each is raised when
+//! it has lasted for a while: daemons are restarted and reloaded one after the other.
+
+use super::fleet::Fleet;
+use super::stranded;
+use crate::notify::alert::{self, Alert, Kind};
+use crate::notify::wording;
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use std::collections::{BTreeMap, HashMap};
+
+/// How long a condition must last before it is an alert.
+const GRACE: TimeDelta = TimeDelta::seconds(30);
+
+/// What a watch remembers until its next look.
+#[derive(Debug, Default)]
+pub struct Watch {
+    since: HashMap<String, DateTime<Utc>>,
+}
+
+impl Watch {
+    /// Looks once: raises what has lasted, and resolves what is over.
+    ///
+    /// # Errors
+    /// A database fault; the next look does it.
+    pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let present: BTreeMap<String, Alert> =
+            conditions(pool).await?.into_iter().map(|alert| (alert.key(), alert)).collect();
+        self.since.retain(|key, _| present.contains_key(key));
+        for key in present.keys() {
+            self.since.entry(key.clone()).or_insert(now);
+        }
+        let mut transaction = pool.begin().await.context("alert about workers")?;
+        let open = alert::list_open(&mut transaction, &[Kind::RunStranded, Kind::ScheduleConflict]).await?;
+        // In the order of their keys, as whoever locks several does.
+        let mut keys: Vec<&String> = present.keys().chain(&open).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let is_open = open.contains(key);
+            match present.get(key) {
+                Some(alert) if !is_open && now - self.since[key] >= GRACE => {
+                    alert::raise(&mut transaction, alert).await?;
+                }
+                None if is_open => {
+                    alert::resolve(&mut transaction, key, "it is over").await?;
+                }
+                _ => {}
+            }
+        }
+        transaction.commit().await.context("alert about workers")
+    }
+}
+
+async fn conditions(pool: &PgPool) -> anyhow::Result<Vec<Alert>> {
+    let runs = stranded::list(pool, None).await?;
+    let runs = runs.iter().map(|run| wording::run_stranded(&run.job, run.run_date, &run.to_string(), run.next_step()));
+    let conflicts = Fleet::look(pool).await?.conflicts();
+    let conflicts = conflicts.iter().map(|conflict| wording::schedule_conflict(&conflict.job, conflict.text()));
+    Ok(runs.chain(conflicts).collect())
+}
