@@ -1,5 +1,8 @@
 //! A worker: this process taking tasks from the queue, working on them and recording what they came to.
 
+mod follow;
+
+use super::advance;
 use super::attempt::{self, Cause, Ended};
 use super::execute::Engine;
 use super::presence::{Presence, Role};
@@ -8,9 +11,7 @@ use super::stranded::LeftAlone;
 use super::sweep::Sweep;
 use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Key};
-use super::{advance, runs};
 use crate::clock::Stopwatch;
-use crate::db;
 use crate::fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,10 +29,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u64 = 600;
 /// Sweeps between two looks for runs that a daemon leaves alone.
 const LEFT_ALONE_EVERY: u64 = 5;
-/// How long a database may be away before who follows a run gives up.
-const AWAY: Duration = Duration::from_secs(15);
-/// What becomes of a run that is not followed any more.
-const GOES_ON: &str = "it goes on when the database is back, run the same command then";
 /// How long work that was told to stop is waited for.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
@@ -108,34 +105,6 @@ impl Worker {
     #[must_use]
     pub fn busy(&self) -> usize {
         self.shared.active().len()
-    }
-
-    /// Waits until a run is over, wherever its tasks are worked on, or until `cancel`.
-    ///
-    /// # Errors
-    /// When there is no such run; a transient fault when the database is away for longer than a quarter of a minute.
-    pub async fn follow(&self, run: Uuid, cancel: &CancellationToken) -> anyhow::Result<()> {
-        let mut answered = Stopwatch::start();
-        loop {
-            let ended = self.shared.run_ended.notified();
-            match runs::is_over(&self.shared.engine.pool, run).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {
-                    answered = Stopwatch::start();
-                    self.shared.check_queue(run).await?;
-                }
-                Err(error) if fault::judge(&error) == fault::Fault::Transient && answered.elapsed() < AWAY => {}
-                Err(error) => {
-                    let error = db::explain(&self.shared.engine.pool, error).await;
-                    return Err(error.context(format!("run {run} can't be followed; {GOES_ON}")));
-                }
-            }
-            tokio::select! {
-                () = cancel.cancelled() => return Ok(()),
-                () = ended => {}
-                () = tokio::time::sleep(Duration::from_millis(200)) => {}
-            }
-        }
     }
 
     /// Takes nothing more, and has this process's attempts at the tasks of a run end as cancelled.
@@ -225,19 +194,6 @@ async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: Cancellatio
 impl Shared {
     fn active(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Refuses to wait for a run that nobody works on, because this process can't read the queue.
-    async fn check_queue(&self, run: Uuid) -> anyhow::Result<()> {
-        let (pool, queue) = (&self.engine.pool, &self.engine.queue);
-        let Some(why) = self.queue_trouble.lasting(queue, AWAY) else { return Ok(()) };
-        if Receiver::is_heard(pool, &self.id).await.unwrap_or(true)
-            || runs::is_worked_on(pool, run).await.unwrap_or(true)
-        {
-            return Ok(());
-        }
-        let error = db::explain(queue, anyhow::Error::from(sqlx::Error::PoolTimedOut)).await;
-        Err(error.context(format!("nobody works on run {run}, and the task queue can't be read ({why}); {GOES_ON}")))
     }
 
     fn watch_of(&self, run: &RunInfo) -> Arc<dyn Watch> {
