@@ -6,6 +6,7 @@ use bursar::rows::certificate::{Certificate, Tally};
 use bursar::rows::dataset::{Dataset, LooseDataset, compile_dataset};
 use bursar::rows::encoding::Encoding;
 use bursar::rows::header::Header;
+use bursar::rows::line_end::LineEnd;
 use bursar::rows::reader::{Row, Sink, read_text};
 use bursar::rows::reject::{Code, Reject};
 use bytes::BytesMut;
@@ -50,6 +51,15 @@ fn dialect_of(pick: u16) -> String {
         of(11, &["", "ragged = 'pad'"]),
         of(12, &["", "trim = true\nnull = ['', 'NULL', '-']"]),
         of(13, &["", "decimal = ','\nthousands = '.'"]),
+        of(
+            14,
+            &[
+                "",
+                "line_end = 'any'",
+                "line_end = 'crlf'\nmultiline = false",
+                "line_end = \"~\\n\"\nrepeated_header = 'skip'",
+            ],
+        ),
     ]
     .map(|line| format!("{line}\n"))
     .concat()
@@ -61,7 +71,6 @@ thread_local! {
 }
 
 fn dataset_of(pick: u16) -> Rc<Dataset> {
-    let pick = pick & 0x3FFF;
     // An escape needs a quote, so each dialect that can be picked is one that can be configured.
     COMPILED.with_borrow_mut(|compiled| Rc::clone(compiled.entry(pick).or_insert_with(|| Rc::new(compile(pick)))))
 }
@@ -176,6 +185,7 @@ fn check_account(dataset: &Dataset, bytes: &[u8], tally: &Tally, found: &Found) 
         tally: tally.clone(),
         copied_rows: Some(found.good.len() as u64),
         copied_rejects: Some(found.bad.len() as u64),
+        notes: Vec::new(),
         parts: None,
     };
     assert_eq!(certificate.imbalances(), Vec::<String>::new());
@@ -193,7 +203,8 @@ fn check_account(dataset: &Dataset, bytes: &[u8], tally: &Tally, found: &Found) 
     rebuilt.extend_from_slice(&bytes[at(end)..]);
     assert_eq!(rebuilt, bytes);
     let encoding = Encoding::of(bytes, dataset.dialect.encoding);
-    if !matches!(encoding, Encoding::Utf16Little | Encoding::Utf16Big) {
+    let is_custom = matches!(dataset.dialect.line_end(), Some(LineEnd::Custom(_)));
+    if !is_custom && !matches!(encoding, Encoding::Utf16Little | Encoding::Utf16Big) {
         let rows_end = without_last_lines(bytes, dataset.dialect.footer_lines);
         assert!(end <= rows_end as u64, "the last lines are no rows");
     }
@@ -226,7 +237,13 @@ fn without_last_lines(bytes: &[u8], lines: u32) -> usize {
 fn check_oracle(dataset: &Dataset, bytes: &[u8], found: &Found) {
     let marks = dataset.dialect.marks();
     let is_utf8 = Encoding::of(bytes, dataset.dialect.encoding) == Encoding::Utf8;
-    if marks.delimiter.len() > 1 || !is_utf8 || dataset.dialect.header != Header::None || dataset.dialect.trim {
+    let is_custom = matches!(marks.line_end, LineEnd::Custom(_));
+    if is_custom
+        || marks.delimiter.len() > 1
+        || !is_utf8
+        || dataset.dialect.header != Header::None
+        || dataset.dialect.trim
+    {
         return;
     }
     for good in &found.good {

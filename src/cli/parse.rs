@@ -160,6 +160,7 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
     let rows = [
         ("records", Some(tally.records)),
         ("valid", Some(tally.loaded)),
+        ("of them padded", some(tally.padded)),
         ("rejected", Some(tally.rejected)),
         ("of them duplicates", parsed.duplicates),
         ("header", Some(tally.skipped.header)),
@@ -168,6 +169,7 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
         ("comments", some(tally.skipped.comment)),
         ("trailers", some(tally.skipped.trailer)),
         ("footer lines", some(tally.skipped.footer)),
+        ("repeated headers", some(tally.skipped.repeated_header)),
         ("bytes", Some(certificate.bytes)),
         ("bytes unpacked", certificate.unpacked_bytes),
         ("bytes covered", Some(tally.bytes_covered)),
@@ -177,6 +179,9 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
     }
     show::line(&table)?;
     show::line(&format!("sha256 {}", certificate.sha256))?;
+    for note in &certificate.notes {
+        show::line(&format!("note: {note}"))?;
+    }
     for (column, count) in &parsed.distinct {
         let count = count.map_or_else(|| format!("more than {MOST_ROWS}"), |count| count.to_string());
         show::line(&format!("{count} distinct {column}"))?;

@@ -23,6 +23,8 @@ pub enum Fate {
     Trailer,
     /// One of the last lines that the dataset says to skip.
     Footer,
+    /// The header again, among the rows.
+    RepeatedHeader,
     /// The byte order mark; bytes, but no record.
     ByteOrderMark,
 }
@@ -36,6 +38,8 @@ pub struct Tally {
     pub loaded: u64,
     /// Bad rows.
     pub rejected: u64,
+    /// Good rows that had fewer fields than the header and were padded with nulls (`dialect.ragged = "pad"`).
+    pub padded: u64,
     /// Records that are no rows, by kind.
     pub skipped: Skipped,
     /// Bytes that lie in one of those.
@@ -59,13 +63,15 @@ pub struct Skipped {
     pub trailer: u64,
     /// Last lines, as many as `dialect.footer_lines` says.
     pub footer: u64,
+    /// Records that repeat the header (`dialect.repeated_header = "skip"`).
+    pub repeated_header: u64,
 }
 
 impl Skipped {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.header + self.blank + self.preamble + self.comment + self.trailer + self.footer
+        self.header + self.blank + self.preamble + self.comment + self.trailer + self.footer + self.repeated_header
     }
 }
 
@@ -92,6 +98,7 @@ impl Tally {
             Fate::Comment => self.skipped.comment += 1,
             Fate::Trailer => self.skipped.trailer += 1,
             Fate::Footer => self.skipped.footer += 1,
+            Fate::RepeatedHeader => self.skipped.repeated_header += 1,
             Fate::ByteOrderMark => {}
         }
     }
@@ -113,6 +120,9 @@ pub struct Certificate {
     pub copied_rows: Option<u64>,
     /// Rows the server says it took into quarantine; none where no server was asked.
     pub copied_rejects: Option<u64>,
+    /// What should be checked: rows that were padded, skipped lines that read as rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What the parts held that the file was put together from; none where it was delivered as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Account>,
@@ -179,6 +189,7 @@ mod tests {
             tally,
             copied_rows: Some(1),
             copied_rejects: Some(1),
+            notes: Vec::new(),
             parts: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::encoding::Declared;
 use super::header::{ExtraColumns, Header};
+use super::line_end::LineEnd;
 use super::number::{Negative, NumberFormat, check_separators, why_not_unit};
 use super::split::Marks;
 use crate::config::{At, Problems, Source};
@@ -25,6 +26,11 @@ pub struct Dialect {
     /// empty for none. A doubled quote stands for one in any case.
     #[schemars(length(max = 1))]
     pub escape: String,
+    /// What ends a record: `auto` (the end of the file's first record), `lf`, `crlf`, `cr`, `any` (LF, CR LF and CR,
+    /// mixed), or one to four characters that are not all letters and digits. A record that holds another line end
+    /// outside quotes is rejected.
+    #[schemars(length(min = 1, max = 4))]
+    pub line_end: String,
     /// Whether blanks around a bare (unquoted) value are dropped, those of Unicode (such as a no-break space) included.
     pub trim: bool,
     /// Texts that mean null: bare ones, and with `null_quoted` those in quotes too.
@@ -57,9 +63,16 @@ pub struct Dialect {
     /// Lines that begin with it are comments and skipped; empty for none.
     #[schemars(length(max = 100))]
     pub comment: String,
-    /// Lines that begin with it sum the others up and are skipped; empty for none.
+    /// Lines at the end of the file that begin with it sum the others up and are skipped; empty for none.
     #[schemars(length(max = 100))]
     pub trailer: String,
+    /// The number of trailer lines; a file with fewer is refused, and of more the first are rows. 0 for any number.
+    #[validate(range(max = 1000))]
+    pub trailer_lines: u32,
+    /// Whether a quoted field may hold line ends.
+    pub multiline: bool,
+    /// What to do with a record that repeats the header.
+    pub repeated_header: RepeatedHeader,
     /// What to do with columns that the dataset doesn't know.
     pub extra_columns: ExtraColumns,
     /// What to do with records that have fewer fields than the header.
@@ -83,6 +96,19 @@ pub enum Ragged {
     Pad,
 }
 
+/// What to do with a record that repeats the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RepeatedHeader {
+    /// Reject it.
+    #[default]
+    Reject,
+    /// Skip it; the certificate counts it.
+    Skip,
+    /// Load it like any other record.
+    Load,
+}
+
 impl Default for Dialect {
     fn default() -> Self {
         Self {
@@ -90,6 +116,7 @@ impl Default for Dialect {
             delimiter: ",".into(),
             quote: "\"".into(),
             escape: String::new(),
+            line_end: "auto".into(),
             trim: false,
             null: vec![String::new()],
             null_quoted: false,
@@ -103,6 +130,9 @@ impl Default for Dialect {
             footer_lines: 0,
             comment: String::new(),
             trailer: String::new(),
+            trailer_lines: 0,
+            multiline: true,
+            repeated_header: RepeatedHeader::Reject,
             extra_columns: ExtraColumns::Reject,
             ragged: Ragged::Reject,
             max_record_bytes: 1 << 20,
@@ -116,7 +146,18 @@ impl Dialect {
     #[must_use]
     pub fn marks(&self) -> Marks {
         let first = |text: &str| text.bytes().next();
-        Marks { delimiter: self.delimiter.clone().into(), quote: first(&self.quote), escape: first(&self.escape) }
+        Marks {
+            delimiter: self.delimiter.clone().into(),
+            quote: first(&self.quote),
+            escape: first(&self.escape),
+            line_end: self.line_end().unwrap_or_default(),
+        }
+    }
+
+    /// What ends a record; `None` if the file's first record decides.
+    #[must_use]
+    pub fn line_end(&self) -> Option<LineEnd> {
+        LineEnd::parse(&self.line_end)
     }
 
     /// How numbers are written; `None` where that is the plain way.
@@ -130,6 +171,7 @@ impl Dialect {
 pub(super) fn check_dialect(source: &Source, dialect: &Dialect, problems: &mut Problems) {
     let mut check = Check { source, dialect, problems };
     check.marks();
+    check.line_end();
     check.lines();
     check.numbers();
 }
@@ -168,6 +210,28 @@ impl Check<'_> {
         }
     }
 
+    fn line_end(&mut self) {
+        let Dialect { delimiter, quote, escape, line_end, .. } = self.dialect;
+        let Some(LineEnd::Custom(text)) = self.dialect.line_end() else { return };
+        let is_word = line_end.chars().all(char::is_alphanumeric);
+        if is_word || line_end.chars().count() > 4 {
+            let message = format!(
+                "{line_end:?} is no line end: \"auto\", \"any\", \"lf\", \"crlf\", \"cr\" or one to four characters, not all \
+                 of them letters and digits, were expected"
+            );
+            self.problem("line_end", message);
+            return;
+        }
+        for (key, mark) in [("delimiter", delimiter), ("quote", quote), ("escape", escape)] {
+            if mark.bytes().any(|byte| text.contains(&byte)) {
+                self.problem(
+                    "line_end",
+                    format!("{line_end:?} can't be told from the {key} {mark:?}: they share a byte"),
+                );
+            }
+        }
+    }
+
     fn lines(&mut self) {
         let Dialect { comment, trailer, quote, delimiter, .. } = self.dialect;
         for (key, text) in [("comment", comment), ("trailer", trailer)] {
@@ -182,6 +246,9 @@ impl Check<'_> {
         let shorter = comment.len().min(trailer.len());
         if shorter > 0 && comment.as_bytes()[..shorter] == trailer.as_bytes()[..shorter] {
             self.problem("trailer", "can't be told from a comment: one begins with the other");
+        }
+        if self.dialect.trailer_lines > 0 && self.dialect.trailer.is_empty() {
+            self.problem("trailer_lines", "needs trailer, with which those lines begin");
         }
         if self.dialect.header == Header::None && self.dialect.header_lines != 1 {
             self.problem("header_lines", "says how long the header is, and header = \"none\" says that there is none");

@@ -1,5 +1,6 @@
 //! A field as the splitter finds it, and its text. Knows no column and no type.
 
+use super::line_end::LineEnd;
 use memchr::memchr2;
 
 /// What structures a file.
@@ -11,6 +12,8 @@ pub struct Marks {
     pub quote: Option<u8>,
     /// Within quotes: takes their meaning from a quote, a delimiter, a line end and itself.
     pub escape: Option<u8>,
+    /// What ends a record.
+    pub line_end: LineEnd,
 }
 
 /// Where a field lies in the window, quotes excluded.

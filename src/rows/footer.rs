@@ -1,7 +1,7 @@
 //! Holds the last lines of a file back, which are no rows whatever stands on them.
 
+use super::line_end::LineEnd;
 use crate::fault;
-use memchr::memchr2;
 use std::collections::VecDeque;
 
 /// The last lines of the text seen so far.
@@ -13,22 +13,26 @@ pub(super) struct Footer {
     /// Where the last lines begin, `lines` of them at most.
     starts: VecDeque<u64>,
     seen: u64,
-    last: Last,
-}
-
-/// What the text seen so far ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    LineEnd,
-    CarriageReturn,
-    Inside,
+    line_end: LineEnd,
+    /// The last bytes seen, if they may be the beginning of a line end.
+    unfinished: Vec<u8>,
+    /// Whether the next byte begins a line.
+    is_line_start: bool,
 }
 
 impl Footer {
     /// The last `lines` lines; none where there are to be none.
-    pub(super) fn of(lines: u32, bound: usize) -> Option<Self> {
+    pub(super) fn of(lines: u32, bound: usize, line_end: LineEnd) -> Option<Self> {
         let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-        (lines > 0).then(|| Self { lines, bound: bound as u64, starts: VecDeque::new(), seen: 0, last: Last::LineEnd })
+        (lines > 0).then(|| Self {
+            lines,
+            bound: bound as u64,
+            starts: VecDeque::new(),
+            seen: 0,
+            line_end,
+            unfinished: Vec::new(),
+            is_line_start: true,
+        })
     }
 
     /// How many of the last bytes are to be held back, now that `piece` was read behind the others.
@@ -53,21 +57,22 @@ impl Footer {
     }
 
     fn see(&mut self, piece: &[u8]) {
-        let mut rest = piece;
-        while let Some(first) = rest.first() {
-            let goes_on = self.last == Last::Inside || (self.last == Last::CarriageReturn && *first == b'\n');
-            if !goes_on {
-                self.begin(self.seen + (piece.len() - rest.len()) as u64);
-            }
-            let found = memchr2(b'\n', b'\r', rest);
-            self.last = match found.map(|at| rest[at]) {
-                None => Last::Inside,
-                Some(b'\r') => Last::CarriageReturn,
-                Some(_) => Last::LineEnd,
-            };
-            rest = found.map_or(&[], |at| &rest[at + 1..]);
-        }
+        let mut text = std::mem::take(&mut self.unfinished);
+        let mut offset = self.seen - text.len() as u64;
+        text.extend_from_slice(piece);
         self.seen += piece.len() as u64;
+        let mut rest = text.as_slice();
+        while !rest.is_empty() {
+            if self.is_line_start {
+                self.begin(offset);
+            }
+            self.is_line_start = false;
+            let Some((_, length)) = self.line_end.find(rest, false) else { break };
+            self.is_line_start = true;
+            offset += length as u64;
+            rest = &rest[length..];
+        }
+        self.unfinished = rest[rest.len() - self.line_end.unfinished(rest)..].to_vec();
     }
 
     fn begin(&mut self, offset: u64) {

@@ -13,6 +13,8 @@ pub struct Gate {
     pub max_rejects: Option<u64>,
     /// The greatest share of rejects among the rows, in percent.
     pub max_reject_percent: Option<f64>,
+    /// The greatest number of good rows that were padded with nulls (`dialect.ragged = "pad"`).
+    pub max_padded: Option<u64>,
     /// The least number of good rows.
     pub min_rows: Option<u64>,
     /// The greatest drop of good rows against the load published before, in percent.
@@ -30,6 +32,7 @@ impl Default for Gate {
         Self {
             max_rejects: None,
             max_reject_percent: None,
+            max_padded: None,
             min_rows: None,
             max_drop_percent: None,
             allow_empty: false,
@@ -70,6 +73,9 @@ impl Gate {
         if let Some(max) = self.max_reject_percent.filter(|max| exceeds(rejected, rows, *max)) {
             reasons.push(format!("{rejected} rejects of {rows} rows are more than gate.max_reject_percent = {max}"));
         }
+        if let Some(max) = self.max_padded.filter(|max| tally.padded > *max) {
+            reasons.push(format!("{} padded rows are more than gate.max_padded = {max}", tally.padded));
+        }
         if let Some(min) = self.min_rows.filter(|min| loaded < *min) {
             reasons.push(format!("{loaded} good rows are fewer than gate.min_rows = {min}"));
         }
@@ -104,6 +110,14 @@ mod tests {
         let gate = Gate { max_rejects: Some(10), max_reject_percent: Some(10.0), ..Gate::default() };
         assert!(gate.reasons_to_hold(&tally(90, 10), None).is_empty());
         assert_eq!(gate.reasons_to_hold(&tally(89, 11), None).len(), 2);
+    }
+
+    #[test]
+    fn padded_rows_are_bounded_by_a_gate_of_their_own() {
+        let tally = Tally { loaded: 9, padded: 3, ..Tally::default() };
+        let held = |max_padded| Gate { max_padded, ..Gate::default() }.reasons_to_hold(&tally, None);
+        assert_eq!((held(None), held(Some(3))), (Vec::new(), Vec::new()));
+        assert_eq!(held(Some(2)), ["3 padded rows are more than gate.max_padded = 2"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a file was written: what is needed to write its rejects out again as they were delivered.
 
 use super::encoding::Encoding;
+use super::line_end::LineEnd;
 use crate::fault;
 use anyhow::Context;
 use sqlx::PgConnection;
@@ -32,18 +33,17 @@ impl Layout {
         self.encoding.delivered(text.as_bytes()).into_owned()
     }
 
-    /// How the header's line ends; LF where nothing tells it.
+    /// How the records of a file end, given what its dialect says of it.
     #[must_use]
-    pub fn line_end(&self) -> Vec<u8> {
-        let ends = ["\r\n", "\n", "\r"].map(|end| self.delivered(end));
-        let found = ends.iter().find(|end| self.header.last().is_some_and(|header| header.ends_with(end)));
-        found.cloned().unwrap_or_else(|| self.delivered("\n"))
-    }
-
-    /// Whether a record as delivered has its line end; only a file's last one may lack it.
-    #[must_use]
-    pub fn is_ended(&self, raw: &[u8]) -> bool {
-        ["\n", "\r"].iter().any(|end| raw.ends_with(&self.delivered(end)))
+    pub fn ends(&self, line_end: Option<&LineEnd>) -> Ends {
+        if let Some(LineEnd::Custom(text)) = line_end {
+            let end = self.encoding.delivered(text).into_owned();
+            return Ends { all: vec![end.clone()], usual: end };
+        }
+        let all: Vec<Vec<u8>> = ["\r\n", "\n", "\r"].map(|end| self.delivered(end)).into();
+        let found = all.iter().find(|end| self.header.last().is_some_and(|header| header.ends_with(end)));
+        let usual = found.cloned().unwrap_or_else(|| self.delivered("\n"));
+        Ends { all, usual }
     }
 
     /// Keeps it for the rejects of a load.
@@ -78,6 +78,22 @@ impl Layout {
         let encoding = WORDS.iter().find(|(_, word)| *word == encoding);
         let (encoding, _) = encoding.ok_or_else(|| fault::bug("an encoding that is none"))?;
         Ok(Some(Self { encoding: *encoding, mark, header, names: names.0 }))
+    }
+}
+
+/// How the records of a file end, as delivered.
+#[derive(Debug)]
+pub struct Ends {
+    all: Vec<Vec<u8>>,
+    /// The end of the header; LF if it has none.
+    pub usual: Vec<u8>,
+}
+
+impl Ends {
+    /// Whether a record has its line end; only a file's last one may lack it.
+    #[must_use]
+    pub fn is_ended(&self, raw: &[u8]) -> bool {
+        self.all.iter().any(|end| raw.ends_with(end))
     }
 }
 

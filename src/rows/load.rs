@@ -243,12 +243,13 @@ impl Loading<'_> {
         };
         let measures_ms = self.stopwatch.elapsed_ms();
         let mut verdict = known::judge(self, connection, &reading, &measures).await?;
+        verdict.warnings.extend_from_slice(&reading.notes);
         let mut reasons = self.request.dataset.gate.reasons_to_hold(&reading.tally, facts.rows_before());
         reasons.append(&mut verdict.reasons);
         if !reasons.is_empty() {
             place.hold(self, connection, &reading, reasons).await?;
         }
-        let mut certificate = reading.certificate(rows, 0);
+        let mut certificate = reading.certificate(Some(rows), Some(0));
         if reading.tally.rejected > 0 {
             reading.layout.keep(connection, self.load_id).await?;
         }

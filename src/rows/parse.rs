@@ -68,15 +68,7 @@ pub fn parse_file(
     sink.write_line()?;
     let reading = reader::read(open()?, dataset, &superseded, &mut sink, &|_| ())?;
     sink.flush()?;
-    let certificate = Certificate {
-        bytes: reading.identity.bytes,
-        unpacked_bytes: reading.unpacked_bytes,
-        sha256: reading.identity.sha256,
-        tally: reading.tally,
-        copied_rows: None,
-        copied_rejects: None,
-        parts: None,
-    };
+    let certificate = reading.certificate(None, None);
     certificate.check()?;
     Ok(Parsed {
         certificate,

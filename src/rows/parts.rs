@@ -200,6 +200,7 @@ fn is_plain(dialect: &Dialect) -> bool {
         && dialect.numbers().is_none()
         && (dialect.header, dialect.encoding) == (plain.header, plain.encoding)
         && lines(dialect) == lines(&plain)
+        && dialect.multiline
         && dialect.comment.is_empty()
         && dialect.trailer.is_empty()
         && dialect.null.iter().any(String::is_empty)

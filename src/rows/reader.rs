@@ -2,19 +2,25 @@
 //!
 //! What it finds is a function of the bytes alone: the size of its blocks never changes a result.
 
+mod begin;
+mod broken;
+mod lines;
+
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
 use super::encoding::Encoding;
 use super::footer::Footer;
-use super::header::{Binding, Header, bind, by_position, joined};
+use super::header::{Binding, Header, by_position};
 use super::input::Input;
 use super::layout::Layout;
+use super::line_end::LineEnd;
+use super::notes::Suspects;
 use super::payload::Payload;
-use super::record::{Cells, Nulls, check_form, describe};
-use super::reject::{Code, RowError, readable, shown};
-use super::required;
+use super::record::{Cells, Nulls, describe, encode_row};
+use super::reject::RowError;
+use super::repeated::HeaderRecords;
 use super::source::SourceFile;
-use super::split::{Record, Split, Splitter, line_end, text};
+use super::split::{Record, Split, Splitter};
 use super::trailer::Trailers;
 use super::unique::{Keys, Latest, Superseded};
 use super::window::Window;
@@ -69,11 +75,12 @@ fn read_with<'a>(
     reader.run(&mut input, progress).with_context(|| path.clone())?;
     let (tally, binding, heading, mut layout) = (reader.tally, reader.binding, reader.heading.len(), reader.layout);
     let (trailers, keys) = (reader.trailers.lines(), reader.keys);
+    let notes = reader.suspects.notes(&tally, &dataset.dialect);
     let (identity, unpacked_bytes) = input.finish()?;
     let binding = binding.ok_or_else(|| no_header(&path, heading, &tally, dataset))?;
     layout.names = binding.names;
     let (ignored_columns, absent_columns) = (binding.extra, binding.absent);
-    Ok((Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers }, keys))
+    Ok((Reading { identity, unpacked_bytes, tally, ignored_columns, absent_columns, layout, trailers, notes }, keys))
 }
 
 /// Reads text that is no file to its end: the same, but nothing is hashed or unpacked.
@@ -116,12 +123,25 @@ struct Reader<'a, 's, S> {
     window: Window,
     /// The length of the longest mark of lines that are skipped; 0 where there is none.
     marked: usize,
+    /// What ends the lines that are skipped.
+    skipped_end: LineEnd,
     line: u64,
     tally: Tally,
     trailers: Trailers,
+    /// Lines before this place that begin like a trailer are rows.
+    rows_until: u64,
+    suspects: Suspects,
     /// The header's records so far.
     heading: Vec<Vec<String>>,
+    /// Whether the first record is still to decide what ends records.
+    is_undecided: bool,
+    /// Whether the next record is not simply a row.
+    is_beginning: bool,
     binding: Option<Binding>,
+    /// `None` if records that repeat the header are loaded.
+    header: Option<HeaderRecords>,
+    /// How many line ends the quoted fields of a record may hold.
+    max_quoted_lines: u64,
     layout: Layout,
     keys: Option<Keys<'a>>,
     nulls: Nulls,
@@ -132,21 +152,31 @@ struct Reader<'a, 's, S> {
 impl<'a, 's, S: Sink> Reader<'a, 's, S> {
     fn new(dataset: &'a Dataset, sink: &'s mut S, encoding: Encoding, keys: Option<Keys<'a>>) -> Self {
         let dialect = &dataset.dialect;
-        let footer = Footer::of(dialect.footer_lines, dialect.max_record_bytes);
+        let marks = dialect.marks();
+        let skipped_end = marks.line_end.of_skipped_lines();
+        let footer = Footer::of(dialect.footer_lines, dialect.max_record_bytes, skipped_end.clone());
+        let (is_undecided, has_header) = (dialect.line_end().is_none(), dialect.header != Header::None);
         Self {
             dataset,
             sink,
-            splitter: Splitter::new(dialect.marks()),
+            splitter: Splitter::new(marks),
             max_record: dialect.max_record_bytes,
             window: Window::new(encoding, footer),
             marked: dialect.comment.len().max(dialect.trailer.len()),
+            skipped_end,
             line: 1,
             tally: Tally::default(),
             layout: Layout::new(encoding),
             keys,
             trailers: Trailers::default(),
+            rows_until: 0,
+            suspects: Suspects::default(),
             heading: Vec::new(),
-            binding: (dialect.header == Header::None).then(|| by_position(&dataset.columns)),
+            is_undecided,
+            is_beginning: true,
+            binding: (!has_header).then(|| by_position(&dataset.columns)),
+            header: None,
+            max_quoted_lines: if dialect.multiline { u64::MAX } else { 0 },
             nulls: Nulls::of(&dialect.null),
             errors: Vec::new(),
             scratch: Vec::new(),
@@ -165,54 +195,45 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
                 self.pass_line(fate, input)?;
                 continue;
             }
-            let window = self.window.bytes();
-            let full = window.len() >= self.max_record;
-            let clipped = &window[..window.len().min(self.max_record)];
-            let at_end = self.window.at_end() && clipped.len() == window.len();
-            match self.splitter.split(clipped, at_end, full) {
-                Split::Record(record) => self.record(record)?,
-                Split::More if full => self.too_long(input)?,
-                Split::More => {
+            match self.split(0) {
+                (Split::Record(record), _) => self.record(record, input)?,
+                (Split::More, true) => self.too_long(input)?,
+                (Split::More, false) => {
                     self.window.fill(input)?;
                     progress(input.delivered());
                 }
-                Split::End => return self.footer(input),
+                (Split::End, _) => return self.footer(input),
             }
         }
     }
 
-    /// Passes over the last lines.
-    fn footer(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        self.window.show_footer();
-        while !self.window.bytes().is_empty() {
-            self.pass_line(Fate::Footer, input)?;
-        }
-        Ok(())
-    }
-
-    /// Passes over a byte order mark.
-    fn begin(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        while self.window.bytes().len() < 3 && !self.window.at_end() {
-            self.window.fill(input)?;
-        }
-        if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
-            self.layout.mark = self.window.encoding.delivered(&self.window.bytes()[..3]).into_owned();
-            self.pass(Fate::ByteOrderMark, 3);
-        }
-        Ok(())
+    /// Finds the record that begins at this place of the window; says whether no more of it can be shown.
+    #[inline]
+    fn split(&mut self, from: usize) -> (Split, bool) {
+        let rest = &self.window.bytes()[from..];
+        let full = rest.len() >= self.max_record;
+        let clipped = &rest[..rest.len().min(self.max_record)];
+        let at_end = self.window.at_end() && clipped.len() == rest.len();
+        (self.splitter.split(clipped, at_end, full), full)
     }
 
     #[inline]
-    fn record(&mut self, record: Record) -> anyhow::Result<()> {
-        self.tally.found();
+    fn record(&mut self, record: Record, input: &mut Input) -> anyhow::Result<()> {
         let fate = if record.content == 0 {
             Fate::Blank
-        } else if self.binding.is_none() {
-            self.head(record)?;
-            Fate::Header
+        } else if self.is_beginning && self.is_begun_by(record, input)? {
+            return Ok(());
+        } else if let Some(header) = &self.header
+            && header.may_be(self.window.bytes())
+            && header.is(record, self.window.bytes(), self.splitter.fields(), self.splitter.marks())
+        {
+            self.header_again(record)?
+        } else if let Some(code) = self.joined_lines(record) {
+            return self.reject_lines(record, code);
         } else {
             self.row(record)?
         };
+        self.tally.found();
         self.pass(fate, record.length);
         self.line += record.lines;
         Ok(())
@@ -226,78 +247,6 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         self.tally.cover(fate, offset, self.window.offset - offset);
     }
 
-    /// What becomes of the line the window begins with, where its mark says that it is no record.
-    fn marked_line(&mut self, input: &mut Input) -> anyhow::Result<Option<Fate>> {
-        while self.window.bytes().len() < self.marked && !self.window.at_end() {
-            self.window.fill(input)?;
-        }
-        let dialect = &self.dataset.dialect;
-        let begins = |mark: &str| !mark.is_empty() && self.window.bytes().starts_with(mark.as_bytes());
-        let comment = begins(&dialect.comment).then_some(Fate::Comment);
-        Ok(comment.or_else(|| begins(&dialect.trailer).then_some(Fate::Trailer)))
-    }
-
-    /// Passes over a line as it stands, however long it is.
-    fn pass_line(&mut self, fate: Fate, input: &mut Input) -> anyhow::Result<()> {
-        let offset = self.window.offset;
-        if matches!(fate, Fate::Trailer | Fate::Footer) {
-            self.trailers.begin(self.line);
-        }
-        self.pass_to_line_end(input)?;
-        self.trailers.end();
-        let length = self.window.offset - offset;
-        if length > 0 {
-            self.tally.found();
-            self.tally.cover(fate, offset, length);
-        }
-        Ok(())
-    }
-
-    /// Goes on behind the next line end.
-    fn pass_to_line_end(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        loop {
-            if let Some((content, length)) = line_end(self.window.bytes(), self.window.at_end()) {
-                self.line += u64::from(length > content);
-                self.trailers.pass(&self.window.bytes()[..content]);
-                self.window.advance(length);
-                return Ok(());
-            }
-            let kept = usize::from(self.window.bytes().last() == Some(&b'\r'));
-            let passed = self.window.bytes().len() - kept;
-            self.trailers.pass(&self.window.bytes()[..passed]);
-            self.window.advance(passed);
-            self.window.fill(input)?;
-        }
-    }
-
-    /// Takes in a record of the header; the last one tells where the columns are.
-    fn head(&mut self, record: Record) -> anyhow::Result<()> {
-        if record.broken.is_some() {
-            return Err(fault::data(format!(
-                "line {}: the header's quotes are broken: {}",
-                self.line,
-                shown(&self.window.bytes()[..record.content])
-            )));
-        }
-        let (window, marks) = (self.window.bytes(), self.splitter.marks());
-        let names: Vec<String> = self
-            .splitter
-            .fields()
-            .iter()
-            .map(|f| readable(text(window, *f, marks, &mut self.scratch)).into_owned())
-            .collect();
-        self.heading.push(names);
-        self.layout.header.push(self.window.encoding.delivered(&window[..record.length]).into_owned());
-        if self.heading.len() < self.dataset.dialect.header_lines as usize {
-            return Ok(());
-        }
-        let names = if self.heading.len() > 1 { joined(&self.heading) } else { std::mem::take(&mut self.heading[0]) };
-        let binding = bind(&self.dataset.columns, names, self.dataset.dialect.extra_columns)
-            .with_context(|| format!("line {}", self.line))?;
-        self.binding = Some(binding);
-        Ok(())
-    }
-
     #[inline]
     fn row(&mut self, record: Record) -> anyhow::Result<Fate> {
         let Some(binding) = self.binding.as_ref() else {
@@ -308,78 +257,37 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         let buffer = self.sink.buffer();
         let row_start = buffer.len();
         self.errors.clear();
-        check_form(record, fields, binding, self.dataset, &mut self.errors);
+        let marks = self.splitter.marks();
         let cells = Cells {
             window,
             fields,
             binding,
-            marks: self.splitter.marks(),
+            marks,
             encoding: self.window.encoding,
             dataset: self.dataset,
             bytes: record.bytes,
             nulls: &self.nulls,
         };
-        if record.broken.is_none() {
-            let columns = i16::try_from(self.dataset.columns.len()).unwrap_or(i16::MAX);
-            buffer.extend_from_slice(&columns.to_be_bytes());
-            cells.encode(buffer, &mut self.scratch, &mut self.errors);
-            if !self.dataset.required.is_empty() {
-                required::check(&self.dataset.required, &cells, &mut self.scratch, &mut self.errors);
-            }
-        }
+        encode_row(record, &cells, buffer, &mut self.scratch, &mut self.errors);
         if self.errors.is_empty()
             && let Some(keys) = &mut self.keys
         {
             keys.check(&buffer[row_start..], self.line, &mut self.errors)?;
         }
         if self.errors.is_empty() {
+            if fields.len() < binding.names.len() {
+                self.tally.padded += 1;
+                self.suspects.pad(self.line);
+            }
             self.sink.accepted(&Row { cells, line: self.line, offset: self.window.offset, length: record.length })?;
             return Ok(Fate::Loaded);
         }
         buffer.truncate(row_start);
-        let payload = Payload { window, fields, binding, marks: self.splitter.marks() };
+        let payload = Payload { window, fields, binding, marks };
         let place = (self.window.offset, self.window.delivered_length(record.length));
         let text = &window[..record.length];
         let reject = describe(self.line, place, text, self.window.encoding, payload, &mut self.errors);
         self.sink.rejected(&reject)?;
         Ok(Fate::Rejected)
-    }
-
-    /// A record without a line end within the size bound: its beginning is kept, its end looked for.
-    #[cold]
-    fn too_long(&mut self, input: &mut Input) -> anyhow::Result<()> {
-        // Where a CR or the end of the file lies just at the bound, only what follows tells that the record fits.
-        while self.window.bytes().len() == self.max_record && !self.window.at_end() {
-            self.window.fill(input)?;
-        }
-        if let Some((_, length)) = line_end(self.window.bytes(), self.window.at_end())
-            && length <= self.max_record
-            && let Split::Record(record) = self.splitter.split(&self.window.bytes()[..length], true, false)
-        {
-            return self.record(record);
-        }
-        if self.binding.is_none() {
-            let bound = self.max_record;
-            return Err(fault::data(format!(
-                "line {}: no line end within {bound} bytes: this is no header",
-                self.line
-            )));
-        }
-        self.tally.found();
-        let (offset, line) = (self.window.offset, self.line);
-        let head = self.window.bytes()[..self.max_record].to_vec();
-        self.pass_to_line_end(input)?;
-        let length = self.window.offset - offset;
-        let message = format!("the record has {length} bytes; dialect.max_record_bytes is {}", self.max_record);
-        self.errors.clear();
-        self.errors.push(RowError { column: None, code: Code::RecordTooLong, message });
-        let Some(binding) = self.binding.as_ref() else {
-            return Err(fault::bug("a row before the header"));
-        };
-        let (encoding, errors) = (self.window.encoding, &mut self.errors);
-        let payload = Payload { window: &head, fields: &[], binding, marks: self.splitter.marks() };
-        self.sink.rejected(&describe(line, (offset, length), &head, encoding, payload, errors))?;
-        self.tally.cover(Fate::Rejected, offset, length);
-        Ok(())
     }
 }

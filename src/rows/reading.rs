@@ -22,19 +22,22 @@ pub struct Reading {
     pub layout: Layout,
     /// Its trailer lines, as far as they are kept.
     pub trailers: Vec<TrailerLine>,
+    /// What should be checked.
+    pub notes: Vec<String>,
 }
 
 impl Reading {
-    /// The account of a file of which the server took so many rows and rejects.
+    /// The account of a file; how many rows and rejects a server took, if it was asked.
     #[must_use]
-    pub fn certificate(&self, copied_rows: u64, copied_rejects: u64) -> Certificate {
+    pub fn certificate(&self, copied_rows: Option<u64>, copied_rejects: Option<u64>) -> Certificate {
         Certificate {
             bytes: self.identity.bytes,
             unpacked_bytes: self.unpacked_bytes,
             sha256: self.identity.sha256.clone(),
             tally: self.tally.clone(),
-            copied_rows: Some(copied_rows),
-            copied_rejects: Some(copied_rejects),
+            copied_rows,
+            copied_rejects,
+            notes: self.notes.clone(),
             parts: None,
         }
     }

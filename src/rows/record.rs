@@ -9,6 +9,7 @@ use super::header::{ABSENT, Binding};
 use super::limits;
 use super::payload::Payload;
 use super::reject::{CellError, Code, Reject, RowError, shown};
+use super::required;
 use super::split::{Bytes, Field, Form, Marks, Record, text};
 use super::trim::trim;
 use bytes::BytesMut;
@@ -35,30 +36,46 @@ pub(super) fn describe<'a>(
     }
 }
 
+/// Checks a record and appends it as a row; where there are errors the caller cuts it off again.
 #[inline]
-pub(super) fn check_form(
+pub(super) fn encode_row(
     record: Record,
-    fields: &[Field],
-    binding: &Binding,
-    dataset: &Dataset,
+    cells: &Cells<'_>,
+    buffer: &mut BytesMut,
+    scratch: &mut Vec<u8>,
     errors: &mut Vec<RowError>,
 ) {
-    if record.broken.is_some() || fields.len() != binding.names.len() {
-        errors.extend(wrong_form(record, fields, binding, dataset));
+    if record.broken.is_some() || cells.fields.len() != cells.binding.names.len() {
+        errors.extend(wrong_form(record, cells));
+    }
+    if record.broken.is_some() {
+        return;
+    }
+    let dataset = cells.dataset;
+    let columns = i16::try_from(dataset.columns.len()).unwrap_or(i16::MAX);
+    buffer.extend_from_slice(&columns.to_be_bytes());
+    cells.encode(buffer, scratch, errors);
+    if !dataset.required.is_empty() {
+        required::check(&dataset.required, cells, scratch, errors);
     }
 }
 
 /// What is wrong with a record as a whole. Missing fields are told by the columns that miss them, where there are any.
 #[cold]
-fn wrong_form(record: Record, fields: &[Field], binding: &Binding, dataset: &Dataset) -> Option<RowError> {
+fn wrong_form(record: Record, cells: &Cells<'_>) -> Option<RowError> {
+    let Cells { fields, marks, binding, dataset, .. } = *cells;
     let of_the_whole = |code, message: String| Some(RowError { column: None, code, message });
     if let Some(code) = record.broken {
         let message = match code {
-            Code::UnclosedQuote => "a quote is opened and not closed",
-            Code::StrayEscape => "an escape stands before something that needs none: double it",
-            _ => "a quote stands where none may: quote the whole field and double the quotes in it",
+            Code::UnclosedQuote => "a quote is opened and not closed".to_owned(),
+            Code::StrayEscape => "an escape stands before something that needs none: double it".to_owned(),
+            Code::StrayLineEnd => format!(
+                "the record has a line end other than {}, which ends the file's records: quote a field that holds one",
+                marks.line_end
+            ),
+            _ => "a quote stands where none may: quote the whole field and double the quotes in it".to_owned(),
         };
-        return of_the_whole(code, message.to_owned());
+        return of_the_whole(code, message);
     }
     if fields.len() > binding.names.len() {
         return of_the_whole(Code::ExtraField, count_of(fields.len(), binding, dataset.ours));

@@ -9,6 +9,7 @@ use super::column::{Column, IntegerRule, Kind};
 use super::dataset::Dataset;
 use super::header::folded;
 use super::ledger;
+use super::line_end::LineEnd;
 use super::publish::lock;
 use super::publish::{Merged, Mode};
 use super::quarantine::export::ID_COLUMN;
@@ -173,6 +174,11 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     dialect.footer_lines = 0;
     dialect.comment.clear();
     dialect.trailer.clear();
+    dialect.trailer_lines = 0;
+    // An editor may have changed all line ends.
+    if matches!(dialect.line_end(), Some(LineEnd::Lf | LineEnd::CrLf | LineEnd::Cr)) {
+        dialect.line_end = "auto".into();
+    }
     dialect.max_record_bytes += 64;
     Ok(numbered)
 }
@@ -290,7 +296,7 @@ impl Redriving<'_> {
                 format!("{} (bursar rejects export writes files that can be redriven)", self.request.file.display())
             })?;
         let wrong = rejects.copy_into(connection, rows::WRONG, self.cancel).await?;
-        reading.certificate(rows, wrong).check()?;
+        reading.certificate(Some(rows), Some(wrong)).check()?;
         let number = reading.layout.names.iter().find(|name| folded(name) == ID_COLUMN);
         rows::number_wrong(connection, number.map_or(ID_COLUMN, String::as_str)).await
     }

@@ -12,6 +12,9 @@ pub enum Code {
     UnclosedQuote,
     StrayQuote,
     StrayEscape,
+    StrayLineEnd,
+    QuotedLineEnd,
+    RepeatedHeader,
     MissingField,
     ExtraField,
     InvalidUtf8,
@@ -61,11 +64,14 @@ pub enum ErrorClass {
 
 impl Code {
     /// All there are.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::RecordTooLong,
         Self::UnclosedQuote,
         Self::StrayQuote,
         Self::StrayEscape,
+        Self::StrayLineEnd,
+        Self::QuotedLineEnd,
+        Self::RepeatedHeader,
         Self::MissingField,
         Self::ExtraField,
         Self::InvalidUtf8,
@@ -99,6 +105,9 @@ impl Code {
             Self::UnclosedQuote => "unclosed_quote",
             Self::StrayQuote => "stray_quote",
             Self::StrayEscape => "stray_escape",
+            Self::StrayLineEnd => "stray_line_end",
+            Self::QuotedLineEnd => "quoted_line_end",
+            Self::RepeatedHeader => "repeated_header",
             Self::MissingField => "missing_field",
             Self::ExtraField => "extra_field",
             Self::InvalidUtf8 => "invalid_utf8",
@@ -133,6 +142,9 @@ impl Code {
             | Self::UnclosedQuote
             | Self::StrayQuote
             | Self::StrayEscape
+            | Self::StrayLineEnd
+            | Self::QuotedLineEnd
+            | Self::RepeatedHeader
             | Self::MissingField
             | Self::ExtraField => ErrorClass::Structure,
             Self::InvalidUtf8 | Self::InvalidUtf16 | Self::NulByte => ErrorClass::Encoding,

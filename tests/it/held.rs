@@ -360,3 +360,29 @@ async fn a_held_load_that_was_overtaken_is_not_listed_among_those_to_be_decided_
     let table = world.bursar(&["loads", "list"]).code(0).stdout;
     assert!(table.contains("(overtaken"), "{table}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn padded_rows_and_skipped_rows_are_reported_on_the_load_and_padded_ones_bounded_by_a_gate() {
+    let world = World::new().await;
+    world.edit("datasets/customer_rating.toml", |text| {
+        text.replace("[gate]", "[dialect]\nragged = \"pad\"\nfooter_lines = 1\n\n[gate]\nmax_padded = 2")
+            .replace("max_length = 25", "max_length = 25\nnullable = true")
+    });
+    world.deliver("A", ratings(&["1,2,3,low-value", "12,3,4", "5,6,7", "8,9,10,high-value"]));
+    let loaded = crate::known::load(&world, "2025-05-13", "agency_a", &[]);
+    assert_eq!((&loaded["state"], &loaded["certificate"]["padded"]), (&"published".into(), &2.into()));
+    let told = [
+        "2 of 3 loaded rows have fewer fields than the header and were padded with nulls",
+        "1 of 1 lines that dialect.footer_lines = 1 skipped read as rows, the first on line 5",
+    ];
+    let shown = world.bursar(&["loads", "show", "1", "--json"]).code(0).json();
+    for (i, note) in told.into_iter().enumerate() {
+        for notes in [&loaded["warnings"], &shown["warnings"], &shown["certificate"]["notes"]] {
+            assert!(notes[i].as_str().is_some_and(|n| n.starts_with(note)), "{notes}");
+        }
+    }
+    world.deliver("A", ratings(&["1,2,3", "12,3,4", "5,6,7", "end"]));
+    let ran = world.run_job("2025-05-14", &["--customer", "agency_a"]).code(65);
+    assert!(ran.messages().contains("3 padded rows are more than gate.max_padded = 2"), "{}", ran.messages());
+    assert_eq!(world.rows("agency_a").await, ["(1,2,3,low-value)", "(12,3,4,)", "(5,6,7,)"]);
+}

@@ -8,11 +8,13 @@ mod dialects;
 mod documented;
 mod encodings;
 mod forms;
+mod line_ends;
 mod measures;
 mod moments;
 mod oracle;
 pub mod packed;
 mod split;
+mod suspects;
 mod unique;
 mod values;
 

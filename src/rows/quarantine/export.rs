@@ -4,7 +4,8 @@
 use super::{Filter, Met, matching, one_load};
 use crate::fault;
 use crate::rows::dataset::Dataset;
-use crate::rows::layout::Layout;
+use crate::rows::dialect::Dialect;
+use crate::rows::layout::{Ends, Layout};
 use anyhow::Context;
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -68,7 +69,7 @@ pub async fn export(
     let layout = Layout::find(connection, load.id).await?;
     let Some(layout) = layout else { return none_kept(connection, exported).await };
     let filter = Filter { load: Some(load.id), ..filter.clone() };
-    let mut writing = Writing::begin(layout, &dataset.dialect.delimiter, form, out, reasons)?;
+    let mut writing = Writing::begin(layout, &dataset.dialect, form, out, reasons)?;
     let query = matching!(
         "select r.id, r.line, r.raw, r.errors @> '[{\"code\": \"record_too_long\"}]' as is_cut, r.errors",
         " order by r.load_id, r.line"
@@ -105,7 +106,7 @@ async fn none_kept(connection: &mut PgConnection, exported: Exported) -> anyhow:
 struct Writing {
     layout: Layout,
     delimiter: Vec<u8>,
-    line_end: Vec<u8>,
+    ends: Ends,
     form: Form,
     out: Box<dyn Write>,
     reasons: Option<csv::Writer<Box<dyn Write>>>,
@@ -114,14 +115,14 @@ struct Writing {
 impl Writing {
     fn begin(
         layout: Layout,
-        delimiter: &str,
+        dialect: &Dialect,
         form: Form,
         out: Box<dyn Write>,
         reasons: Option<Box<dyn Write>>,
     ) -> anyhow::Result<Self> {
-        let (delimiter, line_end) = (layout.delivered(delimiter), layout.line_end());
+        let (delimiter, ends) = (layout.delivered(&dialect.delimiter), layout.ends(dialect.line_end().as_ref()));
         let reasons = reasons.map(csv::Writer::from_writer);
-        let mut writing = Self { layout, delimiter, line_end, form, out, reasons };
+        let mut writing = Self { layout, delimiter, ends, form, out, reasons };
         writing.out.write_all(&writing.layout.mark).context("write the rejects")?;
         for (i, header) in std::mem::take(&mut writing.layout.header).into_iter().enumerate() {
             // The texts of a header of several records are put together: one tells the name.
@@ -137,8 +138,8 @@ impl Writing {
     fn row(&mut self, row: &Row) -> anyhow::Result<()> {
         self.number(&row.id.to_string())?;
         self.put(&row.raw)?;
-        if self.form == Form::Numbered && !self.layout.is_ended(&row.raw) {
-            self.out.write_all(&self.line_end).context("write the rejects")?;
+        if self.form == Form::Numbered && !self.ends.is_ended(&row.raw) {
+            self.out.write_all(&self.ends.usual).context("write the rejects")?;
         }
         let Some(reasons) = &mut self.reasons else { return Ok(()) };
         for error in row.errors.as_array().into_iter().flatten() {

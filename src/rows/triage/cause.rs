@@ -67,7 +67,16 @@ const ZONED: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z"];
 const NULL_WORDS: [&str; 7] = ["null", "n/a", "na", "nan", "none", "-", "\\n"];
 
 /// Codes of rows whose fields can't be told apart for sure: what is wrong with their values follows from that.
-const STRUCTURE: [&str; 5] = ["record_too_long", "unclosed_quote", "stray_quote", "missing_field", "extra_field"];
+const STRUCTURE: [&str; 8] = [
+    "record_too_long",
+    "unclosed_quote",
+    "stray_quote",
+    "stray_line_end",
+    "quoted_line_end",
+    "repeated_header",
+    "missing_field",
+    "extra_field",
+];
 
 /// What a load's rows should be like.
 pub(super) struct Shape {
@@ -338,6 +347,10 @@ fn in_general(code: &str) -> &'static str {
         "unclosed_quote" | "stray_quote" => {
             "a quote within a value: it is to be doubled and the value quoted; where quotes mean nothing, dialect.quote = \"\""
         }
+        "stray_line_end" => {
+            "a line end within a value that is not quoted, or files of different line ends put together (dialect.line_end)"
+        }
+        "quoted_line_end" => "two quotes that were forgotten, or values of several lines (dialect.multiline = true)",
         "missing_field" => "the record ends early: a line end within a value, or a field was left out",
         "extra_field" => "too many fields: an unquoted delimiter in a value?",
         "null" => "blank in a column that must have a value: have it delivered, or nullable = true",

@@ -8,10 +8,10 @@ use serde_json::Value;
 /// Every form a record can have, one behind the other.
 const TELLING: &[u8] = b"1,plain\r\n2,\"quoted, \"\"twice\"\"\"\n3,\"two\r\nlines\"\r4,\xC3\xA9\xE2\x98\x83\r\n\r\n\n5,\"open\n6,stray\"quote\r\n7\n8,a,b\nx,bad\r\r\n9,\xFFlatin\n10,\"\"\n11,\0\n12,last";
 
-fn id_and_word() -> Dataset {
-    dataset(
-        "[dialect]\nmax_record_bytes = 1024\n[[column]]\nname = \"id\"\ntype = \"integer\"\n[[column]]\nname = \"word\"\ntype = \"text\"\n",
-    )
+fn id_and_word(line_end: &str) -> Dataset {
+    dataset(&format!(
+        "[dialect]\nline_end = \"{line_end}\"\nmax_record_bytes = 1024\n[[column]]\nname = \"id\"\ntype = \"integer\"\n[[column]]\nname = \"word\"\ntype = \"text\"\n",
+    ))
 }
 
 /// A header and good rows of `size` bytes in all.
@@ -49,29 +49,31 @@ fn findings(taken: &Taken, offset: u64, rows: u64) -> (Vec<Value>, u64, u64, Vec
     (rejects.collect(), tally.loaded - rows, tally.skipped.blank, valid)
 }
 
-fn check_everywhere(telling: &[u8], around: usize, positions: impl Iterator<Item = usize>) {
+fn check_everywhere(telling: &[u8], dataset: &Dataset, around: usize, positions: impl Iterator<Item = usize>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let dataset = id_and_word();
-    let alone = take_apart(folder.path(), &[b"id,word\n", telling].concat(), &dataset).expect("a file");
+    let alone = take_apart(folder.path(), &[b"id,word\n", telling].concat(), dataset).expect("a file");
     let expected = findings(&alone, 8, 0);
     for position in positions {
         let pad = padding(around - position);
         let rows = memchr::memchr_iter(b'\n', &pad).count() as u64 - 1;
-        let taken = take_apart(folder.path(), &[&pad[..], telling].concat(), &dataset).expect("a file");
+        let taken = take_apart(folder.path(), &[&pad[..], telling].concat(), dataset).expect("a file");
         assert_eq!(findings(&taken, pad.len() as u64, rows), expected, "{} bytes before the telling ones", pad.len());
     }
 }
 
 #[test]
 fn a_block_that_ends_anywhere_in_a_record_changes_nothing() {
-    check_everywhere(TELLING, BLOCK, 0..TELLING.len() + 3);
-    check_everywhere(TELLING, 2 * BLOCK, (0..TELLING.len() + 3).step_by(11));
+    let any = id_and_word("any");
+    check_everywhere(TELLING, &any, BLOCK, 0..TELLING.len() + 3);
+    check_everywhere(TELLING, &any, 2 * BLOCK, (0..TELLING.len() + 3).step_by(11));
+    check_everywhere(TELLING, &id_and_word("auto"), BLOCK, (0..TELLING.len() + 3).step_by(3));
 }
 
 #[test]
 fn a_record_over_the_size_bound_is_the_same_reject_wherever_the_block_ends() {
     let long = [b"1,ab\n2,", &vec![b'z'; 1500][..], b"\r\n3,cd\n4,\"", &vec![b'z'; 1500][..], b"\"\r5,ef\n"].concat();
-    check_everywhere(&long, BLOCK, (0..long.len() + 3).step_by(13));
-    check_everywhere(&long, BLOCK, 1500..1530);
-    check_everywhere(&long, BLOCK, long.len() - 12..long.len());
+    let any = id_and_word("any");
+    check_everywhere(&long, &any, BLOCK, (0..long.len() + 3).step_by(13));
+    check_everywhere(&long, &any, BLOCK, 1500..1530);
+    check_everywhere(&long, &any, BLOCK, long.len() - 12..long.len());
 }

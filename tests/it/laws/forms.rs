@@ -6,7 +6,7 @@ use bursar::fault::{Fault, judge};
 use bursar::rows::dataset::Dataset;
 
 /// A dataset of these columns, each of them `name type` and perhaps more keys behind a `;`.
-fn of(dialect: &str, columns: &[&str]) -> Dataset {
+pub(super) fn of(dialect: &str, columns: &[&str]) -> Dataset {
     let column = |column: &&str| {
         let (shape, more) = column.split_once(';').unwrap_or((column, ""));
         let (name, kind) = shape.split_once(' ').expect("a name and a type");
@@ -16,14 +16,14 @@ fn of(dialect: &str, columns: &[&str]) -> Dataset {
     dataset(&format!("[dialect]\n{dialect}\n{columns}"))
 }
 
-fn taken(text: impl AsRef<[u8]>, dataset: &Dataset) -> Taken {
+pub(super) fn taken(text: impl AsRef<[u8]>, dataset: &Dataset) -> Taken {
     let folder = Folder::new();
     let taken = take_apart(&folder.path(""), text.as_ref(), dataset).expect("a file");
     assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());
     taken
 }
 
-fn refused(text: &str, dataset: &Dataset) -> String {
+pub(super) fn refused(text: &str, dataset: &Dataset) -> String {
     let folder = Folder::new();
     let error = take_apart(&folder.path(""), text.as_bytes(), dataset).err().expect("a refused file");
     assert_eq!(judge(&error), Fault::Data);
@@ -31,19 +31,19 @@ fn refused(text: &str, dataset: &Dataset) -> String {
 }
 
 /// The valid rows but for their header.
-fn rows(taken: &Taken) -> Vec<String> {
+pub(super) fn rows(taken: &Taken) -> Vec<String> {
     String::from_utf8_lossy(&taken.valid).lines().skip(1).map(str::to_owned).collect()
 }
 
 /// `line code` of each reject's first error.
-fn codes(taken: &Taken) -> Vec<String> {
+pub(super) fn codes(taken: &Taken) -> Vec<String> {
     let code = |reject: &serde_json::Value| {
         format!("{} {}", reject["line"], reject["errors"][0]["code"].as_str().expect("a code"))
     };
     taken.rejects.iter().map(code).collect()
 }
 
-const TWO: [&str; 2] = ["a text;nullable = true", "b text;nullable = true"];
+pub(super) const TWO: [&str; 2] = ["a text;nullable = true", "b text;nullable = true"];
 
 #[test]
 fn a_delimiter_may_have_several_characters_and_half_of_it_is_text() {
@@ -220,7 +220,7 @@ fn every_line_end_and_all_of_them_mixed_end_a_record_in_every_dialect() {
     for dialect in
         ["", "delimiter = \"||\"", "delimiter = \"¦\"\nescape = \"\\\\\"", "footer_lines = 1", "quote = \"\""]
     {
-        let dataset = of(dialect, &TWO);
+        let dataset = of(&format!("line_end = \"any\"\n{dialect}"), &TWO);
         let mark = &dataset.dialect.delimiter;
         let footer = if dataset.dialect.footer_lines > 0 { "end" } else { "" };
         for [one, two, three] in [["\n"; 3], ["\r"; 3], ["\r\n"; 3], ["\r", "\n", "\r\n"], ["\r\n", "\r", "\n"]] {

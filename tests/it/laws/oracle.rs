@@ -24,6 +24,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         b"9,1,abcdef,J,more\n",
         b"#comment\n",
         b"END 9\n",
+        b"10,1,a\rb,J\r\n",
+        b"11,1,a~\nb,N~\n",
         b"\"open\n",
         b"\\",
         b"\"",
@@ -102,7 +104,7 @@ proptest! {
         text.push_str(&format!("\"footer{end}").repeat(footer));
         let escape = if escapes { "escape = '\\'\n" } else { "" };
         let columns = "[[column]]\nname = \"a\"\ntype = \"text\"\n[[column]]\nname = \"b\"\ntype = \"text\"\n";
-        let dataset = dataset(&format!("[dialect]\ndelimiter = '{delimiter}'\n{escape}footer_lines = {footer}\n{columns}"));
+        let dataset = dataset(&format!("[dialect]\ndelimiter = '{delimiter}'\n{escape}footer_lines = {footer}\nrepeated_header = 'load'\n{columns}"));
         let folder = Folder::new();
         let taken = take_apart(&folder.path(""), text.as_bytes(), &dataset).expect("a file");
         prop_assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());

@@ -105,7 +105,7 @@ fn encoded(encoding: Encoding, text: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_and_rejected_bytes_and_skips_give_back_the_file_in_every_encoding_and_packing() {
     let mut runner = TestRunner::deterministic();
-    let header = "customer_number,customer_rating,customer_rating_limit,customer_status\r\n";
+    let header = "customer_number,customer_rating,customer_rating_limit,customer_status\n";
     for (i, (encoding, mark, declared)) in [
         (Encoding::Utf8, "", "utf-8"),
         (Encoding::Utf8, "\u{FEFF}", "latin-1"),

@@ -1,0 +1,103 @@
+//! The beginning of a file: its byte order mark, its line ends, its header.
+
+use super::super::certificate::Fate;
+use super::super::header::{bind, joined};
+use super::super::input::Input;
+use super::super::line_end::LineEnd;
+use super::super::reject::{Code, readable, shown};
+use super::super::repeated::HeaderRecords;
+use super::super::sink::Sink;
+use super::super::split::{Record, Split, text};
+use super::Reader;
+use crate::fault;
+use anyhow::Context;
+
+impl<S: Sink> Reader<'_, '_, S> {
+    /// Passes over a byte order mark.
+    pub(super) fn begin(&mut self, input: &mut Input) -> anyhow::Result<()> {
+        while self.window.bytes().len() < 3 && !self.window.at_end() {
+            self.window.fill(input)?;
+        }
+        if self.window.bytes().starts_with(b"\xEF\xBB\xBF") {
+            self.layout.mark = self.window.encoding.delivered(&self.window.bytes()[..3]).into_owned();
+            self.pass(Fate::ByteOrderMark, 3);
+        }
+        Ok(())
+    }
+
+    /// Takes in the first records: what ends them, and the header. Returns `false` for a row.
+    pub(super) fn is_begun_by(&mut self, record: Record, input: &mut Input) -> anyhow::Result<bool> {
+        if self.is_undecided {
+            let line_end = self.decide(record, input)?;
+            self.splitter.set_line_end(line_end);
+            self.is_undecided = false;
+            // The same bytes may be another record now.
+            return Ok(true);
+        }
+        let is_header = self.binding.is_none();
+        if is_header {
+            self.head(record)?;
+            self.tally.found();
+            self.pass(Fate::Header, record.length);
+            self.line += record.lines;
+        }
+        self.is_beginning = self.binding.is_none();
+        if let Some(binding) = &self.binding {
+            self.header = HeaderRecords::of(self.dataset, binding, &self.heading, self.splitter.marks());
+        }
+        Ok(is_header)
+    }
+
+    /// What ends the file's records: the end of the first one. A first row may hold a line end itself; the next
+    /// one then ends with CR LF.
+    fn decide(&mut self, first: Record, input: &mut Input) -> anyhow::Result<LineEnd> {
+        let line_end = LineEnd::of(&self.window.bytes()[first.content..first.length]);
+        if self.binding.is_none() || line_end == LineEnd::CrLf {
+            return Ok(line_end);
+        }
+        let mut from = first.length;
+        loop {
+            match self.split(from) {
+                (Split::Record(record), _) if record.content == 0 => from += record.length,
+                (Split::Record(record), _) => {
+                    let rest = &self.window.bytes()[from..];
+                    let next = LineEnd::of(&rest[record.content..record.length]);
+                    return Ok(if next == LineEnd::CrLf { next } else { line_end });
+                }
+                (Split::More, false) => self.window.fill(input)?,
+                (Split::More, true) | (Split::End, _) => return Ok(line_end),
+            }
+        }
+    }
+
+    /// Takes in a record of the header; the last one tells where the columns are.
+    fn head(&mut self, record: Record) -> anyhow::Result<()> {
+        if let Some(code) = record.broken {
+            let (line, text) = (self.line, shown(&self.window.bytes()[..record.content]));
+            return Err(fault::data(match code {
+                Code::StrayLineEnd => {
+                    let line_end = &self.splitter.marks().line_end;
+                    format!("line {line}: the header has a line end other than {line_end} (dialect.line_end): {text}")
+                }
+                _ => format!("line {line}: the header's quotes are broken: {text}"),
+            }));
+        }
+        let (window, marks) = (self.window.bytes(), self.splitter.marks());
+        let names: Vec<String> = self
+            .splitter
+            .fields()
+            .iter()
+            .map(|f| readable(text(window, *f, marks, &mut self.scratch)).into_owned())
+            .collect();
+        self.heading.push(names);
+        self.layout.header.push(self.window.encoding.delivered(&window[..record.length]).into_owned());
+        if self.heading.len() < self.dataset.dialect.header_lines as usize {
+            return Ok(());
+        }
+        let names = if self.heading.len() > 1 { joined(&self.heading) } else { self.heading[0].clone() };
+        let binding = bind(&self.dataset.columns, names, self.dataset.dialect.extra_columns)
+            .with_context(|| format!("line {}", self.line))?;
+        self.binding = Some(binding);
+        Ok(())
+    }
+}
