@@ -89,8 +89,12 @@ impl Installation {
 
     /// An operator runs the job for a customer.
     fn run_job(&self, date: &str, customer: &str) -> Ran {
-        let arguments = ["run-job", "customer-ratings", "--date", date, "--customer", customer];
-        let mut command = self.world.command(&arguments);
+        self.bursar(&["run-job", "customer-ratings", "--date", date, "--customer", customer])
+    }
+
+    /// Runs a command of the program with the webhook's address.
+    fn bursar(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.world.command(arguments);
         Ran::of(command.env("BURSAR_WEBHOOK_URL", self.web.url()).output().expect("start bursar"))
     }
 
