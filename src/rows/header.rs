@@ -94,9 +94,9 @@ pub fn bind(columns: &[Column], names: Vec<String>, extra: ExtraColumns) -> anyh
             n => faults.push(format!("the column {:?} is there {n} times", column.header)),
         }
     }
-    let named = found.iter().rposition(|name| !name.is_empty()).unwrap_or(0);
-    let unnamed = found[..named].iter().enumerate().filter(|(_, name)| name.is_empty());
-    faults.extend(unnamed.map(|(i, _)| format!("the column {} of the file has no name", i + 1)));
+    let last = found.iter().rposition(|name| !name.is_empty()).unwrap_or(0);
+    let blank = found[..last].iter().enumerate().filter(|(_, name)| name.is_empty());
+    faults.extend(blank.map(|(i, _)| format!("the column {} of the file has no name", i + 1)));
     let unknown: Vec<String> =
         names.iter().zip(&found).filter(|(_, f)| !expected.contains(f)).map(|(n, _)| n.clone()).collect();
     if extra == ExtraColumns::Reject {

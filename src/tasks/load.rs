@@ -96,14 +96,8 @@ async fn refuse(deps: &Deps, context: &TaskContext, request: &Request, refused: 
         reason: &reason,
         is_alerted,
     };
-    deliveries::refuse(
-        &mut transaction,
-        &deps.catalog.of_run(&context.run.config_hash)?,
-        &file,
-        &refusal,
-        deps.clock.now(),
-    )
-    .await?;
+    let catalog = deps.catalog.of_run(&context.run.config_hash)?;
+    deliveries::refuse(&mut transaction, &catalog, &file, &refusal, deps.clock.now()).await?;
     transaction.commit().await.context("record the refused file")?;
     Ok(outcome)
 }
