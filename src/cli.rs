@@ -222,7 +222,7 @@ fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
 /// The name of an error's class, and its exit code.
 fn judge(error: &anyhow::Error) -> (&'static str, u8) {
     match fault::judge(error) {
-        _ if error.is::<WrongUsage>() => ("usage", USAGE),
+        _ if error.is::<WrongUsage>() || fault::is_not_found(error) => ("usage", USAGE),
         fault => (fault.as_str(), fault.exit_code()),
     }
 }

@@ -92,6 +92,23 @@ pub fn bug(message: impl Display) -> anyhow::Error {
 
 const NO_CONNECTION: &str = "no connection to the database was free in time";
 
+/// A name or an id that belongs to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotFound(String);
+
+/// An error in a request that names something that does not exist: exit code 64 on the command line, 404 over HTTP. To a
+/// task it is a data fault.
+pub fn not_found(message: impl Display) -> anyhow::Error {
+    anyhow::Error::new(NotFound(message.to_string()))
+}
+
+/// Whether the request names something that does not exist ([`not_found`]).
+#[must_use]
+pub fn is_not_found(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<NotFound>().is_some())
+}
+
 /// Tells an error with all its causes, the outermost first, in one line. What PostgreSQL said is told once, with
 /// its detail and its hint; sqlx would tell it twice, with a line of the server's own source.
 #[must_use]
@@ -134,6 +151,9 @@ pub fn judge(error: &anyhow::Error) -> Fault {
 fn judge_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Fault> {
     if let Some(tagged) = cause.downcast_ref::<Tagged>() {
         return Some(tagged.fault);
+    }
+    if cause.is::<NotFound>() {
+        return Some(Fault::Data);
     }
     if let Some(error) = cause.downcast_ref::<sqlx::Error>() {
         return Some(judge_sqlx(error));

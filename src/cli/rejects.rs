@@ -12,6 +12,7 @@ use super::{Context, runs, usage};
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::db::Database;
+use crate::rows::ledger_list;
 use crate::rows::quarantine::{Filter, Status};
 use crate::rows::reject::Code;
 use serde_json::Value;
@@ -63,7 +64,11 @@ fn configured(settings: &Settings) -> Catalog {
 
 impl Which {
     async fn check(&self, pool: &PgPool, catalog: &Catalog) -> anyhow::Result<()> {
-        self.scope.check(pool, catalog).await
+        self.scope.check(pool, catalog).await?;
+        match self.load {
+            Some(id) => ledger_list::check_id(pool, id).await,
+            None => Ok(()),
+        }
     }
 
     fn filter(&self, status: Option<Status>) -> Filter {

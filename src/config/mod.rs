@@ -33,7 +33,7 @@ pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};
 pub use metronome::{BalanceSource, METRONOME_TOKEN, Metronome};
 pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
-pub use problem::{At, Problem, Problems, suggest};
+pub use problem::{At, Problem, Problems, TextPlace, suggest};
 pub use settings::{Settings, SettingsFile};
 pub use shape::schema_of;
 pub use source::Source;

@@ -93,50 +93,94 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All the problems found so far.
+/// Where a text of several lines, such as SQL, is in the configuration.
+#[derive(Clone, Debug)]
+pub struct TextPlace {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// The line of the text's first character, from 1.
+    pub(super) line: usize,
+    /// The key whose value the text is; empty if the text is the whole file.
+    pub(super) key: String,
+}
+
+impl TextPlace {
+    /// A text that is a whole file.
+    #[must_use]
+    pub fn whole_file(file: impl Into<PathBuf>) -> Self {
+        Self { file: file.into(), line: 1, key: String::new() }
+    }
+
+    /// A problem at byte `offset` of the text, which is `text`.
+    #[must_use]
+    pub fn problem(&self, text: &str, offset: usize, message: impl Into<String>) -> Problem {
+        let line = self.line + newlines(text.as_bytes(), offset);
+        Problem { file: self.file.clone(), line, key: self.key.clone(), message: message.into() }
+    }
+}
+
+/// The number of line ends before byte `offset`.
+pub(super) fn newlines(text: &[u8], offset: usize) -> usize {
+    text.iter().take(offset).filter(|byte| **byte == b'\n').count()
+}
+
+/// All the problems found so far, and the warnings, which keep nothing from being used.
 #[derive(Clone, Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    found: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
 
 impl Problems {
     /// Adds one.
     pub fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        self.found.push(problem);
     }
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.found.extend(other.found);
+        self.warnings.extend(other.warnings);
+    }
+
+    /// Adds a warning: something that is probably wrong, and that only the server can decide.
+    pub fn warn(&mut self, warning: Problem) {
+        self.warnings.push(warning);
+    }
+
+    /// The warnings, in the order of file and line.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        in_order(self.warnings.clone())
     }
 
     /// Drops those after the first `known` that concern a key (or what is in it) which one of these, from
     /// `first` on, has named already.
     pub fn drop_echoes(&mut self, first: usize, known: usize) {
-        let (named, found) = self.0.split_at(known);
+        let (named, found) = self.found.split_at(known);
         let is_echo =
             |problem: &Problem| named[first..].iter().any(|named| named.file == problem.file && named.holds(problem));
         let kept: Vec<Problem> = found.iter().filter(|problem| !is_echo(problem)).cloned().collect();
-        self.0.truncate(known);
-        self.0.extend(kept);
+        self.found.truncate(known);
+        self.found.extend(kept);
     }
 
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// In the order of file and line.
     #[must_use]
-    pub fn sorted(mut self) -> Vec<Problem> {
-        self.0.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
-        self.0.dedup();
-        self.0
+    pub fn sorted(self) -> Vec<Problem> {
+        in_order(self.found)
     }
 
     /// One configuration fault that lists them all.
@@ -144,7 +188,7 @@ impl Problems {
     /// # Errors
     /// When there is any.
     pub fn into_result(self) -> anyhow::Result<()> {
-        if self.0.is_empty() {
+        if self.found.is_empty() {
             return Ok(());
         }
         let lines: Vec<String> = self.sorted().iter().map(|p| format!("\n  {p}")).collect();
@@ -155,6 +199,12 @@ impl Problems {
             lines.concat()
         )))
     }
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
+    problems.dedup();
+    problems
 }
 
 /// How many known names a message lists.

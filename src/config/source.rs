@@ -1,6 +1,6 @@
 //! One TOML file: its values checked against the JSON Schema of their shape, and where each key stands.
 
-use super::problem::{At, Problem, Problems, Step};
+use super::problem::{At, Problem, Problems, Step, TextPlace, newlines};
 use super::shape::{mended, misfits, schema_of};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -125,8 +125,28 @@ impl Source {
         Problem { file: self.path.clone(), line: self.line_at(offset), key: String::new(), message: message.into() }
     }
 
+    /// Where the text that is the value of the key at `at` begins.
+    #[must_use]
+    pub fn text_place(&self, at: &At) -> TextPlace {
+        let Problem { file, line, key, .. } = self.problem(at, "");
+        let Some((_, value)) = self.find(at) else { return TextPlace { file, line, key } };
+        // TOML drops a line end right after the opening quotes.
+        let raw = self.text.get(value.span()).unwrap_or_default();
+        let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 0 };
+        let is_dropped = raw[quotes..].starts_with('\n') || raw[quotes..].starts_with("\r\n");
+        TextPlace { file, line: self.line_at(value.span().start) + usize::from(quotes > 0 && is_dropped), key }
+    }
+
+    /// Whether the file has the key.
+    #[must_use]
+    pub fn has(&self, at: &At) -> bool {
+        let Ok(table) = DeTable::parse(&self.text) else { return false };
+        let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        at.0.iter().try_fold(root, |node, step| Some(descend(&node, step)?.1)).is_some()
+    }
+
     fn line_at(&self, offset: usize) -> usize {
-        1 + self.text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count()
+        1 + newlines(self.text.as_bytes(), offset)
     }
 
     /// The key whose value lies at byte `offset`.
@@ -141,7 +161,12 @@ impl Source {
 
     /// The line of the deepest part of `at` that the file has; 0 for the file as a whole.
     fn line_of(&self, at: &At) -> usize {
-        let Ok(table) = DeTable::parse(&self.text) else { return 0 };
+        self.find(at).map_or(0, |(offset, _)| self.line_at(offset))
+    }
+
+    /// The deepest part of `at` that the file has: where it starts, and its value. `None` for the file as a whole.
+    fn find(&self, at: &At) -> Option<(usize, Spanned<DeValue<'_>>)> {
+        let table = DeTable::parse(&self.text).ok()?;
         let mut node = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         let mut offset = None;
         for step in &at.0 {
@@ -149,7 +174,7 @@ impl Source {
             offset = Some(position);
             node = next;
         }
-        offset.map_or(0, |offset| self.line_at(offset))
+        offset.map(|offset| (offset, node))
     }
 }
 

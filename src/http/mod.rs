@@ -34,7 +34,7 @@ pub use money::Money;
 pub use operation::{Draft, Operation};
 pub use page::{Page, Paging, Window};
 pub use param::{Form, Kind, Month, Param, Params, Place, Spec, Value};
-pub use problem::{PROBLEM_JSON, Problem};
+pub use problem::{PROBLEM_JSON, Problem, sentence};
 pub use router::{Answering, router};
 pub use routes::Routes;
 pub use server::{answer, listen};

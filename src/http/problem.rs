@@ -107,12 +107,16 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
-    /// What a request met: a problem that was raised as such, or a fault, of which only the log tells more.
+    /// The problem of a request that failed: one that was raised as such, 404 for a name that does not exist, or a fault,
+    /// which only the log explains.
     pub(super) fn of(error: &anyhow::Error, what: &str) -> Self {
         if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<Self>()) {
             return problem.clone();
         }
         let told = fault::told(error);
+        if fault::is_not_found(error) {
+            return Self::not_found(sentence(&told));
+        }
         if fault::judge(error) == Fault::Transient {
             warn!("{what}: {told}");
             let detail = "The database is away, or takes too long. Try again.";
@@ -153,6 +157,14 @@ impl Problem {
         // It holds nothing that could not be written.
         serde_json::to_vec(&written).unwrap_or_default()
     }
+}
+
+/// A text as a sentence: the first letter is upper case, and a period ends it.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 impl Display for Problem {

@@ -30,7 +30,7 @@ pub trait Reader: Send {
 /// Runs a report over one snapshot of the database, which its SQL can only read; gives how many rows there were.
 ///
 /// # Errors
-/// A data fault when what the report is made from is not there for its dates; a configuration fault when its SQL can't
+/// [`fault::not_found`] if a parameter names something that does not exist; a data fault when what the report is made from is not there for its dates; a configuration fault when its SQL can't
 /// be used; whatever `reader` says.
 pub async fn ask(pool: &PgPool, report: &Report, values: &Values, reader: &mut dyn Reader) -> anyhow::Result<u64> {
     let mut transaction = pool.begin().await.context("begin the report's transaction")?;
@@ -38,6 +38,7 @@ pub async fn ask(pool: &PgPool, report: &Report, values: &Values, reader: &mut d
         .execute("set transaction isolation level repeatable read, read only")
         .await
         .context("begin the report's transaction")?;
+    query::check_existence(&mut transaction, report, values).await?;
     let sources = query::sources(&mut transaction, report, values).await?;
     let empty: Vec<String> = sources
         .iter()

@@ -1,11 +1,12 @@
 //! Compiles `config/reports/NAME.toml` and the SQL file beside it.
 
+use super::bind::{Bound, bind, type_of};
 use super::names::{self, Known};
 use super::parameter::{LooseParameter, Parameter, ParameterType, RUN_DATE, compile_parameters};
 use super::query::{Needed, default_date};
-use crate::config::{At, Ident, Problems, Source, Table, suggest};
+use crate::config::{At, Ident, Problems, Source, Table, TextPlace, suggest};
 use crate::rows::source::hex;
-use crate::sql::{Piece, Token, tokens};
+use crate::sql::{Token, tokens};
 use chrono::{NaiveDate, NaiveTime};
 use ring::digest;
 use schemars::JsonSchema;
@@ -56,10 +57,8 @@ pub struct Report {
     pub columns: Vec<String>,
     /// What the file's header says of each.
     pub headers: Vec<String>,
-    /// The query, with placeholders for parameters.
-    pub query: String,
-    /// The names of the parameters that are `$1`, `$2` and so on.
-    pub binds: Vec<String>,
+    /// The query.
+    pub sql: Bound,
     /// What it can be asked for.
     pub parameters: Vec<Parameter>,
     /// What it needs to be there.
@@ -87,13 +86,9 @@ impl Report {
     }
 }
 
-/// What a query can begin with.
-const QUERIES: [&str; 5] = ["select", "with", "values", "table", "("];
-
 /// A report's query, checked.
 struct Query {
-    text: String,
-    binds: Vec<String>,
+    bound: Bound,
     file: String,
     sha256: String,
     datasets: Vec<String>,
@@ -108,6 +103,7 @@ pub fn compile_report(
 ) -> Option<Report> {
     let before = problems.len();
     let declared = loose.as_ref().map(|loose| compile_parameters(source, &loose.parameter, problems));
+    let declared = declared.map(|declared| bind_existence(source, loose.as_ref(), declared, problems));
     let is_asked = loose.as_ref().is_some_and(|loose| loose.file.is_none());
     let query = compile_query(source, known, declared.as_deref(), is_asked, problems);
     let (loose, parameters) = (loose?, declared?);
@@ -130,8 +126,7 @@ pub fn compile_report(
         file: loose.file,
         headers: loose.headers.unwrap_or_else(|| loose.columns.clone()),
         columns: loose.columns,
-        query: query.text,
-        binds: query.binds,
+        sql: query.bound,
         parameters,
         sources,
         sql_file: query.file,
@@ -155,7 +150,7 @@ fn compile_query(
         return None;
     }
     let sql = Source::read(&path, problems)?;
-    let (text, binds) = bind_parameters(&sql, declared, is_asked, problems);
+    let Bound { query, binds } = bind_declared(&sql, declared, is_asked, problems);
     for parameter in declared.into_iter().flatten() {
         if !binds.iter().any(|name| name == parameter.name.as_str()) {
             let at = At::key("parameter").index(parameter.position).then("name");
@@ -164,7 +159,54 @@ fn compile_query(
     }
     let datasets = names::check(&sql, known, problems);
     let sha256 = hex(digest::digest(&digest::SHA256, sql.text().as_bytes()).as_ref());
-    Some(Query { text, binds, file: path.display().to_string(), sha256, datasets })
+    Some(Query { bound: Bound { query, binds }, file: path.display().to_string(), sha256, datasets })
+}
+
+/// Binds a report's own SQL. `declared` is `None` if the TOML has no shape: then nothing can be said of parameters.
+fn bind_declared(sql: &Source, declared: Option<&[Parameter]>, is_asked: bool, problems: &mut Problems) -> Bound {
+    let place = TextPlace::whole_file(sql.path());
+    let at = |offset: usize, message: String| place.problem(sql.text(), offset, message);
+    let parameters = declared.unwrap_or_default();
+    let bound = bind(sql.text(), parameters, &at, problems);
+    let pieces = tokens(sql.text());
+    if pieces.is_empty() {
+        problems.push(sql.problem(&At::file(), "the file holds no SQL"));
+    }
+    let is_misnamed =
+        pieces.iter().any(|piece| piece.token == Token::Parameter && type_of(parameters, piece.text).is_none());
+    // A misspelt name was reported; it may well be this one.
+    if !is_asked && !is_misnamed && !pieces.is_empty() && !bound.binds.iter().any(|name| name == RUN_DATE) {
+        problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));
+    }
+    bound
+}
+
+/// Binds the queries that decide whether a parameter's value exists (`must_exist`).
+fn bind_existence(
+    source: &Source,
+    loose: Option<&LooseReport>,
+    mut parameters: Vec<Parameter>,
+    problems: &mut Problems,
+) -> Vec<Parameter> {
+    let declared = parameters.clone();
+    for parameter in &mut parameters {
+        let Some(sql) = loose.and_then(|loose| loose.parameter[parameter.position].must_exist.as_deref()) else {
+            continue;
+        };
+        let place = source.text_place(&existence_at(parameter.position));
+        let at = |offset: usize, message: String| place.problem(sql, offset, message);
+        let bound = bind(sql, &declared, &at, problems);
+        if !bound.binds.iter().any(|name| name == parameter.name.as_str()) {
+            problems.push(at(0, format!("the query does not name :{}", parameter.name)));
+        }
+        parameter.must_exist = Some(bound);
+    }
+    parameters
+}
+
+/// The key of a parameter's `must_exist`.
+pub(super) fn existence_at(position: usize) -> At {
+    At::key("parameter").index(position).then("must_exist")
 }
 
 fn check_file_name(source: &Source, file: &str, problems: &mut Problems) {
@@ -248,74 +290,5 @@ fn check_columns(source: &Source, columns: &[String], problems: &mut Problems) {
         if columns[..i].contains(column) {
             problems.push(source.problem(&at, format!("the column {column} is there twice")));
         }
-    }
-}
-
-/// Puts placeholders for parameters, drops a closing semicolon, refuses unknown parameters and further statements.
-/// Gives the parameters in the order of their placeholders. What is declared may not be known, where the TOML has no
-/// shape.
-fn bind_parameters(
-    sql: &Source,
-    declared: Option<&[Parameter]>,
-    is_asked: bool,
-    problems: &mut Problems,
-) -> (String, Vec<String>) {
-    let pieces = tokens(sql.text());
-    let (mut query, mut binds) = (String::with_capacity(sql.text().len()), Vec::<String>::new());
-    let mut copied = 0;
-    let type_of = |name: &str| {
-        let declared = declared.into_iter().flatten().find(|p| p.name.as_str() == name);
-        if name == RUN_DATE { Some(ParameterType::Date) } else { declared.map(|p| p.r#type) }
-    };
-    for (i, piece) in pieces.iter().enumerate() {
-        let replacement = match (piece.token, piece.text) {
-            (Token::Parameter, name) => match type_of(name) {
-                Some(kind) => kind.placeholder(placed(&mut binds, name)),
-                None => {
-                    let known = declared.into_iter().flatten().map(|p| p.name.as_str()).chain([RUN_DATE]);
-                    let message = format!("the parameter :{name} is unknown{}", suggest(name, known));
-                    problems.push(sql.problem_at(piece.start, message));
-                    continue;
-                }
-            },
-            (Token::Other, ";") if i + 1 == pieces.len() => String::new(),
-            (Token::Other, ";") => {
-                problems
-                    .push(sql.problem_at(piece.start, "a report is one statement; nothing may follow its semicolon"));
-                break;
-            }
-            _ => continue,
-        };
-        query.push_str(&sql.text()[copied..piece.start]);
-        query.push_str(&replacement);
-        copied = piece.end;
-    }
-    query.push_str(&sql.text()[copied..]);
-    let is_misnamed = pieces.iter().any(|piece| piece.token == Token::Parameter && type_of(piece.text).is_none());
-    check_statement(sql, &pieces, problems);
-    // A name that is misspelt was told; it may well be this one.
-    if !is_asked && !is_misnamed && !pieces.is_empty() && !binds.iter().any(|name| name == RUN_DATE) {
-        problems.push(sql.problem(&At::file(), "the SQL does not name :run_date; a report is of one run date"));
-    }
-    (query, binds)
-}
-
-/// The number of a parameter's placeholder.
-fn placed(binds: &mut Vec<String>, name: &str) -> usize {
-    let known = binds.iter().position(|bound| bound == name);
-    known.unwrap_or_else(|| {
-        binds.push(name.to_owned());
-        binds.len() - 1
-    }) + 1
-}
-
-/// A report must be a query.
-fn check_statement(sql: &Source, pieces: &[Piece<'_>], problems: &mut Problems) {
-    let Some(first) = pieces.first() else {
-        return problems.push(sql.problem(&At::file(), "the file holds no SQL"));
-    };
-    if !QUERIES.iter().any(|word| first.text.eq_ignore_ascii_case(word)) {
-        problems
-            .push(sql.problem_at(first.start, format!("a report is a query; it can't begin with {:?}", first.text)));
     }
 }

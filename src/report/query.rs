@@ -1,5 +1,6 @@
 //! Runs a report's SQL with its parameters bound: the only place of the room in which SQL is put together.
 
+use super::bind::{Bound, type_of};
 use super::compile::Report;
 use super::parameter::{ParameterType, RUN_DATE, Value, Values};
 use super::provenance::SourceRows;
@@ -39,17 +40,11 @@ impl Kind {
     }
 }
 
-/// The type that a parameter of the report has.
-fn type_of(report: &Report, name: &str) -> ParameterType {
-    let declared = report.parameters.iter().find(|p| p.name.as_str() == name);
-    declared.map_or(ParameterType::Date, |parameter| parameter.r#type)
-}
-
 /// The SQL's columns must be those the report declares: a report's header never changes by accident. Gives what each
 /// holds.
 pub(super) async fn check_described(connection: &mut PgConnection, report: &Report) -> anyhow::Result<Vec<Kind>> {
     let described = connection
-        .describe(AssertSqlSafe(report.query.clone()).into_sql_str())
+        .describe(AssertSqlSafe(report.sql.query.clone()).into_sql_str())
         .await
         .with_context(|| format!("prepare {}", report.sql_file))?;
     let found: Vec<&str> = described.columns().iter().map(Column::name).collect();
@@ -78,11 +73,8 @@ pub(super) async fn each(
     mut take: impl FnMut(&[Option<String>]) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
     let columns: Vec<String> = report.columns.iter().map(|c| format!("\"{c}\"::text")).collect();
-    let query = format!("select {} from ({}\n) as report", columns.join(", "), report.query);
-    let mut query = sqlx::query(AssertSqlSafe(query));
-    for name in &report.binds {
-        query = bind(query, type_of(report, name), values.get(name));
-    }
+    let query = format!("select {} from ({}\n) as report", columns.join(", "), report.sql.query);
+    let query = bind_all(sqlx::query(AssertSqlSafe(query)), report, &report.sql.binds, values);
     let mut rows = query.fetch(connection);
     let mut count = 0;
     while let Some(row) = rows.try_next().await.map_err(|error| refused(error, report))? {
@@ -99,6 +91,46 @@ fn refused(error: sqlx::Error, report: &Report) -> anyhow::Error {
     let context = format!("run {}", report.sql_file);
     let error = anyhow::Error::new(error).context(context);
     if is_write { fault::config(format!("{}: a report's SQL can only read", fault::told(&error))) } else { error }
+}
+
+/// Refuses values that name something that does not exist (`must_exist`).
+///
+/// # Errors
+/// [`fault::not_found`] that names the parameter and its value; a configuration fault if a query can't be used.
+pub(super) async fn check_existence(
+    connection: &mut PgConnection,
+    report: &Report,
+    values: &Values,
+) -> anyhow::Result<()> {
+    for parameter in &report.parameters {
+        let name = parameter.name.as_str();
+        let (Some(Bound { query, binds }), Some(value)) = (&parameter.must_exist, values.get(name)) else { continue };
+        let query = format!("select exists ({query}\n)");
+        let found: PgRow = bind_all(sqlx::query(AssertSqlSafe(query)), report, binds, values)
+            .fetch_one(&mut *connection)
+            .await
+            .with_context(|| format!("run must_exist of the parameter {name} of the report {}", report.name))?;
+        if !found.try_get(0).context("read whether a value exists")? {
+            let about = &parameter.about;
+            return Err(fault::not_found(format!(
+                "there is no {name} {value} (report {}; {name}: {about})",
+                report.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn bind_all<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    report: &Report,
+    names: &[String],
+    values: &Values,
+) -> Query<'q, Postgres, PgArguments> {
+    names.iter().fold(query, |query, name| {
+        let kind = type_of(&report.parameters, name).unwrap_or(ParameterType::Date);
+        bind(query, kind, values.get(name))
+    })
 }
 
 fn bind<'q>(

@@ -88,7 +88,7 @@ pub async fn list(pool: &PgPool, filter: &Filter) -> anyhow::Result<Vec<LoadRow>
 /// Everything that is kept of a load or a refused file, column by column.
 ///
 /// # Errors
-/// A data fault where there is no such load.
+/// [`fault::not_found`] if no load has this id.
 pub async fn get(pool: &PgPool, id: i64) -> anyhow::Result<serde_json::Map<String, Value>> {
     let found: Option<Value> = sqlx::query_scalar(
         "select to_jsonb(l) from bursar.loads as l where id = $1
@@ -101,6 +101,24 @@ pub async fn get(pool: &PgPool, id: i64) -> anyhow::Result<serde_json::Map<Strin
     .context("look for the load")?;
     match found {
         Some(Value::Object(columns)) => Ok(columns),
-        _ => Err(fault::data(format!("there is no load {id} (bursar loads list)"))),
+        _ => Err(no_load(id)),
     }
+}
+
+/// Refuses the id of a load that does not exist.
+///
+/// # Errors
+/// [`fault::not_found`] if no load has this id.
+pub async fn check_id(pool: &PgPool, id: i64) -> anyhow::Result<()> {
+    let exists: bool = sqlx::query_scalar("select exists (select from bursar.loads where id = $1)")
+        .bind(id)
+        .fetch_one(pool)
+        .await
+        .context("look for the load")?;
+    if exists { Ok(()) } else { Err(no_load(id)) }
+}
+
+/// The error for an id that no load has.
+pub(super) fn no_load(id: i64) -> anyhow::Error {
+    fault::not_found(format!("there is no load {id}; \"bursar loads list\" lists the loads"))
 }

@@ -254,7 +254,7 @@ pub struct Met {
 /// the one that counts for its dataset, customer and run date.
 ///
 /// # Errors
-/// A data fault where there is no such load, or more than one.
+/// [`fault::not_found`] if the filter names a load that does not exist; a data fault if it matches no load, or several.
 pub async fn one_load(connection: &mut PgConnection, filter: &Filter) -> anyhow::Result<Met> {
     let mut found: Vec<Met> = sqlx::query_as(
         "select m.id, m.dataset, m.customer, m.run_date, m.state, m.table_name, m.file_name
@@ -278,10 +278,14 @@ pub async fn one_load(connection: &mut PgConnection, filter: &Filter) -> anyhow:
     .context("look for the load of the rejects")?;
     match (found.pop(), found.pop()) {
         (Some(load), None) => Ok(load),
-        (None, _) => Err(fault::data(match filter.load {
-            Some(id) => format!("there is no load {id} of that kind; bursar rejects list shows the loads of rejects"),
-            None => "no load counts for that dataset, customer and run date; a held one is named by --load".to_owned(),
-        })),
+        (None, _) => Err(match filter.load {
+            Some(id) => fault::not_found(format!(
+                "there is no load {id} of that dataset, customer and run date; \"bursar loads list\" lists the loads"
+            )),
+            None => {
+                fault::data("no load counts for that dataset, customer and run date; a held one is named by --load")
+            }
+        }),
         (Some(_), Some(_)) => Err(fault::data(
             "several loads are meant, and rejects are written out and corrected load by load: \
              give --load, or --dataset, --customer and --date",

@@ -1,7 +1,9 @@
 //! Reports that can be asked, over HTTP: each that writes no file of its own is an operation, with the parameters that
 //! it declares.
 
-use crate::http::{Heading, Month, Operation, Paging, Param, Params, Problem, Routes, Spec, Table, Value, Window};
+use crate::http::{
+    Heading, Month, Operation, Paging, Param, Params, Problem, Routes, Spec, Table, Value, Window, sentence,
+};
 use crate::report::ask::{Reader, ask};
 use crate::report::compile::Report;
 use crate::report::parameter::{Parameter, ParameterType, RUN_DATE, Values};
@@ -31,7 +33,10 @@ pub(super) fn routes(deps: &Deps) -> Routes {
 fn operation(deps: &Deps, report: &Report) -> Operation {
     let (deps, name) = (deps.clone(), report.name.to_string());
     Operation::get(&format!("/reports/{name}"), &format!("report_{name}"), &format!("The report {name}"))
-        .missing("There is nothing of the run date, or the report was changed since the daemon has started.")
+        .missing(
+            "There is nothing of the run date, a parameter names something that does not exist, or the report was changed \
+             since the daemon has started.",
+        )
         .takes((Given::of(report), Paging::up_to(10_000, 1_000)))
         .tabulates(&report.columns, move |(given, window)| answer(deps.clone(), name.clone(), given, window))
 }
@@ -54,7 +59,7 @@ impl Given {
 
 /// Whether an answer depends on the run date.
 fn is_of_run_date(report: &Report) -> bool {
-    report.binds.iter().any(|name| name == RUN_DATE) || report.sources.iter().any(|source| source.date == RUN_DATE)
+    report.sql.binds.iter().any(|name| name == RUN_DATE) || report.sources.iter().any(|source| source.date == RUN_DATE)
 }
 
 fn spec(parameter: &Parameter) -> Spec {
@@ -68,12 +73,6 @@ fn spec(parameter: &Parameter) -> Spec {
         ParameterType::Boolean => Param::boolean(name).spec().clone(),
     };
     Spec { is_required: parameter.required, about: sentence(&parameter.about), ..spec }
-}
-
-fn sentence(about: &str) -> String {
-    let mut letters = about.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
 impl Params for Given {
@@ -153,6 +152,6 @@ impl Reader for Kept {
     }
 
     fn nothing(&self, why: String) -> anyhow::Error {
-        Problem::not_found(format!("{}.", sentence(&why).trim_end_matches('.'))).into()
+        Problem::not_found(sentence(&why)).into()
     }
 }

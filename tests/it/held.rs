@@ -155,7 +155,23 @@ async fn loads_are_listed_and_shown() {
     let shown = world.bursar(&["loads", "show", "1", "--json"]).code(0).json();
     assert_eq!(shown["state"], "published");
     assert_eq!(shown["certificate"]["loaded"], 1);
-    world.bursar(&["loads", "show", "99"]).code(65);
+    for command in [
+        &["loads", "show", "99"][..],
+        &["loads", "accept", "99", "--reason", "they told us"],
+        &["loads", "discard", "99", "--reason", "they told us"],
+        &["rejects", "list", "--load", "99"],
+        &["rejects", "triage", "--load", "99"],
+        &["rejects", "export", "--load", "99"],
+        &["rejects", "discard", "--load", "99", "--code", "null", "--reason", "old", "--yes"],
+        &["rejects", "discard", "--all-of-load", "99", "--reason", "old", "--yes"],
+        &["rejects", "show", "99"],
+        &["runs", "show", "99"],
+    ] {
+        let ran = world.bursar(command).code(64);
+        assert!(ran.stderr.contains("there is no "), "{command:?}: {}", ran.stderr);
+    }
+    world.write("corrected.csv", "reject_id\n");
+    world.bursar(&["rejects", "redrive", "corrected.csv", "--load", "99"]).code(64);
     world.bursar(&["loads", "list", "--state", "hold"]).code(64);
     world.bursar(&["loads", "accept", "2", "--reason", " "]).code(64);
     assert!(world.bursar(&["loads", "list"]).code(0).stdout.contains("max_rejects"));

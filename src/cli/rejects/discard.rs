@@ -3,6 +3,7 @@
 use super::super::show;
 use super::{Which, configured, operator, usage};
 use crate::config::Settings;
+use crate::rows::ledger_list;
 use crate::rows::quarantine::Filter;
 use crate::rows::quarantine::discard::{count, discard, unknown};
 use anyhow::Context;
@@ -37,6 +38,9 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     let database = super::open(settings).await?;
     let discarded = async {
         arguments.which.check(&database.pool, &configured(settings)).await?;
+        if let Some(id) = arguments.all_of_load {
+            ledger_list::check_id(&database.pool, id).await?;
+        }
         let mut connection = database.pool.acquire().await.context("discard rejects")?;
         if let Some(id) = unknown(&mut connection, &arguments.ids).await? {
             return Err(usage(format!("there is no reject {id}; `bursar rejects list` lists them")));

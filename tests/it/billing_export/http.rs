@@ -59,6 +59,10 @@ async fn wrong_missing_and_unknown_parameters_are_all_told() {
     for month in ["2026-13", "26-01", "2026-01-01", "", "%00"] {
         assert_eq!(api.ask(&format!("/reports/billings_by_plan?month={month}"), "").wrong(), ["month"], "{month}");
     }
+    let said = api.refused("/reports/invoice_lines?customer=Nobody&month=2026-01", 404);
+    assert!(said["detail"].as_str().expect("a text").starts_with("There is no customer \"Nobody\""), "{said}");
+    ask(&world, "invoice_lines", &["customer=Nobody", "month=2026-01"]).code(64);
+    ask(&world, "usage_by_day", &["from=2026-01-01", "to=2026-01-31", "customer=Nobody"]).code(64);
     api.refused("/reports/images", 404);
     // It writes a file: its answers lie in the output folder.
     api.refused("/reports/billing_export_orphans", 404);

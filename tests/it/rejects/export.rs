@@ -39,7 +39,6 @@ async fn an_export_has_the_original_header_and_bytes_and_tells_each_reject_by_it
 async fn an_export_is_of_one_load_that_has_rejects() {
     let world = three_rejects().await;
     for (arguments, said) in [
-        (vec!["--load", "99"], "there is no load 99 of that kind"),
         (vec!["--customer", "agency_b"], " has no rejects"),
         (vec!["--date", super::DATE], "several loads are meant"),
         (
