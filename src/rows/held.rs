@@ -3,9 +3,10 @@
 mod put;
 
 use super::dataset::Dataset;
+use super::ledger_list::no_load;
 use super::load::Older;
 use super::publish::{Mode, Way, lock};
-use super::{ledger, measure, staged, table};
+use super::{drift, ledger, measure, staged};
 use crate::config::Customer;
 use crate::fault;
 use anyhow::Context;
@@ -71,7 +72,7 @@ impl Verdict {
 /// The held load of this id, until the transaction ends; nobody else decides about it meanwhile.
 ///
 /// # Errors
-/// A data fault where there is none, or it is not held (any more).
+/// [`fault::not_found`] if no load has this id; a data fault if it is not held (any more).
 pub async fn get(connection: &mut PgConnection, id: i64) -> anyhow::Result<HeldLoad> {
     let found: Option<HeldLoad> = sqlx::query_as(
         "select id, run_id, dataset, customer, run_date, table_name, loaded, state, way, way_reason
@@ -83,7 +84,7 @@ pub async fn get(connection: &mut PgConnection, id: i64) -> anyhow::Result<HeldL
     .fetch_optional(connection)
     .await
     .context("look for the load")?;
-    let load = found.ok_or_else(|| fault::data(format!("there is no load {id} (bursar loads list)")))?;
+    let load = found.ok_or_else(|| no_load(id))?;
     if load.state != "held" {
         return Err(fault::data(format!("load {id} is {}; only a held load can be accepted or discarded", load.state)));
     }
@@ -132,7 +133,7 @@ pub async fn accept(
         };
         return Err(fault::data(format!("load {after} of the same run date came after load {}: {what}", load.id)));
     }
-    table::check_columns(connection, &table, &target.dataset).await?;
+    drift::check(connection, &table, &target.dataset).await?;
     let published = ledger::published_date(connection, &load.dataset, &load.customer, &table).await?;
     let appends = matches!(target.dataset.mode, Mode::Append { .. });
     let may_rewind = older == Older::Publish && target.dataset.into.is_none();

@@ -5,11 +5,11 @@
 
 use super::column::Kind;
 use super::dataset::Dataset;
+use super::drift::{self, Shape};
 use super::ledger;
 use super::load::Request;
 use super::publish::lock;
 use super::staged;
-use super::table::{self, Shape};
 use crate::config::Table;
 use crate::db::interrupt::Backend;
 use anyhow::Context;
@@ -79,12 +79,18 @@ pub(super) struct Facts {
     pub(super) is_repeated: bool,
     /// The names of the segments behind the table.
     pub(super) segments: Vec<String>,
-    kind: Option<String>,
-    columns: Vec<String>,
-    types: Vec<String>,
     /// The columns of each btree index of the table that holds every row.
     indexes: Vec<Json<Vec<String>>>,
+    /// What the table is made of; none where it does not exist.
+    shape: Option<Json<Shape>>,
 }
+
+/// The table's shape comes last: its query is shared.
+const FACTS: &str = concat!(
+    include_str!("opening_facts.sql"),
+    include_str!("table_shape.sql"),
+    " where c.oid = to_regclass($9)) as shape"
+);
 
 impl Facts {
     /// Asks for them.
@@ -94,7 +100,7 @@ impl Facts {
     /// what its dataset describes.
     pub(super) async fn find(connection: &mut PgConnection, request: &Request, table: &Table) -> anyhow::Result<Self> {
         let (fence, dataset): (_, &Dataset) = (&request.fence, &request.dataset);
-        let mut facts: Self = sqlx::query_as(include_str!("opening_facts.sql"))
+        let mut facts: Self = sqlx::query_as(FACTS)
             .bind(fence.run)
             .bind(&fence.task)
             .bind(&fence.item)
@@ -108,9 +114,8 @@ impl Facts {
             .await
             .context("ask what is known before the load")?;
         fence.check(facts.is_present)?;
-        let (columns, types) = (std::mem::take(&mut facts.columns), std::mem::take(&mut facts.types));
-        let shape = facts.kind.take().map(|kind| Shape { kind, columns, types });
-        table::check_shape(connection, table, dataset, shape.as_ref()).await?;
+        let shape = facts.shape.take().map(|shape| shape.0);
+        drift::check_shape(connection, table, dataset, shape.as_ref()).await?;
         Ok(facts)
     }
 

@@ -37,21 +37,6 @@ select exists (
             where i.inhparent = to_regclass($9)
               and c.relnamespace = 'bursar_staged'::regnamespace
             order by 1) as segments,
-       (select relkind::text from pg_class where oid = to_regclass($9)) as kind,
-       array(
-           select attname::text
-             from pg_attribute
-            where attrelid = to_regclass($9)
-              and attnum > 0
-              and not attisdropped
-            order by attnum) as columns,
-       array(
-           select format_type(atttypid, atttypmod)
-             from pg_attribute
-            where attrelid = to_regclass($9)
-              and attnum > 0
-              and not attisdropped
-            order by attnum) as types,
        array(
            select array_to_json(array(
                       select a.attname::text
@@ -63,4 +48,5 @@ select exists (
              join pg_am as m on m.oid = c.relam
             where i.indrelid = to_regclass($9)
               and m.amname = 'btree'
-              and i.indpred is null) as indexes
+              and i.indpred is null) as indexes,
+       (

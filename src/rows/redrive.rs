@@ -7,6 +7,7 @@ mod rows;
 
 use super::column::{Column, IntegerRule, Kind};
 use super::dataset::Dataset;
+use super::drift;
 use super::header::folded;
 use super::ledger;
 use super::line_end::LineEnd;
@@ -17,7 +18,6 @@ use super::quarantine::{Filter, Met, one_load};
 use super::source::SourceFile;
 use super::spool::RejectSpool;
 use super::streams::{Copy, FileReading, find_superseded};
-use super::table;
 use super::unique::{Superseded, look};
 use crate::config::{Customer, Ident, Table};
 use crate::db::interrupt::Backend;
@@ -197,7 +197,7 @@ impl Redriving<'_> {
     async fn run(&self, connection: &mut PgConnection, source: SourceFile) -> anyhow::Result<Redriven> {
         lock::against_loads(connection, &self.table, self.request.lock_timeout_s).await?;
         let current = self.current(connection).await?;
-        table::check_columns(connection, &self.table, &self.dataset).await?;
+        drift::check(connection, &self.table, &self.dataset).await?;
         rows::stage(connection, &self.dataset.columns).await?;
         self.copy(connection, source).await?;
         rows::check_numbers(connection, self.met.id).await?;
