@@ -5,7 +5,9 @@ mod connect;
 pub mod embedded;
 pub mod fence;
 pub mod interrupt;
+pub mod migrations;
 mod pools;
+pub mod prepare;
 pub mod room;
 mod session;
 
@@ -13,11 +15,11 @@ use crate::config::{Ident, Settings};
 use crate::fault;
 use anyhow::Context;
 use embedded::{Embedded, Options};
+use migrations::Migrations;
 use pools::Pools;
 pub use pools::explain;
 use room::{Limits, Room};
 use session::Server;
-use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, PgPool, Row};
 use std::time::Duration;
 
@@ -90,34 +92,21 @@ impl Database {
     /// # Errors
     /// A configuration fault when the role may not, or the database was made by a newer version.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        let mut migrator = sqlx::migrate!("./ddl");
-        migrator.create_schema("bursar");
-        migrator.dangerous_set_table_name("bursar.migrations");
         let context = "make Bursar's own tables (schema bursar)";
-        if self.is_migrated(&migrator).await.context(context)? {
+        let migrations = Migrations::own();
+        let mut connection = self.pool.acquire().await.context(context)?;
+        if migrations.are_applied(&mut connection).await.context(context)? {
             return Ok(());
         }
         // A connection of its own: what is set for it ends with it.
-        let mut connection = self.pool.acquire().await.context(context)?.detach();
+        let mut connection = connection.detach();
         sqlx::query("select set_config('lock_timeout', $1, false)")
             .bind(format!("{}s", self.lock_timeout_s))
             .execute(&mut connection)
             .await
             .context(context)?;
-        migrator.run(&mut connection).await.context(context)?;
+        migrations.run(&mut connection).await.context(context)?;
         connection.close().await.context(context)
-    }
-
-    async fn is_migrated(&self, migrator: &Migrator) -> sqlx::Result<bool> {
-        let made = "select to_regclass('bursar.migrations') is not null";
-        if !sqlx::query_scalar(made).fetch_one(&self.pool).await? {
-            return Ok(false);
-        }
-        let applied: Vec<(i64, Vec<u8>, bool)> =
-            sqlx::query_as("select version, checksum, success from bursar.migrations order by version")
-                .fetch_all(&self.pool)
-                .await?;
-        Ok(applied.into_iter().eq(migrator.iter().map(|m| (m.version, m.checksum.to_vec(), true))))
     }
 
     /// Closes the connections and, where this process is its last user, stops the embedded server.

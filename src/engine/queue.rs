@@ -4,6 +4,7 @@
 //! therefore only a hint: the truth is in `bursar.task_runs`, and [`super::tasks::claim`] asks there.
 
 use crate::clock::Stopwatch;
+use crate::db::migrations::Migrations;
 use crate::fault;
 use anyhow::Context;
 use apalis::prelude::{
@@ -59,24 +60,23 @@ pub struct Message {
 /// A configuration fault when the role may not, or an extension is not to be had.
 pub async fn set_up(pool: &PgPool) -> anyhow::Result<()> {
     let context = "make the task queue's tables (schema apalis)";
-    let migrator = PostgresStorage::<()>::migrations();
-    let newest = migrator.iter().map(|m| m.version).max();
-    let is_there = "select to_regclass('apalis._sqlx_migrations') is not null";
-    if sqlx::query_scalar(is_there).fetch_one(pool).await.context(context)? {
-        let applied: Option<i64> = sqlx::query_scalar("select max(version) from apalis._sqlx_migrations where success")
-            .fetch_one(pool)
-            .await
-            .context(context)?;
-        if applied >= newest {
-            return Ok(());
-        }
+    let migrations = migrations();
+    let mut connection = pool.acquire().await.context(context)?;
+    if migrations.is_newest_applied(&mut connection).await.context(context)? {
+        return Ok(());
     }
     // A connection of its own, whose search path ends with it: what apalis makes without a schema goes to apalis.
-    let mut connection = pool.acquire().await.context(context)?.detach();
+    let mut connection = connection.detach();
     sqlx::raw_sql("set search_path = apalis, public").execute(&mut connection).await.context(context)?;
-    let made = migrator.run(&mut connection).await.map_err(|error| lacking(error.into()));
+    let made = migrations.run(&mut connection).await.map_err(lacking);
     connection.close().await.context(context)?;
     made.context(context)
+}
+
+/// The queue's migrations.
+#[must_use]
+pub fn migrations() -> Migrations {
+    Migrations::new(PostgresStorage::<()>::migrations(), "apalis", "_sqlx_migrations")
 }
 
 /// What a database that refuses an extension lacks: 58P01 and 0A000 (not installed), 42501 (no privilege).

@@ -3,6 +3,8 @@
 //! A view is made anew only where its definition is another one; what was granted on it and set for it is kept. What
 //! somebody else made is never touched.
 
+mod check;
+
 use super::dataset::Dataset;
 use super::measure::{LEDGER_COLUMNS, Measure};
 use super::source::hex;
@@ -11,6 +13,7 @@ use super::table::{Relation, columns_of, find, lock, set_lock_timeout};
 use crate::config::{Customer, Ident, Table};
 use crate::fault;
 use anyhow::Context;
+pub(super) use check::{UnmadeView, ViewState, unmade};
 use ring::digest;
 use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
@@ -185,7 +188,7 @@ impl View {
     /// Whether it is there as it should be.
     fn is_made(&self, found: Option<&Relation>) -> anyhow::Result<bool> {
         let Some(relation) = found else { return Ok(false) };
-        if relation.shape.kind != "v" {
+        if relation.shape.0.kind != "v" {
             return Err(fault::config(format!(
                 "the name {} is taken by something that bursar did not make: it is no view, and is left alone; \
                  rename it, or give the dataset's view another name",
