@@ -1,12 +1,11 @@
 //! `bursar check`
 
+mod database;
+
 use super::{Context, show};
 use crate::catalog::Catalog;
 use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings, SettingsFile};
-use crate::db::room::{MIN_OF_COMMAND, MIN_OF_DAEMON};
-use crate::db::{Database, check};
 use crate::fault::Fault;
-use crate::rows::measure;
 use crate::rows::source::Places;
 use crate::rows::source::address::shown;
 use crate::systems;
@@ -16,10 +15,14 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Look at the database, too: its version, its encoding, whether the role may make what is needed, and whether the
-    /// server understands each measure. Changes nothing there.
+    /// Check the database, too: its version and encoding, everything that `migrate` and loads need the role to be allowed
+    /// to do, tables that differ from their datasets, and whether the server understands each measure and report.
+    /// Changes nothing there.
     #[arg(long)]
     database: bool,
+    /// With --database: print only the SQL statements that repair the tables that differ from their datasets.
+    #[arg(long, requires = "database", conflicts_with = "json")]
+    sql: bool,
     /// Print the problems as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -33,20 +36,29 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let (catalog, others) = Catalog::compile(&context.config, &schema, &systems::parts());
     problems.extend(others);
     let mut notes = Vec::new();
-    if let (Some(settings), true) = (&settings, arguments.database) {
-        let found = of_database(settings, &catalog).await?;
-        for message in found.problems {
-            problems.push(Problem::of_environment("DATABASE_URL", &message));
+    if arguments.sql {
+        problems.into_result()?;
+        if let Some(settings) = &settings {
+            database::repair_sql(settings, &catalog).await?.map_or(Ok(()), |sql| show::line(&sql))?;
         }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(settings), true) = (&settings, arguments.database) {
+        let found = database::check(context, settings, &catalog).await?;
+        problems.extend(found.problems);
         notes = found.notes;
     }
     let places = settings.as_ref().map(Places::new);
     if let Some(places) = places {
         problems.extend(of_sources(&places, &catalog));
     }
-    let problems = problems.sorted();
+    let (warnings, problems) = (problems.warnings(), problems.sorted());
     if arguments.json {
-        show::json(&json!({"problems": problems, "notes": notes}))?;
+        let mut found = json!({"problems": problems, "notes": notes});
+        if !warnings.is_empty() {
+            found["warnings"] = json!(warnings);
+        }
+        show::json(&found)?;
     } else if problems.is_empty() {
         let declared = [
             counted(catalog.customers.len(), "customer"),
@@ -57,6 +69,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         show::line(&format!("{}: {}; no problems", context.config.display(), declared.join(", ")))?;
     }
     if !arguments.json {
+        for warning in &warnings {
+            eprintln!("warning: {warning}");
+        }
         for note in &notes {
             eprintln!("note: {note}");
         }
@@ -92,35 +107,6 @@ fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
         problems.push(Problem::of_environment(variable, message));
     }
     problems
-}
-
-/// What `--database` found.
-struct Found {
-    /// What is in the way, and what the server does not understand.
-    problems: Vec<String>,
-    /// What an operator should know and nothing fails by.
-    notes: Vec<String>,
-}
-
-async fn of_database(settings: &Settings, catalog: &Catalog) -> anyhow::Result<Found> {
-    let database = Database::open(settings).await?;
-    let found = ask(&database, settings, catalog).await;
-    database.close().await?;
-    found
-}
-
-async fn ask(database: &Database, settings: &Settings, catalog: &Catalog) -> anyhow::Result<Found> {
-    let pool = &database.pool;
-    let mut problems = check::problems(pool).await?;
-    for dataset in catalog.datasets.values() {
-        problems.append(&mut measure::check::problems(pool, dataset).await?);
-    }
-    let mut notes = check::overridden_settings(pool).await?;
-    if let Some(note) = database.room.note(settings.file.engine.parallel_tasks) {
-        let needs = format!("a command needs {MIN_OF_COMMAND} connections, a daemon {MIN_OF_DAEMON}");
-        notes.push(format!("{note}; {needs}, and more let it load faster"));
-    }
-    Ok(Found { problems, notes })
 }
 
 fn counted(count: usize, what: &str) -> String {

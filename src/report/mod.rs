@@ -3,6 +3,8 @@
 //! Knows no job; what has a report written is a task, and whoever wants to know may ask one without writing it.
 
 pub mod ask;
+pub mod bind;
+pub mod check;
 pub mod compile;
 pub mod names;
 pub mod parameter;

@@ -9,7 +9,8 @@ use crate::rows::dataset::Dataset;
 use crate::rows::measure::LEDGER_COLUMNS;
 use crate::sql::{Token, tokens};
 
-const VIEW: &str = "load_measures_";
+/// How the name of every measures view begins.
+pub(super) const VIEW: &str = "load_measures_";
 
 /// Words of SQL that stand between names.
 const KEYWORDS: &str = " all and any array as asc asymmetric at between both bigint boolean by case cast collate cross \

@@ -268,7 +268,8 @@ pub fn compile_dataset(
     let parts = compile_parts(source, &loose, &columns, problems);
     let into = compile_into(source, &loose, &columns, targets, problems);
     let required = compile_required(source, &loose.column, problems);
-    let measures = compile_measures(source, &loose.measures, problems);
+    let names: Vec<&str> = loose.column.iter().map(|column| column.name.as_str()).collect();
+    let measures = compile_measures(source, &loose.measures, &names, &columns, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
     let count_distinct = compile_distinct(source, &loose.count_distinct, &columns, problems);
     if loose.unique_keep.is_some() && loose.unique.is_empty() {

@@ -1,11 +1,13 @@
 //! Measures: SQL aggregates over a load, taken while its rows pass or in its transaction, and kept in the load ledger.
 
 pub mod check;
+mod names;
 mod passing;
 
+use super::column::Column;
 use super::dataset::Dataset;
 use super::statement;
-use crate::config::{At, Ident, Problems, Source, Table};
+use crate::config::{At, Ident, Problems, Source, Table, TextPlace};
 use crate::fault;
 use crate::sql::{Token, tokens};
 use anyhow::Context;
@@ -60,6 +62,18 @@ pub struct Measure {
     pub kind: MeasureType,
 }
 
+/// The columns of a dataset's measures view, with their types.
+#[must_use]
+pub fn measure_columns(dataset: &Dataset) -> Vec<(String, String)> {
+    let ledger = LEDGER_COLUMNS.into_iter().zip(LEDGER_TYPES).map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+    let measures = dataset.measures.iter().map(|m| (m.name.to_string(), m.kind.sql_type().to_owned()));
+    ledger.chain(measures).collect()
+}
+
+/// The types of [`LEDGER_COLUMNS`].
+const LEDGER_TYPES: [&str; 10] =
+    ["text", "date", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint", "timestamptz"];
+
 /// Columns that every measures view has; a measure can't take their names.
 pub const LEDGER_COLUMNS: [&str; 10] = [
     "customer",
@@ -74,10 +88,12 @@ pub const LEDGER_COLUMNS: [&str; 10] = [
     "loaded_at",
 ];
 
-/// Compiles a dataset's measures.
+/// Compiles a dataset's measures. `names` are those of all its columns, `columns` those that have no problem.
 pub fn compile_measures(
     source: &Source,
     loose: &IndexMap<String, LooseMeasure>,
+    names: &[&str],
+    columns: &[Column],
     problems: &mut Problems,
 ) -> Vec<Measure> {
     let mut measures = Vec::with_capacity(loose.len());
@@ -87,8 +103,11 @@ pub fn compile_measures(
             LooseMeasure::Sql(sql) => (sql, MeasureType::Numeric),
             LooseMeasure::Typed(typed) => (&typed.sql, typed.kind),
         };
-        if let Some(why) = why_not_an_expression(sql) {
-            problems.push(source.problem(&at, why));
+        let place = sql_place(source, name);
+        let problem = |offset: usize, message: String| place.problem(sql, offset, message);
+        match why_not_an_expression(sql) {
+            Some(why) => problems.push(source.problem(&at, why)),
+            None => names::check(sql, kind, names::Known { names, columns }, &problem, problems),
         }
         if LEDGER_COLUMNS.contains(&name.as_str()) {
             problems.push(
@@ -101,6 +120,13 @@ pub fn compile_measures(
         }
     }
     measures
+}
+
+/// Where a measure's SQL is in the file of its dataset.
+fn sql_place(source: &Source, name: &str) -> TextPlace {
+    let at = At::key("measures").then(name);
+    let sql = at.clone().then("sql");
+    source.text_place(if source.has(&sql) { &sql } else { &at })
 }
 
 /// A measure is configuration that operators write, like a report's SQL; a stray semicolon or an open

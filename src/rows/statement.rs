@@ -1,7 +1,7 @@
 //! The one door for statements of the loader that are built from checked names: they take no parameters.
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Executor, FromRow, PgConnection, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row};
 
 /// Runs one statement, or several in their order, in one message.
 ///
@@ -39,12 +39,4 @@ pub(super) async fn counts(
 ) -> sqlx::Result<(i64, i64, i64)> {
     let row = sqlx::raw_sql(AssertSqlSafe(statements.into())).fetch_one(connection).await?;
     FromRow::from_row(&row)
-}
-
-/// Has the server understand a statement, and runs nothing.
-///
-/// # Errors
-/// What the server says.
-pub(super) async fn prepare(connection: &mut PgConnection, statement: impl Into<String>) -> sqlx::Result<()> {
-    connection.prepare(AssertSqlSafe(statement.into()).into_sql_str()).await.map(drop)
 }

@@ -33,13 +33,15 @@ const ROOMS: [(&str, &str); 20] = [
 ];
 
 /// The files in which SQL may be built at run time, always from checked names and configuration.
-const BUILD_SQL: [&str; 7] = [
+const BUILD_SQL: [&str; 9] = [
     "rows/statement.rs",
     "rows/publish/merge.rs",
     "rows/measure.rs",
     "rows/redrive/rows.rs",
     "report/query.rs",
     "db/embedded/session.rs",
+    "db/migrations.rs",
+    "db/prepare.rs",
     "db/session.rs",
 ];
 

@@ -1,5 +1,7 @@
 //! `bursar check`: everything that is wrong with the configuration, at once, with file, key and line.
 
+mod measures;
+
 use crate::offline::{Offline, project};
 use crate::support::Ran;
 use bursar::config::{Environment, Settings, SettingsFile, schema_of};

@@ -155,7 +155,7 @@ async fn a_measure_that_the_server_refuses_is_named_with_its_dataset() {
     world.deliver_all();
     for (sql, publish, said) in [
         ("sum(customer_rating / (customer_rating - 10))", "swap", "division by zero"),
-        ("sum(no_such_column)", "truncate", "column \"no_such_column\" does not exist"),
+        ("sum(no_such_function(customer_rating))", "truncate", "function no_such_function(integer) does not exist"),
         ("min(customer_status)", "segments", "invalid input syntax for type numeric"),
     ] {
         world.edit("datasets/customer_rating.toml", |text| {
