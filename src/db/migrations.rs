@@ -7,6 +7,7 @@ use crate::fault;
 use anyhow::Context;
 use sqlx::migrate::{Migrate, Migration, Migrator};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Schemas that nobody else may use, although the migrations take them as they are.
@@ -42,6 +43,8 @@ impl Migrations {
     #[must_use]
     pub fn new(mut migrator: Migrator, home: &'static str, table: &'static str) -> Self {
         migrator.dangerous_set_table_name(format!("{home}.{table}"));
+        // They are made by `run`, and only if they do not exist.
+        migrator.create_schemas = Cow::Borrowed(&[]);
         Self { migrator, home, table }
     }
 

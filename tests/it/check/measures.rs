@@ -17,7 +17,15 @@ fn a_measure_that_can_not_be_taken_is_named_with_its_line() {
     let said = said_of(DATASET, |text| {
         with(&text, measures).replace("[measures]", "[[column]]\nname = \"seen\"\ntype = \"timestamp\"\n\n[measures]")
     });
-    insta::assert_snapshot!(said);
+    insta::assert_snapshot!(said, @r#"
+    config/datasets/customer_rating.toml:36: measures.a: the dataset has no column "custmer_rating"; did you mean "customer_rating"?
+    config/datasets/customer_rating.toml:37: measures.b: PostgreSQL has no operator ==; equality is written =
+    config/datasets/customer_rating.toml:40: measures.c: the dataset has no column "customer_numbr"; did you mean "customer_number"?
+    config/datasets/customer_rating.toml:42: measures.e: the dataset has no column "x"; double quotes are for names, a text is written in single quotes: 'x'
+    config/datasets/customer_rating.toml:43: measures.f: is no aggregate: a measure is one value over all rows of a load, such as count(*)
+    config/datasets/customer_rating.toml:44: measures.g: max(seen) is a timestamp, and the measure is declared as numeric: write { sql = "…", type = "timestamp" }
+    error: 6 problems in config
+    "#);
 }
 
 #[test]
