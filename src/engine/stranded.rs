@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use std::fmt;
+use tracing::warn;
 use uuid::Uuid;
 
 /// A run that no worker that is up can go on with, in whole or in part.
@@ -134,26 +135,26 @@ pub struct LeftAlone {
 }
 
 impl LeftAlone {
-    /// Looks of which open runs a worker leaves tasks alone, and returns a sentence for each reason that is new.
+    /// Looks of which open runs a worker leaves tasks alone, and logs a warning for each reason that is new.
     ///
     /// # Errors
     /// A database fault.
-    pub async fn look(&mut self, engine: &Engine, by: &Claimant) -> anyhow::Result<Vec<(Uuid, String)>> {
+    pub async fn log(&mut self, engine: &Engine, by: &Claimant) -> anyhow::Result<()> {
         let rows: Vec<LeftRow> = sqlx::query_as(include_str!("stranded_left_alone.sql"))
             .bind(&by.configurations)
             .bind(&by.credentials)
             .fetch_all(&engine.pool)
             .await
             .context("look for runs that this worker leaves alone")?;
-        let mut found = Vec::new();
         for row in rows {
             let is_other = !by.configurations.contains(&row.config_hash);
             let reason = if is_other { row.config_hash.clone() } else { row.needs.join(", ") };
             if self.known.insert(reason) {
-                found.push((row.run, left_alone(engine, &row, is_other).await?));
+                let why = left_alone(engine, &row, is_other).await?;
+                warn!(run.id = %row.run, "{why}");
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 

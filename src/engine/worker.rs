@@ -170,7 +170,7 @@ async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: Cancellatio
             shared.sweep_once(&mut presence, &mut sweep, count).await?;
             shared.take_offered().await?;
             if shared.role == Role::Serve && count.is_multiple_of(LEFT_ALONE_EVERY) {
-                shared.log_left_alone(&mut left_alone).await?;
+                left_alone.log(&shared.engine, &shared.engine.claimant(&shared.id)).await?;
             }
             anyhow::Ok(())
         };
@@ -256,13 +256,6 @@ impl Shared {
             let worker = Arc::clone(self);
             self.tracker.spawn(async move { worker.work(present).await }).await.map_err(fault::bug)?;
             claimed = self.claim_next().await;
-        }
-        Ok(())
-    }
-
-    async fn log_left_alone(&self, left_alone: &mut LeftAlone) -> anyhow::Result<()> {
-        for (run, why) in left_alone.look(&self.engine, &self.engine.claimant(&self.id)).await? {
-            warn!(run.id = %run, "{why}");
         }
         Ok(())
     }
