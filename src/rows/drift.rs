@@ -157,9 +157,7 @@ impl<'a> Drift<'a> {
         };
         match found {
             None => drift.differences.push("it does not exist; bursar migrate makes it".to_owned()),
-            Some(shape) if shape.kind != "r" => {
-                drift.differences.push(format!("{} is not a table", table.quoted()));
-            }
+            Some(shape) if shape.kind != ORDINARY_TABLE => drift.differences.push(wrong_kind(&shape.kind)),
             Some(shape) => {
                 drift.compare_columns(shape, dataset);
                 drift.compare_key(shape, dataset);
@@ -301,6 +299,36 @@ impl<'a> Drift<'a> {
         alter.into_iter().chain(self.further.iter().map(|statement| format!("{statement};"))).collect()
     }
 }
+
+/// `pg_class.relkind` of a table that a load can write.
+const ORDINARY_TABLE: &str = "r";
+
+/// Names what has the table's name instead of an ordinary table, and what to do about it.
+fn wrong_kind(relkind: &str) -> String {
+    let (kind, remedy) = match relkind {
+        "p" => (
+            "a partitioned table",
+            "a load replaces or swaps whole tables, which partitions do not allow; rename it, or set another name in \
+             the dataset's key table and attach or copy the loaded rows from there",
+        ),
+        "v" => ("a view", "a load needs the table behind it; set that table in the dataset's key table"),
+        "m" => (
+            "a materialized view",
+            "its rows come from its query only; rename it, or set another name in the dataset's key table",
+        ),
+        "f" => (
+            "a foreign table",
+            "its rows are stored on another server; rename it, or set another name in the dataset's key table",
+        ),
+        "S" => ("a sequence", OTHER_NAME),
+        "c" => ("a composite type", OTHER_NAME),
+        "i" | "I" => ("an index", OTHER_NAME),
+        _ => ("not a table", OTHER_NAME),
+    };
+    format!("it is {kind}, and a load needs an ordinary table: {remedy}")
+}
+
+const OTHER_NAME: &str = "rename it, or set another name in the dataset's key table";
 
 impl UniqueKey {
     /// The name by which it is dropped.

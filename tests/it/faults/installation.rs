@@ -95,8 +95,19 @@ async fn a_name_taken_by_something_else_is_a_configuration_fault() {
     world.deliver_all();
     let views = "create view customer_rating_agency_a as select 1 as customer_number, 1 as customer_rating, 1 as customer_rating_limit, 'x'::varchar(25) as customer_status";
     sqlx::raw_sql(views).execute(&mut world.connect().await).await.expect("a view");
-    let ran = world.bursar(&[&TODAY[..], &["--customer", "agency_a"]].concat()).code(78);
-    assert_says(&ran, &["customer_rating_agency_a\" is not a table"]);
+    let of_one = [&TODAY[..], &["--customer", "agency_a"]].concat();
+    assert_says(
+        &world.bursar(&of_one).code(78),
+        &["table public.customer_rating_agency_a", "it is a view, and a load needs"],
+    );
+    let partitioned = "drop view customer_rating_agency_a; create table customer_rating_agency_a (customer_number bigint not null, \
+         customer_rating integer not null, customer_rating_limit integer not null, customer_status varchar(25) not null) \
+         partition by list (customer_status)";
+    sqlx::raw_sql(partitioned).execute(&mut world.connect().await).await.expect("a table");
+    assert_says(
+        &world.bursar(&of_one).code(78),
+        &["table public.customer_rating_agency_a", "it is a partitioned table, and a load needs"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
