@@ -210,7 +210,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 /// Says what went wrong: to people on stderr, and to a program in place of the result it waits for.
 fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
     let message = fault::told(error);
-    eprintln!("error: {message}");
+    show::message(&format!("error: {message}"));
     let (fault, code) = judge(error);
     if is_json {
         // Nobody is left to tell when stdout is gone too.

@@ -5,6 +5,7 @@
 
 mod server;
 
+use crate::escape;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use std::fmt::{self, Display};
@@ -130,7 +131,8 @@ pub fn told(error: &anyhow::Error) -> String {
             break;
         }
     }
-    told
+    // Causes quote names and values that others chose.
+    escape::lines(&told).into_owned()
 }
 
 /// What PostgreSQL said, where that is the cause.

@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the bottom up; each may use only those above it in this list (a test holds that):
 //!
-//! - [`fault`], [`clock`], [`sql`], [`json`]: what kind of failure an error is, what time it is, how SQL is taken apart,
-//!   how JSON is read as what is expected
+//! - [`escape`], [`fault`], [`clock`], [`sql`], [`json`]: how text is shown on terminals, what kind of failure an error
+//!   is, what time it is, how SQL is taken apart, how JSON is read as what is expected
 //! - [`config`]: settings, names, customers; files read against their schema, every problem at once
 //! - [`db`]: the database, also the embedded one
 //! - [`outbound`]: HTTP we call
@@ -26,6 +26,7 @@ pub mod config;
 pub mod db;
 pub mod deliveries;
 pub mod engine;
+pub mod escape;
 pub mod fault;
 pub mod http;
 pub mod json;

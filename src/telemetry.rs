@@ -1,5 +1,6 @@
 //! Logs: readable lines on a terminal, one JSON object a line otherwise; always on stderr.
 
+use crate::escape;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -11,9 +12,10 @@ pub type Suspend = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 /// Starts logging; `directives` say what of which room, as in `info,sqlx=warn`.
 pub fn start(directives: &str, suspend: Suspend) {
     let filter = EnvFilter::new(directives);
-    let writer = Stderr { suspend };
+    let is_terminal = std::io::stderr().is_terminal();
+    let writer = Stderr { suspend, form: if is_terminal { Form::Line } else { Form::Json } };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = if std::io::stderr().is_terminal() {
+    let started = if is_terminal {
         builder.with_target(false).compact().try_init()
     } else {
         builder.json().flatten_event(true).with_current_span(false).try_init()
@@ -23,22 +25,31 @@ pub fn start(directives: &str, suspend: Suspend) {
     }
 }
 
+/// How an event is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Line,
+    Json,
+}
+
 #[derive(Clone)]
 struct Stderr {
     suspend: Suspend,
+    form: Form,
 }
 
 impl<'a> MakeWriter<'a> for Stderr {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { suspend: Arc::clone(&self.suspend), text: Vec::new() }
+        Line { suspend: Arc::clone(&self.suspend), form: self.form, text: Vec::new() }
     }
 }
 
 /// One event; written as a whole when it is complete.
 struct Line {
     suspend: Suspend,
+    form: Form,
     text: Vec<u8>,
 }
 
@@ -55,10 +66,48 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let text = std::mem::take(&mut self.text);
+        let text = String::from_utf8_lossy(&self.text);
+        let text = match self.form {
+            Form::Line => one_line(&text),
+            Form::Json => escape::json(&text).into_owned(),
+        };
         (self.suspend)(&mut || {
             // Nobody is left to be told when stderr itself is gone.
-            let _ = std::io::stderr().write_all(&text);
+            let _ = std::io::stderr().write_all(text.as_bytes());
         });
+    }
+}
+
+/// An event with nothing in it that a terminal acts on but its colors and its last line end.
+fn one_line(event: &str) -> String {
+    let mut line = String::with_capacity(event.len());
+    let mut parts = event.strip_suffix('\n').unwrap_or(event).split("\u{1b}[");
+    line.push_str(&escape::line(parts.next().unwrap_or_default()));
+    for part in parts {
+        let color = part.find(|c: char| !c.is_ascii_digit() && c != ';').filter(|end| part[*end..].starts_with('m'));
+        match color {
+            Some(end) => {
+                line.push_str("\u{1b}[");
+                line.push_str(&part[..=end]);
+                line.push_str(&escape::line(&part[end + 1..]));
+            }
+            None => line.push_str(&escape::line(&["\u{1b}[", part].concat())),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_in_which_only_its_colors_act() {
+        let event = "\u{1b}[2m12:00\u{1b}[0m \u{1b}[33mWARN\u{1b}[0m a\nerror: forged \u{1b}[2J\u{202e}\n";
+        assert_eq!(
+            one_line(event),
+            "\u{1b}[2m12:00\u{1b}[0m \u{1b}[33mWARN\u{1b}[0m a\\nerror: forged \\u{1b}[2J\\u{202e}\n"
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! `bursar alerts`
 
-use super::rejects::visible;
 use super::zones::Zones;
 use super::{Context, show};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Database;
+use crate::escape;
 use crate::fault::{self, Fault};
 use crate::notify::Channels;
 use crate::notify::alert::{self, Kept, Which};
@@ -80,7 +80,7 @@ fn describe(zones: &Zones, alert: &Kept) -> String {
         Some(resolution) => ("resolved", resolution),
     };
     let Kept { id, kind, .. } = alert;
-    let [title, text, how] = [&alert.title, &alert.text, how].map(|text| visible(text.as_bytes()));
+    let [title, text, how] = [&alert.title, &alert.text, how].map(|text| escape::value(text.as_bytes()));
     format!("{id}  {kind}, {state}, raised {raised}{times}\n    {title}\n    {text}\n    {what}: {how}")
 }
 

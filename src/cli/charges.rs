@@ -1,8 +1,8 @@
 //! `bursar charges`
 
-use super::rejects::visible;
 use super::{Context, runs, show};
 use crate::clock::timestamp;
+use crate::escape;
 use crate::systems::charges::list::{self, Filter, Listed, STATES};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use clap::builder::PossibleValuesParser;
@@ -65,12 +65,13 @@ fn print(listed: &[Listed]) -> anyhow::Result<()> {
     let header = ["charge", "document", "customer", "state", "amount", "currency", "attempt", "changed", "error"];
     let mut table = show::table(&header, &[4, 6]);
     for charge in listed {
-        let or_dash = |text: &Option<String>| text.as_ref().map_or_else(|| "-".to_owned(), |t| visible(t.as_bytes()));
+        let or_dash =
+            |text: &Option<String>| text.as_ref().map_or_else(|| "-".to_owned(), |t| escape::value(t.as_bytes()));
         let waits = if charge.needs_operator { ", needs an operator" } else { "" };
         table.add_row([
             charge.charge_id.to_string(),
-            visible(charge.document_number.as_bytes()),
-            visible(charge.stream_customer_id.as_bytes()),
+            escape::value(charge.document_number.as_bytes()),
+            escape::value(charge.stream_customer_id.as_bytes()),
             format!("{}{waits}", charge.state),
             or_dash(&charge.amount),
             or_dash(&charge.currency_code),

@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     }
     if !arguments.json {
         for problem in &problems {
-            eprintln!("{problem}");
+            show::message(&problem.to_string());
         }
         eprintln!("error: {} in {}", counted(problems.len(), "problem"), context.config.display());
     }

@@ -7,6 +7,7 @@ use crate::clock::{Clock, timestamp};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::engine::runs::RunRequest;
+use crate::escape;
 use crate::tasks::forecast::{Becomes, LoadForecast};
 use chrono_tz::Tz;
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ fn print(rehearsed: &[Rehearsed], zone: Tz) -> anyhow::Result<()> {
     }
     for run in rehearsed {
         for path in &run.reports {
-            show::line(&format!("report for {}: {}", run.run_date, path.display()))?;
+            show::line(&format!("report for {}: {}", run.run_date, escape::path(path)))?;
         }
         if let Some(id) = run.open_run {
             show::line(&format!("a run for {} is open: {id}; it would be joined if it does the same", run.run_date))?;
@@ -69,7 +70,7 @@ fn load_row(run_date: &str, load: &LoadForecast, zone: Tz) -> Vec<String> {
         Becomes::Measured => "measured",
         Becomes::Nothing => "nothing",
     };
-    let file = load.file.as_ref().map(|path| path.display().to_string());
+    let file = load.file.as_ref().map(|path| escape::path(path));
     let told: Vec<String> = file.into_iter().chain(load.reason.clone()).collect();
     vec![
         run_date.to_owned(),

@@ -76,7 +76,7 @@ fn missing(task: &TaskResult) -> Vec<&str> {
 /// Prints the messages; `all` is a command that shows each of them.
 pub(super) fn print(notes: &[Note], all: &str) {
     for line in lines(notes, all) {
-        eprintln!("{line}");
+        show::message(&line);
     }
 }
 

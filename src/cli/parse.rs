@@ -170,6 +170,8 @@ fn print(parsed: &Parsed) -> anyhow::Result<()> {
         ("trailers", some(tally.skipped.trailer)),
         ("footer lines", some(tally.skipped.footer)),
         ("repeated headers", some(tally.skipped.repeated_header)),
+        ("empty rows", some(tally.skipped.empty_rows)),
+        ("end mark (0x1A)", some(tally.skipped.end_mark)),
         ("bytes", Some(certificate.bytes)),
         ("bytes unpacked", certificate.unpacked_bytes),
         ("bytes covered", Some(tally.bytes_covered)),

@@ -139,30 +139,3 @@ fn short(errors: &Value) -> String {
     };
     errors.as_array().into_iter().flatten().map(each).collect::<Vec<_>>().join(" ")
 }
-
-/// Text that does nothing to a terminal: control and direction characters are spelt, bytes that are no UTF-8 too.
-pub(super) fn visible(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut shown = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '\\' => shown.push_str("\\\\"),
-                '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => {
-                    shown.extend(character.escape_unicode());
-                }
-                _ if character.is_control() => shown.extend(character.escape_default()),
-                _ => shown.push(character),
-            }
-        }
-        for byte in chunk.invalid() {
-            let _ = write!(shown, "\\x{byte:02x}");
-        }
-    }
-    shown
-}
-
-/// A message, which has most of what was delivered spelt already.
-fn told(message: &str) -> String {
-    visible(message.as_bytes()).replace("\\\\", "\\")
-}

@@ -2,6 +2,7 @@
 
 use crate::engine::runs::RunSummary;
 use crate::engine::task::{TaskResult, TaskState};
+use crate::escape;
 use anyhow::Context;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -24,8 +25,18 @@ pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-/// Prints a line; a reader who went away (`| head`) is no fault.
+/// Prints a line or a table, with nothing in it that a terminal acts on.
 pub(super) fn line(text: &dyn std::fmt::Display) -> anyhow::Result<()> {
+    print(&escape::lines(&text.to_string()))
+}
+
+/// Prints a message on stderr, with nothing in it that a terminal acts on.
+pub(super) fn message(text: &str) {
+    eprintln!("{}", escape::lines(text));
+}
+
+/// Prints a text and a line end; a reader who went away (`| head`) is no fault.
+fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("print the result"),
         _ => Ok(()),
@@ -45,7 +56,7 @@ pub(super) fn unless_gone<T>(printed: anyhow::Result<T>) -> anyhow::Result<Optio
 
 /// Prints JSON, indented.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    print(&escape::json(&serde_json::to_string_pretty(value)?))
 }
 
 /// Prints a value as JSON, or for people.

@@ -1,6 +1,5 @@
 //! `bursar status`: whether everything is all right, over all jobs, on one screen.
 
-use super::rejects::visible;
 use super::zones::Zones;
 use super::{Context, runs, show};
 use crate::app;
@@ -9,6 +8,7 @@ use crate::clock::{Clock, timestamp};
 use crate::db::Database;
 use crate::engine::list::{Filter, RunRow, list_runs, list_workers};
 use crate::engine::task::RunState;
+use crate::escape;
 use crate::notify::alert::{self, Kept, Kind, Which};
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -184,7 +184,7 @@ fn print_attention(attention: &[Attention]) -> anyhow::Result<()> {
             continue;
         }
         let Attention { title, text, next_step, .. } = condition;
-        let [title, text, next_step] = [title, text, next_step].map(|text| visible(text.as_bytes()));
+        let [title, text, next_step] = [title, text, next_step].map(|text| escape::value(text.as_bytes()));
         show::line(&format!("\n  {title}\n    {text}\n    next: {next_step}"))?;
     }
     for ((kind, job), count) in alike.into_iter().filter(|(_, count)| *count > MAX_ALIKE) {

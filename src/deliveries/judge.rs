@@ -14,6 +14,7 @@
 
 use super::store::{Delivery, Move, State};
 use crate::clock::timestamp;
+use crate::escape;
 use crate::rows::inbox::{Delivered, Found};
 use chrono::{DateTime, Utc};
 
@@ -32,10 +33,10 @@ impl Sight {
     pub fn of(found: Found) -> Self {
         Self::Absent(match found {
             Found::One(file) => return Self::There(file),
-            Found::Nothing(wanted) => format!("nothing matches {}", wanted.display()),
-            Found::Partial(path, why) => format!("{} is still being delivered: {why}", path.display()),
+            Found::Nothing(wanted) => format!("nothing matches {}", escape::path(&wanted)),
+            Found::Partial(path, why) => format!("{} is still being delivered: {why}", escape::path(&path)),
             Found::Several(paths) => {
-                let names: Vec<String> = paths.iter().take(5).map(|path| path.display().to_string()).collect();
+                let names: Vec<String> = paths.iter().take(5).map(|path| escape::path(path)).collect();
                 format!("{} files match: {}; leave one", paths.len(), names.join(", "))
             }
         })
@@ -71,7 +72,7 @@ fn arrival(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Move {
     if at <= delivery.window_end {
         return Move::to(delivery, State::Late, Some((file, at)), None);
     }
-    let note = format!("{} came at {}, after the late window", file.path.display(), timestamp(&at));
+    let note = format!("{} came at {}, after the late window", escape::path(&file.path), timestamp(&at));
     Move::to(delivery, State::Missing, None, Some(note))
 }
 
@@ -81,7 +82,7 @@ fn change(delivery: &Delivery, file: Delivered, now: DateTime<Utc>) -> Option<Mo
     let is_at_the_same_path = delivery.file_path.as_deref() == Some(&*file.path.to_string_lossy());
     let is_same =
         delivery.file_bytes == Some(signed(file.bytes)) && delivery.file_modified_at == Some(file.modified_at);
-    let shown = file.path.display();
+    let shown = escape::path(&file.path);
     let note = match (delivery.refused_id, delivery.load_id) {
         (Some(_), _) if is_at_the_same_path && is_same => return None,
         (Some(refused), _) => format!("{shown} is not the file that was refused (id {refused})"),

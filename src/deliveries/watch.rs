@@ -6,6 +6,7 @@ use super::store::{self, Delivery, Move, State};
 use crate::catalog::Catalog;
 use crate::engine::job::Job;
 use crate::engine::schedule::Schedule;
+use crate::escape;
 use crate::rows::inbox::{Delivered, Inbox};
 use crate::rows::source::Places;
 use anyhow::Context;
@@ -235,7 +236,7 @@ async fn pass_over_earlier(pool: &PgPool, sights: &mut Sights) -> anyhow::Result
     let earlier = store::loaded_before(pool, &found).await?;
     for (place, earlier) in places.into_iter().zip(earlier) {
         let (Sight::There(file), Some((load, date))) = (&sights[place].1, earlier) else { continue };
-        let why = format!("{} is still the file of {date} (load {load})", file.path.display());
+        let why = format!("{} is still the file of {date} (load {load})", escape::path(&file.path));
         sights[place].1 = Sight::Absent(why);
     }
     Ok(())

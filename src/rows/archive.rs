@@ -14,6 +14,7 @@ use super::load::{Loading, Request, State};
 use super::pattern::{check_pattern, render, sample};
 use super::source::Places;
 use crate::config::{At, Customer, Problems, Source};
+use crate::escape;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -286,7 +287,7 @@ pub async fn find(
         Some(_) => Err(fault::data(format!(
             "{} in the archive is not what load {id} took in any more (another size or time), and nothing lies in the \
              inbox for {run_date}: deliver the file again",
-            path.display()
+            escape::path(&path)
         ))),
     }
 }

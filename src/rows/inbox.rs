@@ -1,5 +1,6 @@
 //! Finds customers' files for a run date by their datasets' patterns.
 
+mod names;
 mod remote;
 
 use super::complete::modified_at;
@@ -10,10 +11,12 @@ use super::pattern::render;
 use super::source::address::{Kind, shown};
 use super::source::{Located, Places};
 use crate::config::Customer;
+use crate::escape;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
 use glob::{MatchOptions, Pattern};
+use names::{near_misses, refuse_control_characters};
 use remote::{Remote, Wanted};
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -94,7 +97,7 @@ pub async fn find(
 /// What is said of several files where one was expected.
 #[must_use]
 pub fn several(customer: &Customer, run_date: NaiveDate, paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().take(5).map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = paths.iter().take(5).map(|path| escape::path(path)).collect();
     format!(
         "{} files of {} for {run_date} match its pattern: {}; leave one, or make the pattern tell them apart",
         paths.len(),
@@ -148,11 +151,13 @@ impl Inbox {
         match self.look(dataset, customer, run_date, now)? {
             Found::One(file) => Ok(file),
             Found::Nothing(wanted) => {
-                Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {}", wanted.display())))
+                let near = near_misses(self, dataset.pattern_of(customer), customer, run_date);
+                let wanted = escape::path(&wanted);
+                Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {wanted}{near}")))
             }
             Found::Partial(path, why) => Err(fault::transient(format!(
                 "the file of {name} for {run_date} is still being delivered: {}: {why}",
-                path.display()
+                escape::path(&path)
             ))),
             Found::Several(paths) => Err(fault::data(several(customer, run_date, &paths))),
         }
@@ -178,7 +183,7 @@ impl Inbox {
                 return Err(fault::transient(format!(
                     "a part of {} for {run_date} is still being delivered: {}: {why}",
                     customer.name,
-                    path.display()
+                    escape::path(&path)
                 )));
             }
         };
@@ -229,8 +234,9 @@ impl Inbox {
         let (mut complete, mut partial) = (Vec::new(), None);
         for path in self.matches(&wanted)? {
             let Some(file) = metadata(&path)? else { continue };
+            refuse_control_characters(&path)?;
             let judged = dataset.complete.judge(&path, &file, now);
-            match judged.with_context(|| format!("can't look for the marker of {}", path.display()))? {
+            match judged.with_context(|| format!("can't look for the marker of {}", escape::path(&path)))? {
                 Ok(since) => match self.awaited(dataset, customer, run_date, &path, now)? {
                     Ok(stated) => complete.push(self.delivered(&path, &file, stated.map_or(since, |at| at.max(since)))),
                     Err(why) => partial = Some((path, why)),
@@ -348,7 +354,7 @@ fn metadata(path: &Path) -> anyhow::Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("can't look for {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("can't look for {}", escape::path(path))),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{inbox, measure, staged};
 use crate::clock::Stopwatch;
 use crate::config::{Customer, Table};
 use crate::db::fence::{Fence, Finish};
+use crate::escape;
 use crate::fault::{self, Fault};
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -148,7 +149,7 @@ async fn find(pool: &PgPool, request: &Request) -> anyhow::Result<(Located, Stri
         info!(
             "{} of {customer} for {run_date} is read from the archive, where load {load} left it: {}",
             dataset.name,
-            path.display(),
+            escape::path(&path),
             customer = customer.name
         );
         return Ok((Located::in_folder(path), name, true));
@@ -234,7 +235,7 @@ impl Loading<'_> {
         let Copy { reading, rows, rejects, measures } = place
             .copy(self, connection, source)
             .await
-            .with_context(|| format!("copy the rows of {} into {}", self.path.display(), self.table))?;
+            .with_context(|| format!("copy the rows of {} into {}", escape::path(&self.path), self.table))?;
         let rows_ms = self.stopwatch.elapsed_ms();
         debug!("the measures of {} were taken as its rows passed: {}", self.table, measures.is_some());
         let measures = match measures {
@@ -283,7 +284,7 @@ impl Loading<'_> {
     pub(super) async fn read_again(&self, bytes: u64) -> anyhow::Result<FileReading> {
         let source = self.request.inbox.open(&self.file, self.cancel).await?;
         if source.size() != bytes {
-            return Err(fault::transient(format!("{} changed while it was read; run again", self.path.display())));
+            return Err(fault::transient(format!("{} changed while it was read; run again", escape::path(&self.path))));
         }
         self.read(source, false)
     }
@@ -291,7 +292,7 @@ impl Loading<'_> {
     /// Begins to read the file for one connection, over which its rejects follow its rows; says whether measures are taken.
     pub(super) fn read(&self, source: SourceFile, measuring: bool) -> anyhow::Result<FileReading> {
         std::fs::create_dir_all(&self.request.spool).map_err(|error| {
-            fault::config(format!("can't make the spool's folder {}: {error}", self.request.spool.display()))
+            fault::config(format!("can't make the spool's folder {}: {error}", escape::path(&self.request.spool)))
         })?;
         Ok(self.read_into(source, RejectSpool::new(self.load_id, &self.request.spool), (1, measuring)))
     }

@@ -11,6 +11,7 @@ mod places;
 pub mod trouble;
 mod web;
 
+use crate::escape;
 use crate::fault;
 use chrono::{DateTime, Utc};
 use fetch::RemoteFile;
@@ -80,7 +81,7 @@ impl SourceFile {
 
     fn check_not_empty(self) -> anyhow::Result<Self> {
         if self.known_size() == Some(0) {
-            let shown = self.path().display();
+            let shown = escape::path(self.path());
             return Err(fault::data(format!("{shown} is empty (0 bytes); a header and rows were expected")));
         }
         Ok(self)
@@ -154,7 +155,7 @@ impl SourceFile {
     /// A transient fault when it changed while it was read: somebody is still delivering it.
     pub fn finish(self) -> anyhow::Result<FileIdentity> {
         if let Some(change) = self.change(self.size()) {
-            return Err(fault::transient(format!("{} {change}", self.path().display())));
+            return Err(fault::transient(format!("{} {change}", escape::path(self.path()))));
         }
         let modified_at = self.modified_at();
         Ok(FileIdentity { bytes: self.read, sha256: hex(self.hash.finish().as_ref()), modified_at })
@@ -169,24 +170,4 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Forms a file can have by mistake, by their first bytes.
-const OTHER_FORMS: [(&[u8], &str); 3] = [
-    (b"\xFF\xFE\x00\x00", "UTF-32 text"),
-    (b"\x00\x00\xFE\xFF", "UTF-32 text"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet"),
-];
-
-/// Refuses a file whose first bytes say that it is no text that can be read.
-///
-/// # Errors
-/// A data fault that says what the file is.
-pub fn refuse_other_forms(head: &[u8]) -> anyhow::Result<()> {
-    match OTHER_FORMS.iter().find(|(magic, _)| head.starts_with(magic)) {
-        Some((_, form)) => Err(fault::data(format!(
-            "the file is {form}; text in UTF-8, or in the encoding that dialect.encoding names, was expected"
-        ))),
-        None => Ok(()),
-    }
 }

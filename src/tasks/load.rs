@@ -8,6 +8,7 @@ use crate::deliveries;
 use crate::deliveries::act::{self, Standing};
 use crate::engine::job::Task;
 use crate::engine::task::{KindSpec, OUTCOME_TARGET, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
+use crate::escape;
 use crate::fault::{self, Fault};
 use crate::notify::alert::{Kind, Subject};
 use crate::notify::wording::File;
@@ -219,7 +220,7 @@ fn log(loaded: &Loaded) {
             target: OUTCOME_TARGET,
             { load.id = loaded.load_id, table.name = %loaded.table },
             "{}: {warning}",
-            loaded.file.display()
+            escape::path(&loaded.file)
         );
     }
     info!(
@@ -247,7 +248,7 @@ fn outcome(context: &TaskContext, loaded: &Loaded) -> anyhow::Result<Outcome> {
     }
     let reason = format!(
         "the load of {} into {} is held, the table was not touched: {}; its {} rejects are kept under load {}",
-        loaded.file.display(),
+        escape::path(&loaded.file),
         loaded.table,
         loaded.reasons.join("; "),
         loaded.certificate.tally.rejected,

@@ -1,8 +1,9 @@
 //! `bursar rejects list`
 
 use super::super::show;
-use super::{Which, configured, short, told};
+use super::{Which, configured, short};
 use crate::config::Settings;
+use crate::escape;
 use crate::rows::quarantine::{Listed, Status, list};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
@@ -62,7 +63,7 @@ fn print(listed: &[Listed], arguments: &Arguments) -> anyhow::Result<()> {
             reject.line.to_string(),
             reject.status.clone(),
             short(&reject.errors),
-            told(first),
+            escape::line(first),
         ]);
     }
     show::line(&table)?;

@@ -1,10 +1,11 @@
 //! `bursar rejects show`
 
 use super::super::{show, usage};
-use super::{told, visible};
 use crate::clock::timestamp;
 use crate::config::Settings;
+use crate::escape;
 use crate::rows::encoding::{Decoding, Encoding};
+use crate::rows::header::labels;
 use crate::rows::layout::{Layout, word};
 use crate::rows::quarantine::{Kept, find};
 use anyhow::Context;
@@ -53,7 +54,7 @@ fn print(kept: &Kept, layout: Option<&Layout>) -> anyhow::Result<()> {
         ("run date", listed.run_date.to_string()),
         ("load", format!("{} ({})", listed.load_id, kept.load_state)),
         ("table", kept.table_name.clone()),
-        ("file", visible(kept.file_path.as_bytes())),
+        ("file", escape::value(kept.file_path.as_bytes())),
         ("sha256", kept.file_sha256.clone()),
         ("place", format!("line {}, bytes {offset} to {}", listed.line, offset + length)),
         ("kept since", timestamp(&kept.created_at)),
@@ -65,9 +66,9 @@ fn print(kept: &Kept, layout: Option<&Layout>) -> anyhow::Result<()> {
     show::line(&table)?;
     show::line(&errors(listed.errors.as_array().map_or(&[], Vec::as_slice)))?;
     let mut payload = show::table(&["header", "text"], &[]);
-    let names = layout.map(|layout| layout.names.clone()).unwrap_or_default();
+    let names = layout.map(|layout| labels(&layout.names)).unwrap_or_default();
     for (name, value) in in_order(&listed.payload, &names) {
-        payload.add_row([visible(name.as_bytes()), visible(value.as_str().unwrap_or_default().as_bytes())]);
+        payload.add_row([escape::value(name.as_bytes()), escape::value(value.as_str().unwrap_or_default().as_bytes())]);
     }
     if payload.is_empty() { Ok(()) } else { show::line(&payload) }
 }
@@ -75,7 +76,7 @@ fn print(kept: &Kept, layout: Option<&Layout>) -> anyhow::Result<()> {
 fn errors(all: &[Value]) -> comfy_table::Table {
     let mut table = show::table(&["column", "code", "what is wrong"], &[]);
     for error in all {
-        let text = |key: &str| told(error[key].as_str().unwrap_or("-"));
+        let text = |key: &str| escape::line(error[key].as_str().unwrap_or("-"));
         table.add_row([text("column"), text("code"), text("message")]);
     }
     table
@@ -99,7 +100,7 @@ fn status(kept: &Kept) -> String {
     ];
     for part in parts.into_iter().flatten() {
         status.push(' ');
-        status.push_str(&visible(part.as_bytes()));
+        status.push_str(&escape::value(part.as_bytes()));
     }
     status
 }
@@ -112,7 +113,7 @@ fn raw(kept: &Kept, layout: Option<&Layout>) -> String {
     let mut decoding = Decoding::new(encoding);
     decoding.decode(head, &mut text);
     decoding.decode(b"", &mut text);
-    let mut shown = visible(&text);
+    let mut shown = escape::value(&text);
     let length = kept.byte_length;
     if i64::try_from(head.len()).is_ok_and(|shown| shown < length) {
         let kept = kept.raw.len();

@@ -1,8 +1,9 @@
 //! `bursar rejects redrive`
 
 use super::super::{show, signals, usage};
-use super::{operator, short, told};
+use super::{operator, short};
 use crate::config::Settings;
+use crate::escape;
 use crate::fault;
 use crate::rows::quarantine::{Filter, Met};
 use crate::rows::redrive::{Redriven, Rehearsal, Request, redrive};
@@ -88,10 +89,10 @@ fn print(redriven: &Redriven, is_rehearsal: bool) -> anyhow::Result<()> {
         let mut table = show::table(&["reject", "line", "errors", "first of them"], &[0, 1]);
         for wrong in &redriven.wrong {
             table.add_row([
-                wrong.reject_id.as_deref().map_or_else(|| "-".to_owned(), told),
+                wrong.reject_id.as_deref().map_or_else(|| "-".to_owned(), escape::line),
                 wrong.line.map_or_else(|| "-".to_owned(), |line| line.to_string()),
                 short(&wrong.errors),
-                told(wrong.errors[0]["message"].as_str().unwrap_or_default()),
+                escape::line(wrong.errors[0]["message"].as_str().unwrap_or_default()),
             ]);
         }
         show::line(&table)?;

@@ -1,8 +1,9 @@
 //! `bursar rejects triage`
 
 use super::super::show;
-use super::{Which, told};
+use super::Which;
 use crate::config::Settings;
+use crate::escape;
 use crate::rows::quarantine::Status;
 use crate::rows::triage::{Finding, triage};
 use anyhow::Context;
@@ -62,8 +63,8 @@ fn print(first: &[Finding], all: usize) -> anyhow::Result<()> {
             finding.code.clone(),
             finding.count.to_string(),
             lines(finding),
-            format!("{}: {}", finding.example, told(&finding.message)),
-            told(&finding.suggestion),
+            format!("{}: {}", finding.example, escape::line(&finding.message)),
+            escape::line(&finding.suggestion),
         ]);
     }
     show::line(&table)?;

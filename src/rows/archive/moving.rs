@@ -1,6 +1,7 @@
 //! Moves one file and what belongs to it, never over another one.
 
 use super::Move;
+use crate::escape;
 use crate::fault;
 use crate::rows::complete::modified_at;
 use anyhow::Context;
@@ -53,7 +54,10 @@ impl Moving {
         let folder = self.root.join(&planned.to);
         let folder = folder.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(|error| {
-            fault::config(format!("can't make the archive's folder {}: {error} (processed.archive)", folder.display()))
+            fault::config(format!(
+                "can't make the archive's folder {}: {error} (processed.archive)",
+                escape::path(folder)
+            ))
         })?;
         for n in 0..MOST_NAMES {
             let name = self.name(&planned.to, n);
@@ -69,13 +73,13 @@ impl Moving {
             }
         }
         let to = self.root.join(&planned.to);
-        Err(fault::config(format!("{} and {MOST_NAMES} names like it are taken", to.display())))
+        Err(fault::config(format!("{} and {MOST_NAMES} names like it are taken", escape::path(&to))))
     }
 
     /// Between the look and the move another file may have taken its name: that one is put back.
     fn moved(&self, planned: Move, from: &Path, name: String, file: &Metadata) -> anyhow::Result<Move> {
         let to = self.root.join(&name);
-        let there = std::fs::metadata(&to).with_context(|| format!("look at {}", to.display()))?;
+        let there = std::fs::metadata(&to).with_context(|| format!("look at {}", escape::path(&to)))?;
         if (there.dev(), there.ino()) == (file.dev(), file.ino()) {
             return Ok(Move { to: name, ..planned });
         }
@@ -138,13 +142,17 @@ fn refused(from: &Path, to: &Path, error: &io::Error) -> anyhow::Error {
         ErrorKind::CrossesDevices => "; the archive must lie on the inbox's file system",
         _ => "",
     };
-    fault::config(format!("can't move {} to {}: {error}{hint} (processed.archive)", from.display(), to.display()))
+    fault::config(format!(
+        "can't move {} to {}: {error}{hint} (processed.archive)",
+        escape::path(from),
+        escape::path(to)
+    ))
 }
 
 pub(super) fn metadata(path: &Path) -> anyhow::Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("can't look for {}", path.display())),
+        Err(error) => Err(error).with_context(|| format!("can't look for {}", escape::path(path))),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Compiled, Control, FILE, Figure, Origin};
 use crate::config::Customer;
+use crate::escape;
 use crate::fault;
 use crate::rows::complete::{modified_at, touched_at};
 use crate::rows::pattern::render;
@@ -87,9 +88,9 @@ impl Control {
         match std::fs::metadata(&path) {
             Ok(found) => Ok(Ok(Some(touched_at(&found, now)))),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Ok(Err(format!("its {} {} is not there yet", self.origin.as_str(), path.display())))
+                Ok(Err(format!("its {} {} is not there yet", self.origin.as_str(), escape::path(&path))))
             }
-            Err(error) => Err(error).with_context(|| format!("can't look for {}", path.display())),
+            Err(error) => Err(error).with_context(|| format!("can't look for {}", escape::path(&path))),
         }
     }
 
@@ -100,7 +101,7 @@ impl Control {
     pub fn read(&self, of: &Of<'_>) -> anyhow::Result<Option<Stated>> {
         let Some(path) = self.path_of(of)? else { return Ok(None) };
         let before = is(&path);
-        let place = path.display().to_string();
+        let place = escape::path(&path);
         let text = text(&path, self.origin, of.path)?;
         let (place, values) = match (&self.form, self.origin) {
             (Compiled::Text(pattern), _) => matched(pattern, &[(place.clone(), 1, &text)])?,
@@ -135,7 +136,7 @@ impl Control {
     /// A data fault when they state nothing, or two things.
     pub fn read_trailers(&self, path: &Path, trailers: &[TrailerLine]) -> anyhow::Result<Stated> {
         let Compiled::Text(pattern) = &self.form else { return Err(fault::bug("a trailer without a pattern")) };
-        let path = path.display().to_string();
+        let path = escape::path(path);
         if trailers.is_empty() {
             return Err(fault::data(format!(
                 "{path} has no trailer line, which control.from asks for: was it cut off? Nothing was loaded"
@@ -157,7 +158,7 @@ impl Stated {
         match &self.read {
             Some(seen) if is(&seen.path) != seen.is => Err(fault::transient(format!(
                 "{} changed while it was used; it may still be being delivered: nothing was loaded, run again",
-                seen.path.display()
+                escape::path(&seen.path)
             ))),
             _ => Ok(()),
         }
@@ -170,12 +171,12 @@ pub(in crate::rows) fn unescaped(rendered: &str) -> String {
 }
 
 fn text(path: &Path, origin: Origin, of: &Path) -> anyhow::Result<String> {
-    let shown = path.display();
+    let shown = escape::path(path);
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => fault::data(format!(
             "the {} {shown} of {} is not there: its control totals can't be compared, nothing was loaded",
             origin.as_str(),
-            of.display()
+            escape::path(of)
         )),
         _ => anyhow::Error::new(error).context(format!("can't open {shown}")),
     })?;

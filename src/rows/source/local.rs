@@ -1,6 +1,7 @@
 //! A file in a folder.
 
 use super::super::complete::modified_at;
+use crate::escape;
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -42,7 +43,7 @@ impl Fingerprint {
 
 impl LocalFile {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
+        let shown = escape::path(path);
         // Looked at before it is opened: opening a pipe would wait until somebody writes to it.
         let metadata = std::fs::metadata(path).with_context(|| format!("can't open {shown}"))?;
         if metadata.is_dir() {
@@ -66,7 +67,7 @@ impl LocalFile {
             match self.file.read(block) {
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("can't read {}", self.path.display())),
+                Err(error) => return Err(error).with_context(|| format!("can't read {}", escape::path(&self.path))),
             }
         }
     }

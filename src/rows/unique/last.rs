@@ -6,6 +6,7 @@
 //! that is not kept takes no key, and a row that is rejected for another reason supersedes nothing.
 
 use super::{Key, Rows, Seen, Values, duplicate};
+use crate::escape;
 use crate::fault;
 use crate::rows::dataset::Dataset;
 use crate::rows::reject::RowError;
@@ -118,7 +119,7 @@ impl Superseded {
                 Err(fault::transient(format!(
                     "{} changed between its two readings ({} bytes, then {}; unique_keep = \"last\" needs both): nothing \
                      was loaded, run again when it is complete",
-                    path.display(),
+                    escape::path(path),
                     first.bytes,
                     identity.bytes
                 )))
