@@ -25,6 +25,10 @@ pub enum Fate {
     Footer,
     /// The header again, among the rows.
     RepeatedHeader,
+    /// A record of delimiters only that the dataset says to skip.
+    EmptyRow,
+    /// The Ctrl-Z bytes (0x1A) that end the file.
+    EndMark,
     /// The byte order mark; bytes, but no record.
     ByteOrderMark,
 }
@@ -65,13 +69,18 @@ pub struct Skipped {
     pub footer: u64,
     /// Records that repeat the header (`dialect.repeated_header = "skip"`).
     pub repeated_header: u64,
+    /// Records of delimiters only, with `dialect.empty_rows = "skip"`.
+    pub empty_rows: u64,
+    /// 1 if the file ends with Ctrl-Z (0x1A), however many they are.
+    pub end_mark: u64,
 }
 
 impl Skipped {
     /// All of them.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.header + self.blank + self.preamble + self.comment + self.trailer + self.footer + self.repeated_header
+        let lines = self.blank + self.preamble + self.comment + self.trailer + self.footer;
+        self.header + lines + self.repeated_header + self.empty_rows + self.end_mark
     }
 }
 
@@ -99,6 +108,8 @@ impl Tally {
             Fate::Trailer => self.skipped.trailer += 1,
             Fate::Footer => self.skipped.footer += 1,
             Fate::RepeatedHeader => self.skipped.repeated_header += 1,
+            Fate::EmptyRow => self.skipped.empty_rows += 1,
+            Fate::EndMark => self.skipped.end_mark += 1,
             Fate::ByteOrderMark => {}
         }
     }

@@ -22,8 +22,13 @@ use std::collections::HashSet;
 pub struct LooseColumn {
     /// The column of the table; an identifier.
     pub name: String,
-    /// What the file's header calls it, where that differs (case and blanks do not matter).
-    pub header: Option<String>,
+    /// Its name in the file's header where that differs from `name`, or a list of names of which the header has one.
+    /// Case and outer blanks do not matter, inner blanks stand for `_`.
+    pub header: Option<LooseHeader>,
+    /// The position of its field in the header, from 1: for names that are blank or occur more than once. With `header`
+    /// the name at that position must be one of those.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub position: Option<usize>,
     /// `integer`, `bigint`, `numeric(p,s)`, `text`, `date`, `timestamp`, `boolean`, `uuid`, `json` or `map`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -69,6 +74,27 @@ pub struct LooseColumn {
     pub pattern: Option<String>,
 }
 
+/// One name in the header, or several of which a file has one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LooseHeader {
+    /// The only name.
+    One(String),
+    /// The names customers use.
+    Several(Vec<String>),
+}
+
+impl LooseHeader {
+    /// All names.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
 /// A value in a configuration file: a number, or a text for numerics, dates and timestamps.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -84,8 +110,10 @@ pub enum Bound {
 pub struct Column {
     /// Its name in the table.
     pub name: Ident,
-    /// What the header calls it.
-    pub header: String,
+    /// The names it can have in the header; empty if its position alone decides.
+    pub headers: Vec<String>,
+    /// The position of its field among the customer's, from 1; `None` if the header's names decide.
+    pub position: Option<usize>,
     /// Type and the rules that go with it.
     pub kind: Kind,
     /// Whether null is allowed.
@@ -96,6 +124,14 @@ pub struct Column {
     pub blank: Option<Blank>,
     /// Whether a null text is null in quotes too.
     pub null_quoted: bool,
+}
+
+impl Column {
+    /// Its first name in the header, or its own where any name will do.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        self.headers.first().map_or_else(|| self.name.as_str(), String::as_str)
+    }
 }
 
 /// What a null stands for in a column; it was checked as any value of the column is.

@@ -1,7 +1,7 @@
 //! How a dataset's files are written: the keys of `[dialect]` and their checks.
 
 use super::encoding::Declared;
-use super::header::{ExtraColumns, Header};
+use super::header::{ExtraColumns, ExtraFields, Header, Rules};
 use super::line_end::LineEnd;
 use super::number::{Negative, NumberFormat, check_separators, why_not_unit};
 use super::split::Marks;
@@ -22,8 +22,9 @@ pub struct Dialect {
     /// Around fields that hold delimiters or line ends: one ASCII character; empty for none.
     #[schemars(length(max = 1))]
     pub quote: String,
-    /// Within quotes: one ASCII character that takes their meaning from a quote, a delimiter, a line end and itself;
-    /// empty for none. A doubled quote stands for one in any case.
+    /// One ASCII character that, within quotes, takes their meaning from a quote, a delimiter, a line end and itself; empty
+    /// for none. A doubled quote stands for one in any case. With `quote = ""` it acts in all fields, as in the text format
+    /// of `COPY` and `LOAD DATA`: `\t`, `\n` and the like are the characters they name, and a field `\N` is null.
     #[schemars(length(max = 1))]
     pub escape: String,
     /// What ends a record: `auto` (the end of the file's first record), `lf`, `crlf`, `cr`, `any` (LF, CR LF and CR,
@@ -31,7 +32,8 @@ pub struct Dialect {
     /// outside quotes is rejected.
     #[schemars(length(min = 1, max = 4))]
     pub line_end: String,
-    /// Whether blanks around a bare (unquoted) value are dropped, those of Unicode (such as a no-break space) included.
+    /// Whether blanks around a bare (unquoted) value are dropped, those of Unicode (such as a no-break space) included, and
+    /// spaces and tabs around a quoted field are allowed.
     pub trim: bool,
     /// Texts that mean null: bare ones, and with `null_quoted` those in quotes too.
     pub null: Vec<String>,
@@ -52,7 +54,7 @@ pub struct Dialect {
     /// Whether the first record names the columns.
     pub header: Header,
     /// So many records name the columns together: their texts, from the first to the last, with a blank between.
-    #[validate(range(min = 1, max = 10))]
+    #[validate(range(min = 1, max = 100))]
     pub header_lines: u32,
     /// So many first lines are skipped, whatever stands on them.
     #[validate(range(max = 10_000))]
@@ -75,6 +77,10 @@ pub struct Dialect {
     pub repeated_header: RepeatedHeader,
     /// What to do with columns that the dataset doesn't know.
     pub extra_columns: ExtraColumns,
+    /// What to do with fields at the end of a record that the header has no name for, and with blank names at its end.
+    pub extra_fields: ExtraFields,
+    /// What to do with records that have no value in any field: lines of delimiters only.
+    pub empty_rows: EmptyRows,
     /// What to do with records that have fewer fields than the header.
     pub ragged: Ragged,
     /// The greatest size of a record, in bytes of UTF-8; a longer one is rejected.
@@ -109,6 +115,19 @@ pub enum RepeatedHeader {
     Load,
 }
 
+/// What to do with records that have no value in any field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EmptyRows {
+    /// Reject them.
+    #[default]
+    Reject,
+    /// Skip them, and count them in the certificate.
+    Skip,
+    /// Treat them like any other record: where every column is nullable, a row of nulls.
+    Load,
+}
+
 impl Default for Dialect {
     fn default() -> Self {
         Self {
@@ -134,6 +153,8 @@ impl Default for Dialect {
             multiline: true,
             repeated_header: RepeatedHeader::Reject,
             extra_columns: ExtraColumns::Reject,
+            extra_fields: ExtraFields::Reject,
+            empty_rows: EmptyRows::Reject,
             ragged: Ragged::Reject,
             max_record_bytes: 1 << 20,
             max_unpacked_bytes: 64 << 30,
@@ -151,6 +172,7 @@ impl Dialect {
             quote: first(&self.quote),
             escape: first(&self.escape),
             line_end: self.line_end().unwrap_or_default(),
+            trim: self.trim,
         }
     }
 
@@ -158,6 +180,12 @@ impl Dialect {
     #[must_use]
     pub fn line_end(&self) -> Option<LineEnd> {
         LineEnd::parse(&self.line_end)
+    }
+
+    /// What a header may have.
+    #[must_use]
+    pub const fn header_rules(&self) -> Rules {
+        Rules { extra_columns: self.extra_columns, extra_fields: self.extra_fields }
     }
 
     /// How numbers are written; `None` where that is the plain way.
@@ -201,8 +229,11 @@ impl Check<'_> {
                 self.problem(key, format!("stands in the delimiter {delimiter:?}"));
             }
         }
-        if !escape.is_empty() && quote.is_empty() {
-            self.problem("escape", "means something within quotes only, and there is no quote");
+        if quote.is_empty() && escape.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            self.problem(
+                "escape",
+                "is a letter or digit: without quotes it would change the meaning of every such character",
+            );
         } else if self.dialect.null_quoted && quote.is_empty() {
             self.problem("null_quoted", "means something within quotes only, and there is no quote");
         } else if !escape.is_empty() && escape == quote {

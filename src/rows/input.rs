@@ -3,8 +3,9 @@
 use super::ahead::Ahead;
 use super::dialect::Dialect;
 use super::encoding::{Decoding, Encoding};
-use super::source::{FileIdentity, SourceFile, refuse_other_forms};
-use super::unpack::{Packing, TELLING, unpack};
+use super::foreign::{self, SIGHT};
+use super::source::{FileIdentity, SourceFile};
+use super::unpack::{Packing, unpack};
 use crate::fault;
 use anyhow::Context;
 use std::io::{ErrorKind, Read};
@@ -64,7 +65,8 @@ impl Input {
     pub fn open(source: SourceFile, dialect: &Dialect) -> anyhow::Result<Self> {
         let mut input = Self::of(Bytes::Plain(source));
         input.look()?;
-        if let Some(packing) = Packing::of(&input.head) {
+        let packing = Packing::of(&input.head);
+        if let Some(packing) = packing {
             input = input.unpack(packing, dialect.max_unpacked_bytes)?;
             input.look()?;
             if let Some(again) = Packing::of(&input.head) {
@@ -72,7 +74,7 @@ impl Input {
                 return Err(fault::data(format!("the file is packed twice, with {name} and within with {again}")));
             }
         }
-        input.decoded_by(dialect)?.read_ahead()
+        input.decoded_by(dialect, packing)?.read_ahead()
     }
 
     /// The same for text that is no file: it is neither hashed nor unpacked.
@@ -82,11 +84,11 @@ impl Input {
     pub fn of_text(from: Box<dyn Read>, dialect: &Dialect) -> anyhow::Result<Self> {
         let mut input = Self::of(Bytes::Text(Text { from, read: 0 }));
         input.look()?;
-        input.decoded_by(dialect)
+        input.decoded_by(dialect, None)
     }
 
-    fn decoded_by(mut self, dialect: &Dialect) -> anyhow::Result<Self> {
-        refuse_other_forms(&self.head)?;
+    fn decoded_by(mut self, dialect: &Dialect, packing: Option<Packing>) -> anyhow::Result<Self> {
+        foreign::refuse(&self.head, dialect.encoding, packing)?;
         self.encoding = Encoding::of(&self.head, dialect.encoding);
         self.decoded = (self.encoding != Encoding::Utf8).then(|| Decoded::new(self.encoding));
         Ok(self)
@@ -115,10 +117,10 @@ impl Input {
         Ok(Self::of(Bytes::Packed(unpack(source, &self.head, packing, bound)?)))
     }
 
-    /// Brings the first bytes in sight: fewer than [`TELLING`] only where there are no more.
+    /// Brings the first bytes in sight: fewer than [`SIGHT`] only where there are no more.
     fn look(&mut self) -> anyhow::Result<()> {
-        let mut block = [0; TELLING];
-        while self.head.len() < TELLING {
+        let mut block = [0; SIGHT];
+        while self.head.len() < SIGHT {
             match self.bytes.read(&mut block[self.head.len()..])? {
                 0 => break,
                 count => self.head.extend_from_slice(&block[self.head.len()..][..count]),

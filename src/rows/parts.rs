@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::load::Request;
 use super::source::Located;
 use super::source::address::{self, shown};
+use super::split::Marks;
 use crate::config::{At, Problems, Source};
 use crate::fault;
 use anyhow::Context;
@@ -167,6 +168,10 @@ pub(super) fn compile_parts(
         let message = "need no dialect: of [dialect] only extra_columns, ragged, trim and the bounds can be set";
         problem(&whole(), message.to_owned());
     }
+    if let Some(i) = loose.column.iter().position(|column| column.position.is_some()) {
+        let message = "is one in a header, and the columns of Parquet are found by name".to_owned();
+        problem(&At::key("column").index(i).then("position"), message);
+    }
     let mut place = |at: &At, name: &str| {
         let found = columns.iter().position(|column| column.name.as_str() == name);
         if found.is_none() && columns.len() == loose.column.len() {
@@ -196,7 +201,7 @@ fn has_days(pattern: &str) -> bool {
 fn is_plain(dialect: &Dialect) -> bool {
     let plain = Dialect::default();
     let lines = |d: &Dialect| (d.header_lines, d.skip_lines, d.footer_lines);
-    dialect.marks() == plain.marks()
+    Marks { trim: false, ..dialect.marks() } == plain.marks()
         && dialect.numbers().is_none()
         && (dialect.header, dialect.encoding) == (plain.header, plain.encoding)
         && lines(dialect) == lines(&plain)

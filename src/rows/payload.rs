@@ -10,9 +10,8 @@ const EXTRA_TOLD_APART: usize = 100;
 
 /// The fields of a rejected record, told by the header: an object of texts as JSON, made when it is written.
 ///
-/// Fields beyond the header are called `#5` and so on. Of two that the header calls the same, which none of the dataset's
-/// columns can be, the last is told; of a line of half a million delimiters only the first fields are: it would cost a hundred
-/// times its bytes.
+/// Fields are called by the header's names ([`super::header::labels`]), those beyond it `#5` and so on. Of a line of half
+/// a million delimiters only the first fields are written: all would take a hundred times its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
     /// What the fields lie in.
@@ -29,12 +28,11 @@ impl Serialize for Payload<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { window, fields, binding, marks } = *self;
         let (mut scratch, mut map) = (Vec::new(), serializer.serialize_map(None)?);
-        let told_apart = binding.names.len() + EXTRA_TOLD_APART;
+        let told_apart = binding.labels.len() + EXTRA_TOLD_APART;
         for (i, field) in fields.iter().take(told_apart).enumerate() {
             let value = readable(text(window, *field, marks, &mut scratch));
-            match binding.names.get(i) {
-                Some(_) if binding.again[i] < fields.len() => {}
-                Some(name) => map.serialize_entry(name, &value)?,
+            match binding.labels.get(i) {
+                Some(label) => map.serialize_entry(label, &value)?,
                 None => map.serialize_entry(&format!("#{}", i + 1), &value)?,
             }
         }

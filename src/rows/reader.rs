@@ -4,10 +4,13 @@
 
 mod begin;
 mod broken;
+mod heading;
 mod lines;
+mod misfit;
 
 use super::certificate::{Fate, Tally};
 use super::dataset::Dataset;
+use super::dialect::EmptyRows;
 use super::encoding::Encoding;
 use super::footer::Footer;
 use super::header::{Binding, Header, by_position};
@@ -17,15 +20,17 @@ use super::line_end::LineEnd;
 use super::notes::Suspects;
 use super::payload::Payload;
 use super::record::{Cells, Nulls, describe, encode_row};
-use super::reject::RowError;
+use super::reject::{Code, RowError};
 use super::repeated::HeaderRecords;
 use super::source::SourceFile;
 use super::split::{Record, Split, Splitter};
 use super::trailer::Trailers;
 use super::unique::{Keys, Latest, Superseded};
 use super::window::Window;
+use crate::escape;
 use crate::fault;
 use anyhow::Context;
+use heading::no_header;
 use std::io::Read;
 
 pub use super::reading::Reading;
@@ -69,7 +74,7 @@ fn read_with<'a>(
     sink: &mut impl Sink,
     progress: &dyn Fn(u64),
 ) -> anyhow::Result<(Reading, Option<Keys<'a>>)> {
-    let path = source.path().display().to_string();
+    let path = escape::path(source.path());
     let mut input = Input::open(source, &dataset.dialect).with_context(|| path.clone())?;
     let mut reader = Reader::new(dataset, sink, input.encoding(), keys);
     reader.run(&mut input, progress).with_context(|| path.clone())?;
@@ -96,23 +101,6 @@ pub fn read_text(text: Box<dyn Read>, dataset: &Dataset, sink: &mut impl Sink) -
         return Err(no_header("the text", reader.heading.len(), &reader.tally, dataset));
     }
     Ok(reader.tally)
-}
-
-fn no_header(path: &str, heading: usize, tally: &Tally, dataset: &Dataset) -> anyhow::Error {
-    let skipped = &tally.skipped;
-    fault::data(match heading {
-        0 if tally.records == skipped.blank => format!("{path} holds no header, only blank lines"),
-        0 => format!(
-            "{path} holds no header: of its {} lines {} are passed over before it (skip_lines), {} behind the rows \
-             (footer_lines, trailer), {} are comments and {} blank",
-            tally.records,
-            skipped.preamble,
-            skipped.footer + skipped.trailer,
-            skipped.comment,
-            skipped.blank
-        ),
-        n => format!("{path} ends within its header: {n} of {} lines are there", dataset.dialect.header_lines),
-    })
 }
 
 struct Reader<'a, 's, S> {
@@ -268,7 +256,17 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
             bytes: record.bytes,
             nulls: &self.nulls,
         };
-        encode_row(record, &cells, buffer, &mut self.scratch, &mut self.errors);
+        let empty_rows = self.dataset.dialect.empty_rows;
+        let is_empty = empty_rows != EmptyRows::Load && cells.are_empty() && record.broken.is_none();
+        if is_empty && empty_rows == EmptyRows::Skip {
+            return Ok(Fate::EmptyRow);
+        }
+        if is_empty {
+            let message = "the record has no values, only delimiters (dialect.empty_rows)".to_owned();
+            self.errors.push(RowError { column: None, code: Code::EmptyRow, message });
+        } else {
+            encode_row(record, &cells, buffer, &mut self.scratch, &mut self.errors);
+        }
         if self.errors.is_empty()
             && let Some(keys) = &mut self.keys
         {

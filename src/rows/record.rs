@@ -5,8 +5,10 @@ use super::column::Column;
 use super::dataset::Dataset;
 use super::dialect::Ragged;
 use super::encoding::Encoding;
-use super::header::{ABSENT, Binding};
+use super::field::{is_escaped_null, unescaped_bare};
+use super::header::{ABSENT, Binding, ExtraFields};
 use super::limits;
+use super::malformed::character_of_fault;
 use super::payload::Payload;
 use super::reject::{CellError, Code, Reject, RowError, shown};
 use super::required;
@@ -45,9 +47,7 @@ pub(super) fn encode_row(
     scratch: &mut Vec<u8>,
     errors: &mut Vec<RowError>,
 ) {
-    if record.broken.is_some() || cells.fields.len() != cells.binding.names.len() {
-        errors.extend(wrong_form(record, cells));
-    }
+    cells.check_form(record, errors);
     if record.broken.is_some() {
         return;
     }
@@ -58,33 +58,6 @@ pub(super) fn encode_row(
     if !dataset.required.is_empty() {
         required::check(&dataset.required, cells, scratch, errors);
     }
-}
-
-/// What is wrong with a record as a whole. Missing fields are told by the columns that miss them, where there are any.
-#[cold]
-fn wrong_form(record: Record, cells: &Cells<'_>) -> Option<RowError> {
-    let Cells { fields, marks, binding, dataset, .. } = *cells;
-    let of_the_whole = |code, message: String| Some(RowError { column: None, code, message });
-    if let Some(code) = record.broken {
-        let message = match code {
-            Code::UnclosedQuote => "a quote is opened and not closed".to_owned(),
-            Code::StrayEscape => "an escape stands before something that needs none: double it".to_owned(),
-            Code::StrayLineEnd => format!(
-                "the record has a line end other than {}, which ends the file's records: quote a field that holds one",
-                marks.line_end
-            ),
-            _ => "a quote stands where none may: quote the whole field and double the quotes in it".to_owned(),
-        };
-        return of_the_whole(code, message);
-    }
-    if fields.len() > binding.names.len() {
-        return of_the_whole(Code::ExtraField, count_of(fields.len(), binding, dataset.ours));
-    }
-    let is_missed = binding.fields.iter().any(|at| *at != ABSENT && *at >= fields.len());
-    if is_missed || dataset.dialect.ragged == Ragged::Pad {
-        return None;
-    }
-    of_the_whole(Code::MissingField, count_of(fields.len(), binding, dataset.ours))
 }
 
 fn count_of(fields: usize, binding: &Binding, ours: usize) -> String {
@@ -132,6 +105,52 @@ impl Nulls {
 }
 
 impl Cells<'_> {
+    #[inline]
+    pub(super) fn check_form(&self, record: Record, errors: &mut Vec<RowError>) {
+        if record.broken.is_some() || self.fields.len() != self.binding.names.len() {
+            errors.extend(self.wrong_form(record));
+        }
+    }
+
+    /// What is wrong with a record as a whole. Missing fields are told by the columns that miss them, where there are any.
+    #[cold]
+    fn wrong_form(&self, record: Record) -> Option<RowError> {
+        let Self { fields, binding, dataset, .. } = *self;
+        let of_the_whole = |code, message: String| Some(RowError { column: None, code, message });
+        if let Some(code) = record.broken {
+            let line_end = &self.marks.line_end;
+            let at = character_of_fault(&self.window[..record.content], self.marks);
+            let at = at.map_or_else(String::new, |at| format!(" at character {at}"));
+            return of_the_whole(
+                code,
+                match code {
+                    Code::UnclosedQuote => format!("a quote is opened{at} and not closed"),
+                    Code::StrayLineEnd => format!(
+                        "the record has a line end other than {line_end}, which ends the file's records: quote a field \
+                         that holds one"
+                    ),
+                    Code::StrayEscape => format!("an escape stands{at} before something that needs none: double it"),
+                    _ => {
+                        format!("a quote stands{at} where none may: quote the whole field and double the quotes in it")
+                    }
+                },
+            );
+        }
+        let beyond = fields.get(binding.names.len()..).unwrap_or_default();
+        if !beyond.is_empty() {
+            let is_allowed = dataset.dialect.extra_fields == ExtraFields::Empty;
+            if is_allowed && beyond.iter().all(|field| field.start == field.end) {
+                return None;
+            }
+            return of_the_whole(Code::ExtraField, count_of(fields.len(), binding, dataset.ours));
+        }
+        let is_missed = binding.fields.iter().any(|at| *at != ABSENT && *at >= fields.len());
+        if is_missed || dataset.dialect.ragged == Ragged::Pad {
+            return None;
+        }
+        of_the_whole(Code::MissingField, count_of(fields.len(), binding, dataset.ours))
+    }
+
     #[inline]
     pub(super) fn encode(&self, buffer: &mut BytesMut, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
         let start = buffer.len();
@@ -193,12 +212,43 @@ impl Cells<'_> {
     #[expect(clippy::inline_always, reason = "of nearly every cell it is two comparisons, less than a call")]
     #[inline(always)]
     pub(super) fn value<'b>(&'b self, field: Field, column: &Column, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        if field.form != Form::Bare {
-            let value = text(self.window, field, self.marks, scratch);
-            return (!column.null_quoted || !self.nulls.holds(value)).then_some(value);
+        match field.form {
+            Form::Bare => {}
+            Form::Quoted | Form::Escaped => {
+                let value = text(self.window, field, self.marks, scratch);
+                return (!column.null_quoted || !self.nulls.holds(value)).then_some(value);
+            }
+            Form::BareEscaped => return self.escaped_value(field, scratch),
         }
-        let value = &self.window[field.start..field.end];
-        let value = if self.dataset.dialect.trim { trim(value) } else { value };
+        let value = self.bare(field);
         (!self.nulls.holds(value)).then_some(value)
+    }
+
+    /// What stands in a field without quotes.
+    #[inline]
+    fn bare(&self, field: Field) -> &[u8] {
+        let value = &self.window[field.start..field.end];
+        if self.dataset.dialect.trim { trim(value) } else { value }
+    }
+
+    /// Nulls and blanks are looked for in what stands in the file, before escapes mean anything.
+    #[inline(never)]
+    fn escaped_value<'b>(&self, field: Field, scratch: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let value = self.bare(field);
+        let is_null = is_escaped_null(value) || self.nulls.holds(value);
+        (!is_null).then(|| unescaped_bare(value, self.marks, scratch))
+    }
+
+    /// Whether no field of the customer's has a value: the record is nothing but delimiters.
+    #[inline]
+    pub(super) fn are_empty(&self) -> bool {
+        let ours = &self.binding.fields[..self.dataset.ours];
+        let is_quoted_null = |field: &Field| self.dataset.dialect.null_quoted && field.start == field.end;
+        let is_empty = |field: &Field| match field.form {
+            Form::Bare => self.bare(*field).is_empty(),
+            Form::Quoted => is_quoted_null(field),
+            Form::Escaped | Form::BareEscaped => false,
+        };
+        self.fields.iter().enumerate().all(|(place, field)| is_empty(field) || ours.contains(&place))
     }
 }

@@ -7,6 +7,7 @@ mod rows;
 
 use super::column::{Column, IntegerRule, Kind};
 use super::dataset::Dataset;
+use super::dialect::EmptyRows;
 use super::drift;
 use super::header::folded;
 use super::ledger;
@@ -148,7 +149,8 @@ pub async fn redrive(
 /// around the exported ones.
 fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     let mut numbered = dataset.clone();
-    if dataset.columns.iter().any(|c| c.name.as_str() == ID_COLUMN || folded(&c.header) == ID_COLUMN) {
+    let is_taken = |c: &Column| c.name.as_str() == ID_COLUMN || c.headers.iter().any(|name| folded(name) == ID_COLUMN);
+    if dataset.columns.iter().any(is_taken) {
         let name = &dataset.name;
         return Err(fault::config(format!(
             "the dataset {name} has a column {ID_COLUMN} of its own, by which its rejects can't be told"
@@ -157,7 +159,8 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     let kind = Kind::Bigint(IntegerRule { min: 1, max: i64::MAX, allowed: None, written: None, is_a_range: true });
     let id = Column {
         name: Ident::parse(ID_COLUMN)?,
-        header: ID_COLUMN.to_owned(),
+        headers: vec![ID_COLUMN.to_owned()],
+        position: None,
         kind,
         nullable: false,
         optional: false,
@@ -178,6 +181,10 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     // An editor may have changed all line ends.
     if matches!(dialect.line_end(), Some(LineEnd::Lf | LineEnd::CrLf | LineEnd::Cr)) {
         dialect.line_end = "auto".into();
+    }
+    // A correction without any value is wrong still, and must not vanish.
+    if dialect.empty_rows == EmptyRows::Skip {
+        dialect.empty_rows = EmptyRows::Reject;
     }
     dialect.max_record_bytes += 64;
     Ok(numbered)

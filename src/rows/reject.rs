@@ -17,6 +17,7 @@ pub enum Code {
     RepeatedHeader,
     MissingField,
     ExtraField,
+    EmptyRow,
     InvalidUtf8,
     InvalidUtf16,
     NulByte,
@@ -64,7 +65,7 @@ pub enum ErrorClass {
 
 impl Code {
     /// All there are.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::RecordTooLong,
         Self::UnclosedQuote,
         Self::StrayQuote,
@@ -74,6 +75,7 @@ impl Code {
         Self::RepeatedHeader,
         Self::MissingField,
         Self::ExtraField,
+        Self::EmptyRow,
         Self::InvalidUtf8,
         Self::InvalidUtf16,
         Self::NulByte,
@@ -110,6 +112,7 @@ impl Code {
             Self::RepeatedHeader => "repeated_header",
             Self::MissingField => "missing_field",
             Self::ExtraField => "extra_field",
+            Self::EmptyRow => "empty_row",
             Self::InvalidUtf8 => "invalid_utf8",
             Self::InvalidUtf16 => "invalid_utf16",
             Self::NulByte => "nul_byte",
@@ -146,7 +149,8 @@ impl Code {
             | Self::QuotedLineEnd
             | Self::RepeatedHeader
             | Self::MissingField
-            | Self::ExtraField => ErrorClass::Structure,
+            | Self::ExtraField
+            | Self::EmptyRow => ErrorClass::Structure,
             Self::InvalidUtf8 | Self::InvalidUtf16 | Self::NulByte => ErrorClass::Encoding,
             Self::NotAnInteger
             | Self::NotANumber

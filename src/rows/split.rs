@@ -6,6 +6,7 @@
 //! record is cut at its first line end, so that a forgotten quote costs one line and never swallows the good rows behind
 //! it. Knows no column and no type.
 
+mod escaped;
 mod quoted;
 
 pub use super::field::{Field, Form, Marks, text};
@@ -90,11 +91,15 @@ impl Scan {
     }
 }
 
-/// Whether a delimiter of several bytes has to be looked for.
+/// How fields are told apart.
 #[derive(Clone, Copy, Debug)]
 enum Delimiter {
+    /// By one byte.
     One(u8),
+    /// By several.
     Many,
+    /// By one or several that this byte does not stand before.
+    Escaped(u8),
 }
 
 /// Tells a delimiter from a byte that may begin one; known when a file is opened, so that the plain one costs nothing.
@@ -133,9 +138,13 @@ impl Splitter {
     #[must_use]
     pub fn new(marks: Marks) -> Self {
         let first = marks.delimiter.first().copied().unwrap_or(b',');
-        let delimiter = if marks.delimiter.len() > 1 { Delimiter::Many } else { Delimiter::One(first) };
+        let delimiter = match marks.bare_escape() {
+            Some(escape) => Delimiter::Escaped(escape),
+            None if marks.delimiter.len() > 1 => Delimiter::Many,
+            None => Delimiter::One(first),
+        };
         let [one, other] = marks.line_end.first_bytes();
-        let needles = Needles::new([first, marks.quote.unwrap_or(first), one, other]);
+        let needles = Needles::new([first, marks.quote.or(marks.escape).unwrap_or(first), one, other]);
         Self { marks, delimiter, needles, fields: Vec::new(), has_stray: false }
     }
 
@@ -172,6 +181,7 @@ impl Splitter {
         let fields = std::mem::take(&mut self.fields);
         let mut scan = Scan { fields, lines: 0, bytes: Bytes::Ascii, stray: None };
         let seen = match self.delimiter {
+            Delimiter::Escaped(escape) => self.escaped_record(escape, window, at_end, &mut scan),
             Delimiter::One(first) => self.record(&One, first, window, at_end, &mut scan),
             Delimiter::Many => {
                 let (many, first) = (Many(&self.marks.delimiter), self.marks.delimiter[0]);
@@ -185,7 +195,8 @@ impl Splitter {
                 let lines = lines + u64::from(length > content);
                 Split::Record(Record { length, content, lines, bytes, broken: stray.map(|_| Code::StrayLineEnd) })
             }
-            Seen::More if !full => Split::More,
+            // Without quotes a record that goes beyond the bound is too long, and nothing else.
+            Seen::More if !full || matches!(self.delimiter, Delimiter::Escaped(_)) => Split::More,
             Seen::More => self.cut(window, at_end, Code::UnclosedQuote),
             Seen::Broken(code) => self.cut(window, at_end, code),
         }
@@ -212,7 +223,7 @@ impl Splitter {
                         start = found + length;
                     }
                 } else if byte == quote {
-                    if found > start {
+                    if found > start && !self.are_blanks(&window[start..found]) {
                         if !scan.is_line_start(found) {
                             return Seen::Broken(Code::StrayQuote);
                         }
@@ -263,6 +274,12 @@ impl Splitter {
             scan.fields.push(Field { start, end: content, form: Form::Bare });
         }
         Seen::Record { content, length: window.len() }
+    }
+
+    /// Whether these bytes may stand between a delimiter and a quote.
+    #[cold]
+    fn are_blanks(&self, bytes: &[u8]) -> bool {
+        self.marks.trim && bytes.iter().all(|byte| matches!(byte, b' ' | b'\t'))
     }
 
     /// Cuts a record whose quoting is broken at its first line end.

@@ -4,6 +4,7 @@
 
 mod cause;
 
+use super::column::Column;
 use super::dataset::Dataset;
 use super::header::folded;
 use super::quarantine::{Filter, matching};
@@ -208,5 +209,10 @@ impl Group {
 /// Where a header has each of the dataset's columns.
 fn places(dataset: &Dataset, names: &[String]) -> Vec<Option<usize>> {
     let names: Vec<String> = names.iter().map(|name| folded(name)).collect();
-    dataset.columns.iter().map(|c| names.iter().position(|name| *name == folded(&c.header))).collect()
+    let named = |header: &String| names.iter().position(|name| *name == folded(header));
+    let place = |column: &Column| match column.position {
+        Some(position) => position.checked_sub(1).filter(|place| *place < names.len()),
+        None => column.headers.iter().find_map(named),
+    };
+    dataset.columns.iter().map(place).collect()
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So many bytes tell what a file is.
-pub const TELLING: usize = 16;
+const TELLING: usize = 16;
 
 /// The greatest dictionary or window an archive may ask for: 128 MiB, the bound of the programs zstd and xz too
 /// unless they are told otherwise (xz takes some more beside its dictionary).

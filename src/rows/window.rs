@@ -7,22 +7,40 @@ use super::input::Input;
 /// How many bytes are read at a time; it never changes a result.
 pub const BLOCK: usize = 256 * 1024;
 
+/// Ctrl-Z, by which DOS and CP/M ended a text.
+const END_MARK: u8 = 0x1A;
+
+/// The most bytes at the end of a file that may be Ctrl-Z without being a record.
+const MAX_END_MARKS: usize = 4096;
+
 /// The text in sight: `block[start..shown]`, which begins at `offset` of the file as delivered (and unpacked).
 pub(super) struct Window {
     pub(super) encoding: Encoding,
     pub(super) offset: u64,
     block: Vec<u8>,
     start: usize,
-    /// What lies from here to `end` may be the footer and is not shown.
+    /// What lies from here to `end` may be the footer or end marks and is not shown.
     shown: usize,
     end: usize,
+    /// How many bytes before `end` are end marks if nothing follows them.
+    end_marks: usize,
     at_end: bool,
     footer: Option<Footer>,
 }
 
 impl Window {
     pub(super) fn new(encoding: Encoding, footer: Option<Footer>) -> Self {
-        Self { encoding, offset: 0, block: vec![0; BLOCK], start: 0, shown: 0, end: 0, at_end: false, footer }
+        Self {
+            encoding,
+            offset: 0,
+            block: vec![0; BLOCK],
+            start: 0,
+            shown: 0,
+            end: 0,
+            end_marks: 0,
+            at_end: false,
+            footer,
+        }
     }
 
     #[inline]
@@ -57,19 +75,27 @@ impl Window {
             self.block.resize(self.block.len() * 2, 0);
         }
         let count = input.read(&mut self.block[self.end..])?;
-        let read = &self.block[self.end..self.end + count];
+        let text_before = self.end - self.end_marks;
         self.at_end = count == 0;
         self.end += count;
+        let last = self.block[self.start..self.end].iter().rev().take(MAX_END_MARKS);
+        self.end_marks = last.take_while(|byte| **byte == END_MARK).count();
+        let text_end = self.end - self.end_marks;
         let held = match &mut self.footer {
-            Some(footer) => footer.hold(read, self.at_end)?,
+            Some(footer) => footer.hold(&self.block[text_before..text_end], self.at_end)?,
             None => 0,
         };
-        self.shown = self.end - held;
+        self.shown = text_end - held;
         Ok(())
     }
 
-    /// Shows what was held back. Only at the end.
-    pub(super) fn show_footer(&mut self) {
+    /// Shows the footer that was held back. Only at the end.
+    pub(super) const fn show_footer(&mut self) {
+        self.shown = self.end - self.end_marks;
+    }
+
+    /// Shows the end marks that were held back. Only at the end.
+    pub(super) const fn show_end_marks(&mut self) {
         self.shown = self.end;
     }
 }

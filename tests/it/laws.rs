@@ -7,6 +7,7 @@ mod columns;
 mod dialects;
 mod documented;
 mod encodings;
+mod feeds;
 mod forms;
 mod line_ends;
 mod measures;

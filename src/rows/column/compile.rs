@@ -31,12 +31,14 @@ pub fn compile_columns(
         let at = At::key("column").index(i);
         if loose[..i].iter().any(|other| other.name == column.name) {
             problems.push(source.problem(&at.then("name"), format!("the column {} is there twice", column.name)));
-        } else if let Some(other) = loose[..i].iter().find(|other| header_of(other) == header_of(column)) {
-            let message =
-                format!("the columns {} and {} have the same header, {:?}", other.name, column.name, header_of(column));
+        } else if let Some((other, name)) =
+            loose[..i].iter().find_map(|other| Some((other, shared_header(other, column)?)))
+        {
+            let message = format!("the columns {} and {} have the same header, {name:?}", other.name, column.name);
             problems.push(source.problem(&at.then("header"), message));
         }
     }
+    check_positions(source, loose, dialect, problems);
     check_optional(source, loose, dialect, problems);
     check_nulls(source, loose, dialect, problems);
     if loose.len() > 1000 {
@@ -78,9 +80,37 @@ fn check_nulls(source: &Source, loose: &[LooseColumn], dialect: &Dialect, proble
     }
 }
 
-/// What the header calls a column, as it is compared.
-fn header_of(column: &LooseColumn) -> String {
-    folded(column.header.as_ref().unwrap_or(&column.name))
+/// The names a column can have in the header.
+fn headers_of(column: &LooseColumn) -> Vec<String> {
+    match &column.header {
+        Some(header) => header.names().to_vec(),
+        None if column.position.is_some() => Vec::new(),
+        None => vec![column.name.clone()],
+    }
+}
+
+/// A name by which the header could mean either column. Positions tell columns of one name apart.
+fn shared_header(one: &LooseColumn, other: &LooseColumn) -> Option<String> {
+    if one.position.is_some() || other.position.is_some() {
+        return None;
+    }
+    let names: Vec<String> = headers_of(one).iter().map(|name| folded(name)).collect();
+    headers_of(other).iter().map(|name| folded(name)).find(|name| names.contains(name))
+}
+
+/// A position is one in a header, and belongs to one column.
+fn check_positions(source: &Source, loose: &[LooseColumn], dialect: &Dialect, problems: &mut Problems) {
+    for (i, column) in loose.iter().enumerate() {
+        let Some(position) = column.position else { continue };
+        let at = At::key("column").index(i).then("position");
+        if dialect.header == Header::None {
+            let message = "is one in the header, and header = \"none\" says that there is none: fields are the columns in \
+                           their order";
+            problems.push(source.problem(&at, message));
+        } else if let Some(other) = loose[..i].iter().find(|other| other.position == Some(position)) {
+            problems.push(source.problem(&at, format!("the column {} has position {position} too", other.name)));
+        }
+    }
 }
 
 /// Compiles one column; each rule that its type can't have is a problem of its own.
@@ -108,7 +138,8 @@ fn compile_column(
     (problems.len() == before).then_some(())?;
     Some(Column {
         name: name?,
-        header: loose.header.clone().unwrap_or_else(|| loose.name.clone()),
+        headers: headers_of(loose),
+        position: loose.position,
         kind: kind?,
         nullable: loose.nullable,
         optional: loose.optional,
@@ -137,8 +168,13 @@ impl<'a> Compiler<'a> {
                 format!("{} is a column that PostgreSQL gives every table; call it something else", self.loose.name),
             );
         }
-        if self.loose.header.as_ref().is_some_and(|header| header.trim().is_empty()) {
-            self.problem("header", "must not be blank");
+        let Some(header) = &self.loose.header else { return };
+        let names: Vec<String> = header.names().iter().map(|name| folded(name)).collect();
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            self.problem("header", "must not be blank; the key position finds a column without a name");
+        }
+        if let Some((_, twice)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            self.problem("header", format!("{twice:?} is there twice (case and blanks do not matter)"));
         }
     }
 

@@ -188,20 +188,15 @@ impl Checker<'_> {
         }
         match self.unit()? {
             0 => self.beyond = self.beyond.or(Some(JsonError::NulByte)),
-            0xD800..=0xDBFF => self.second_half()?,
+            0xD800..=0xDBFF => {
+                if !self.text[self.at..].starts_with(b"\\u") || !matches!(self.unit()?, 0xDC00..=0xDFFF) {
+                    return Err(self.expected("the second half of a surrogate pair"));
+                }
+            }
             0xDC00..=0xDFFF => return Err(self.expected("the first half of a surrogate pair before the second")),
             _ => {}
         }
         Ok(())
-    }
-
-    fn second_half(&mut self) -> Result<(), JsonError> {
-        let is_escape = self.text[self.at..].starts_with(b"\\u");
-        if is_escape && matches!(self.unit()?, 0xDC00..=0xDFFF) {
-            Ok(())
-        } else {
-            Err(self.expected("the second half of a surrogate pair"))
-        }
     }
 
     /// The number of a `\uXXXX`.

@@ -297,7 +297,8 @@ mod tests {
         ];
         let column = |(name, kind): (&str, Kind)| Column {
             name: Ident::parse(name).expect("a name"),
-            header: name.to_owned(),
+            headers: vec![name.to_owned()],
+            position: None,
             kind,
             nullable: true,
             optional: false,

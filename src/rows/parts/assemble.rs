@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
     fn header(&mut self) -> anyhow::Result<()> {
         self.line.clear();
         for column in &self.dataset.columns {
-            self.cell(Some(&column.header));
+            self.cell(Some(column.header()));
         }
         if self.has_origin {
             self.cell(Some(ORIGIN));

@@ -34,8 +34,8 @@ impl<'a> Opened<'a> {
         let reader = SerializedFileReader::new(file).map_err(|error| unsound(shown, &error))?;
         let fields = reader.metadata().file_metadata().schema().get_fields();
         let columns = dataset.columns.iter().map(|column| {
-            let name = folded(&column.header);
-            let place = fields.iter().position(|field| folded(field.name()) == name)?;
+            let named = |header: &String| fields.iter().position(|field| folded(field.name()) == folded(header));
+            let place = column.headers.iter().find_map(named)?;
             Some((place, unit(&fields[place])))
         });
         let columns: Vec<Place> = columns.collect();
@@ -49,7 +49,7 @@ impl<'a> Opened<'a> {
         let Some(parts) = &dataset.parts else { return Err(fault::bug("a dataset without parts")) };
         let needed = parts.key.iter().chain(&parts.newest);
         let missing = needed.filter(|place| self.columns[**place].is_none());
-        let missing: Vec<String> = missing.map(|place| format!("{:?}", dataset.columns[*place].header)).collect();
+        let missing: Vec<String> = missing.map(|place| format!("{:?}", dataset.columns[*place].header())).collect();
         if missing.is_empty() {
             return Ok(());
         }

@@ -62,7 +62,7 @@ async fn into_target(
         .merge
         .replace("{staged}", &merging.staged.quoted())
         .replace("{is_whole}", if merging.extent == Extent::File { "true" } else { "false" })
-        .replace("{key_header}", &key_header(merging.dataset, target))
+        .replace("{key_headers}", &key_headers(merging.dataset, target))
         .replace("{load_id}", &merging.load_id.to_string())
         .replace("{run_date}", &merging.run_date.to_string());
     let (inserted, updated, unchanged) = statement::counts(connection, statements)
@@ -72,11 +72,12 @@ async fn into_target(
     Ok(Merged { inserted, updated, unchanged })
 }
 
-/// What the file's header calls the key, as text of SQL; rejects are kept under these names.
-fn key_header(dataset: &Dataset, target: &Target) -> String {
+/// The names of the key in files' headers as a list in SQL; rejects are kept under these names.
+fn key_headers(dataset: &Dataset, target: &Target) -> String {
     let is_key = |column: &&Column| target.key.first().is_some_and(|key| column.name.as_str() == *key);
-    let header = dataset.columns.iter().find(is_key).map(|column| folded(&column.header)).unwrap_or_default();
-    format!("'{}'", header.replace('\'', "''"))
+    let column = dataset.columns.iter().find(is_key);
+    let names = column.into_iter().flat_map(|column| &column.headers).map(|name| folded(name).replace('\'', "''"));
+    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 async fn by_key(

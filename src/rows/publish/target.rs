@@ -15,7 +15,7 @@ pub struct Target {
     /// Those that tell rows apart.
     pub key: &'static [&'static str],
     /// Statements that merge the table `{staged}`, whose rows lie in the order of the file, for `{load_id}` and
-    /// `{run_date}` (a text); `{is_whole}` tells whether they are a whole file (true, false), `{key_header}` what the
+    /// `{run_date}` (a text); `{is_whole}` tells whether they are a whole file (true, false), `{key_headers}` what the
     /// rejects' payload calls the key (a literal; case folded, blanks as `_`). The last one gives how many rows were inserted, updated and unchanged.
     pub merge: &'static str,
 }
@@ -56,6 +56,14 @@ impl Target {
                 }
                 Some(_) => continue,
             };
+            problems.push(source.problem(&At::key("into"), message));
+        }
+        let is_placed = |column: &&Column| column.position.is_some() && self.key.contains(&column.name.as_str());
+        if let Some(column) = columns.iter().find(is_placed) {
+            let message = format!(
+                "{} finds rejected keys by their header; {} needs header, not position",
+                self.name, column.name
+            );
             problems.push(source.problem(&At::key("into"), message));
         }
         if key != self.key {

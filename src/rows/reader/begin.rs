@@ -1,16 +1,12 @@
 //! The beginning of a file: its byte order mark, its line ends, its header.
 
 use super::super::certificate::Fate;
-use super::super::header::{bind, joined};
 use super::super::input::Input;
 use super::super::line_end::LineEnd;
-use super::super::reject::{Code, readable, shown};
 use super::super::repeated::HeaderRecords;
 use super::super::sink::Sink;
-use super::super::split::{Record, Split, text};
+use super::super::split::{Record, Split};
 use super::Reader;
-use crate::fault;
-use anyhow::Context;
 
 impl<S: Sink> Reader<'_, '_, S> {
     /// Passes over a byte order mark.
@@ -36,9 +32,9 @@ impl<S: Sink> Reader<'_, '_, S> {
         }
         let is_header = self.binding.is_none();
         if is_header {
-            self.head(record)?;
+            let fate = self.head(record)?;
             self.tally.found();
-            self.pass(Fate::Header, record.length);
+            self.pass(fate, record.length);
             self.line += record.lines;
         }
         self.is_beginning = self.binding.is_none();
@@ -68,36 +64,5 @@ impl<S: Sink> Reader<'_, '_, S> {
                 (Split::More, true) | (Split::End, _) => return Ok(line_end),
             }
         }
-    }
-
-    /// Takes in a record of the header; the last one tells where the columns are.
-    fn head(&mut self, record: Record) -> anyhow::Result<()> {
-        if let Some(code) = record.broken {
-            let (line, text) = (self.line, shown(&self.window.bytes()[..record.content]));
-            return Err(fault::data(match code {
-                Code::StrayLineEnd => {
-                    let line_end = &self.splitter.marks().line_end;
-                    format!("line {line}: the header has a line end other than {line_end} (dialect.line_end): {text}")
-                }
-                _ => format!("line {line}: the header's quotes are broken: {text}"),
-            }));
-        }
-        let (window, marks) = (self.window.bytes(), self.splitter.marks());
-        let names: Vec<String> = self
-            .splitter
-            .fields()
-            .iter()
-            .map(|f| readable(text(window, *f, marks, &mut self.scratch)).into_owned())
-            .collect();
-        self.heading.push(names);
-        self.layout.header.push(self.window.encoding.delivered(&window[..record.length]).into_owned());
-        if self.heading.len() < self.dataset.dialect.header_lines as usize {
-            return Ok(());
-        }
-        let names = if self.heading.len() > 1 { joined(&self.heading) } else { self.heading[0].clone() };
-        let binding = bind(&self.dataset.columns, names, self.dataset.dialect.extra_columns)
-            .with_context(|| format!("line {}", self.line))?;
-        self.binding = Some(binding);
-        Ok(())
     }
 }

@@ -28,10 +28,10 @@ impl<S: Sink> Reader<'_, '_, S> {
             return self.record(record, input);
         }
         if self.binding.is_none() {
-            let bound = self.max_record;
+            let (line, bound) = (self.line, self.max_record);
+            let described = self.described().map_or_else(String::new, |described| format!("; {described}"));
             return Err(fault::data(format!(
-                "line {}: no line end within {bound} bytes: this is no header",
-                self.line
+                "line {line}: no line end within {bound} bytes: this is no header{described}"
             )));
         }
         if has_stray {

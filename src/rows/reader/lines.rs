@@ -24,7 +24,18 @@ impl<S: Sink> Reader<'_, '_, S> {
         while !self.window.bytes().is_empty() {
             self.pass_line(Fate::Footer, input)?;
         }
+        self.end_mark();
         Ok(())
+    }
+
+    /// Passes over the Ctrl-Z bytes that end the file.
+    fn end_mark(&mut self) {
+        self.window.show_end_marks();
+        let length = self.window.bytes().len();
+        if length > 0 {
+            self.tally.found();
+            self.pass(Fate::EndMark, length);
+        }
     }
 
     /// What becomes of the line the window begins with, where its mark says that it is no record.

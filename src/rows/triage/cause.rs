@@ -3,7 +3,7 @@
 use super::{Row, places};
 use crate::rows::column::{Column, Kind};
 use crate::rows::dataset::Dataset;
-use crate::rows::header::folded;
+use crate::rows::header::{folded, labels};
 use crate::rows::moment::{Form, Moment};
 use crate::rows::split::Bytes;
 use crate::rows::{cell, number};
@@ -67,7 +67,7 @@ const ZONED: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z"];
 const NULL_WORDS: [&str; 7] = ["null", "n/a", "na", "nan", "none", "-", "\\n"];
 
 /// Codes of rows whose fields can't be told apart for sure: what is wrong with their values follows from that.
-const STRUCTURE: [&str; 8] = [
+const STRUCTURE: [&str; 9] = [
     "record_too_long",
     "unclosed_quote",
     "stray_quote",
@@ -76,19 +76,22 @@ const STRUCTURE: [&str; 8] = [
     "repeated_header",
     "missing_field",
     "extra_field",
+    "empty_row",
 ];
 
 /// What a load's rows should be like.
 pub(super) struct Shape {
     dataset: Option<Arc<Dataset>>,
     names: Vec<String>,
+    /// What they are called in payloads.
+    labels: Vec<String>,
     places: Vec<Option<usize>>,
 }
 
 impl Shape {
     pub(super) fn new(dataset: Option<Arc<Dataset>>, names: Vec<String>) -> Self {
         let places = dataset.as_ref().map(|dataset| places(dataset, &names)).unwrap_or_default();
-        Self { dataset, names, places }
+        Self { dataset, labels: labels(&names), names, places }
     }
 
     /// Why a row was rejected: each error, or the one thing that explains them all.
@@ -111,7 +114,7 @@ impl Shape {
 
     /// The row's texts in the order of the file.
     fn fields<'a>(&self, row: &'a Row) -> Vec<&'a str> {
-        let known = self.names.iter().map_while(|name| row.payload.get(name)?.as_str());
+        let known = self.labels.iter().map_while(|label| row.payload.get(label)?.as_str());
         let beyond = (self.names.len() + 1..).map_while(|n| row.payload.get(&format!("#{n}"))?.as_str());
         known.chain(beyond).collect()
     }

@@ -152,7 +152,7 @@ select btrim(header.value) as invoice_number
   from bursar.file_invalid_rows as rejected
  cross join lateral jsonb_each_text(rejected.payload) as header
  where rejected.load_id = {load_id} and {is_whole}
-   and lower(regexp_replace(btrim(header.key), '\s+', '_', 'g')) = {key_header};
+   and lower(regexp_replace(btrim(header.key), '\s+', '_', 'g')) in ({key_headers});
 
 create temporary table bursar_book on commit drop as
 select count(*) as invoices, count(*) = 0 as is_empty from receivables.invoices;

@@ -190,7 +190,9 @@ async fn what_is_neither_utf_8_nor_marked_is_refused_until_the_dataset_names_its
     let today = Today::new().await;
     let without_mark = utf16(&ratings(&["1,2,3,low-value"]), u16::to_le_bytes)[2..].to_vec();
     today.world.deliver("A", &without_mark);
-    today.is_refused(&["the header does not fit"]).await;
+    today
+        .is_refused(&["the file is UTF-16 text (little endian) without a byte order mark; set dialect.encoding"])
+        .await;
     today.world.deliver("A", b"\xFF\xFE\0\0c\0\0\0");
     today.is_refused(&["the file is UTF-32 text"]).await;
     today.world.edit("datasets/customer_rating.toml", |text| {
@@ -236,6 +238,47 @@ async fn two_files_that_match_one_pattern_are_both_named() {
             "Customer Rating Agency A Inc.csv",
         ])
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_file_matches_near_misses_are_named() {
+    let today = Today::new().await;
+    today.world.edit("datasets/customer_rating.toml", |text| text.replace("Inc*.csv", "Inc %Y%m%d.csv"));
+    let folder = today.world.path("inbox/ratings");
+    std::fs::remove_dir_all(&folder).expect("remove it");
+    today.is_refused(&["; near misses: there is no folder ratings"]).await;
+    let name = |n: u32, end: &str| format!("inbox/ratings/Customer Rating Agency A Inc 202505{n}{end}");
+    for file in [name(14, ".CSV"), name(12, ".csv"), name(13, ".csv")] {
+        today.world.write(&file, ratings(&["9,9,9,low-value"]));
+    }
+    std::os::unix::fs::symlink("nowhere", today.world.path(&name(14, ".csv"))).expect("a link");
+    let words = [
+        "near misses: Customer Rating Agency A Inc 20250514.CSV (upper and lower case differ)",
+        "Customer Rating Agency A Inc 20250514.csv (it is a symbolic link to nowhere, which does not exist)",
+        "ratings/Customer Rating Agency A Inc 20250513.csv (it is the file of 2025-05-13)",
+    ];
+    today.is_refused(&words).await;
+    let forecast = today.world.bursar(&["run-job", "customer-ratings", "--date", "2025-05-14", "--dry-run", "--json"]);
+    assert!(forecast.code(0).stdout.contains("upper and lower case differ"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_control_characters_is_refused_and_reaches_no_terminal() {
+    let today = Today::new().await;
+    let name = "inbox/ratings/Customer Rating Agency A Inc \u{1b}[31mred\nerror: forged \u{9b}\u{202e}.csv";
+    std::fs::remove_file(today.world.path("inbox/ratings/Customer Rating Agency A Inc.csv")).expect("remove it");
+    let file = today.world.write(name, "wrong,header\n1,x\n");
+    let spelt = "Customer Rating Agency A Inc \\u{1b}[31mred\\nerror: forged \\u{9b}\\u{202e}.csv";
+    today.is_refused(&[format!("{spelt} has control characters: it is not read").as_str()]).await;
+    let ran = today.run();
+    let forecast = today.world.bursar(&["run-job", "customer-ratings", "--date", "2025-05-14", "--dry-run"]);
+    let parsed = today.world.bursar(&["parse", "customer_rating", file.to_str().expect("a path")]).code(65);
+    assert!(parsed.stderr.contains(spelt), "{}", parsed.stderr);
+    for ran in [ran, forecast, parsed] {
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}']) && !text.contains("\nerror: forged"), "{text:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,7 +80,13 @@ fn write_record(bytes: &mut Vec<u8>, fields: &[(Vec<u8>, bool)], delimiter: u8) 
 /// All records but blank lines, found in windows that grow by `step` bytes.
 fn ours(written: &Written, step: usize) -> Vec<Record> {
     let bytes = &written.bytes;
-    let marks = Marks { delimiter: vec![written.delimiter], quote: Some(b'"'), escape: None, line_end: LineEnd::Any };
+    let marks = Marks {
+        delimiter: vec![written.delimiter],
+        quote: Some(b'"'),
+        escape: None,
+        line_end: LineEnd::Any,
+        trim: false,
+    };
     let mut splitter = Splitter::new(marks.clone());
     let (mut start, mut end, mut at_end) = (0, 0, false);
     let (mut records, mut lines) = (Vec::new(), 0);
@@ -135,7 +141,7 @@ proptest! {
         bytes in proptest::collection::vec(proptest::sample::select(b"\"\",,\n\r\na \xFF".to_vec()), 0..60),
         quote in proptest::option::weighted(0.8, Just(b'"')),
     ) {
-        let mut splitter = Splitter::new(Marks { delimiter: vec![b','], quote, escape: None, line_end: LineEnd::Any });
+        let mut splitter = Splitter::new(Marks { delimiter: vec![b','], quote, escape: None, line_end: LineEnd::Any, trim: false });
         let (mut start, mut lines) = (0, 0);
         while let Split::Record(record) = splitter.split(&bytes[start..], true, false) {
             prop_assert!(record.content <= record.length && record.length > 0);
@@ -153,8 +159,13 @@ proptest! {
 #[test]
 fn a_forgotten_quote_costs_one_line_and_not_the_rows_behind_it() {
     let bytes = b"1,\"open\n2,fine\n3,\"fine too\"\n";
-    let mut splitter =
-        Splitter::new(Marks { delimiter: vec![b','], quote: Some(b'"'), escape: None, line_end: LineEnd::Any });
+    let mut splitter = Splitter::new(Marks {
+        delimiter: vec![b','],
+        quote: Some(b'"'),
+        escape: None,
+        line_end: LineEnd::Any,
+        trim: false,
+    });
     let (mut start, mut broken) = (0, Vec::new());
     while let Split::Record(record) = splitter.split(&bytes[start..], true, false) {
         broken.push(record.broken.is_some());
