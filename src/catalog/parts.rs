@@ -21,7 +21,7 @@ pub(super) fn fingerprint<'a>(
         fingerprint.add(format!("dataset {}", dataset.name), value);
     }
     for (source, report) in reports {
-        let value = json!({"sql": report.tokens(), "parameters": report.binds, "file": values(source)});
+        let value = json!({"sql": report.tokens(), "parameters": report.sql.binds, "file": values(source)});
         fingerprint.add(format!("report {}", report.name), value);
     }
     for (source, job) in jobs {

@@ -75,7 +75,8 @@ impl Report {
     /// Returns the tokens of its query: what is left of it without comments and blanks.
     #[must_use]
     pub fn tokens(&self) -> Vec<&str> {
-        tokens(&self.query).into_iter().map(|piece| &self.query[piece.start..piece.end]).collect()
+        let query = &self.sql.query;
+        tokens(query).into_iter().map(|piece| &query[piece.start..piece.end]).collect()
     }
 
     /// The name of the file it writes for a run date whose first run began at this time; without the time its
