@@ -13,7 +13,7 @@ pub(super) fn character_of_fault(record: &[u8], marks: &Marks) -> Option<usize> 
 
 fn byte_of_fault(record: &[u8], marks: &Marks) -> Option<usize> {
     let Some(quote) = marks.quote else { return stray_escape(record, marks.escape?, &marks.delimiter) };
-    let is_blank = |byte: &u8| marks.trim && matches!(byte, b' ' | b'\t');
+    let is_blank = |byte: &u8| marks.trim && matches!(byte, b' ' | b'\t') && marks.delimiter.first() != Some(byte);
     let mut start = 0;
     loop {
         let rest = &record[start..];

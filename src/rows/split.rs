@@ -279,7 +279,11 @@ impl Splitter {
     /// Whether these bytes may stand between a delimiter and a quote.
     #[cold]
     fn are_blanks(&self, bytes: &[u8]) -> bool {
-        self.marks.trim && bytes.iter().all(|byte| matches!(byte, b' ' | b'\t'))
+        bytes.iter().all(|byte| self.is_blank(*byte))
+    }
+
+    fn is_blank(&self, byte: u8) -> bool {
+        self.marks.trim && matches!(byte, b' ' | b'\t') && self.marks.delimiter.first() != Some(&byte)
     }
 
     /// Cuts a record whose quoting is broken at its first line end.

@@ -157,7 +157,7 @@ impl Splitter {
                 Behind::Field(at + 1)
             }
             Ending::More => Behind::End(Seen::More),
-            Ending::Text => match rest.iter().take_while(|byte| self.are_blanks(&[**byte])).count() {
+            Ending::Text => match rest.iter().take_while(|byte| self.is_blank(**byte)).count() {
                 0 => Behind::End(Seen::Broken(Code::StrayQuote)),
                 blanks => self.behind(delimiter, window, at + blanks, at_end, scan),
             },

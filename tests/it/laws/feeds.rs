@@ -60,9 +60,9 @@ fn a_column_has_one_of_its_names_in_each_file() {
     assert_eq!(
         found,
         [
-            "column[1].header: \"x\" is there twice (case and blanks do not matter)",
-            "column[2].header: must not be blank; the key position finds a column without a name",
-            "column[3].header: the columns a and c have the same header, \"x\"",
+            "column[0].header: \"x\" is there twice (case and blanks do not matter)",
+            "column[1].header: must not be blank; the key position finds a column without a name",
+            "column[2].header: the columns a and c have the same header, \"x\"",
         ]
     );
 }
@@ -91,10 +91,10 @@ fn a_position_finds_names_that_are_blank_or_there_twice() {
     let named = of("", &["id integer", "amount integer"]);
     assert!(refused("id,amount,amount\n", &named).contains("is there 2 times (the column's key position chooses one)"));
     let found = problems("[dialect]\nheader = \"none\"\n[[column]]\nname = \"a\"\ntype = \"text\"\nposition = 1\n");
-    assert!(found[0].starts_with("column[1].position: is one in the header"), "{found:?}");
+    assert!(found[0].starts_with("column[0].position: is one in the header"), "{found:?}");
     let twice = "[[column]]\nname = \"a\"\ntype = \"text\"\nposition = 1\n";
     let found = problems(&[twice, &twice.replace("\"a\"", "\"b\"")].concat());
-    assert_eq!(found, ["column[2].position: the column a has position 1 too"]);
+    assert_eq!(found, ["column[1].position: the column a has position 1 too"]);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_header_may_have_more_than_ten_lines() {
 
 #[test]
 fn a_header_that_does_not_fit_says_what_the_file_looks_like() {
-    let plain = of("", &["id integer", "größe text", "since date", "note text"]);
+    let plain = of("", &["id integer", "groesse text;header = \"größe\"", "since date", "note text"]);
     for (text, words) in [
         ("id;größe;since;note\n1;2;3;4\n", "these 4 fields are separated by \";\", the dataset expects \",\""),
         ("\"id\";\"größe\";\"since\";\"note\"\n", "these 4 fields are separated by \";\""),
@@ -222,7 +222,7 @@ fn a_header_that_does_not_fit_says_what_the_file_looks_like() {
     let latin: Vec<u8> = "id,größe,since,note\n".chars().map(|c| u8::try_from(c).expect("Latin-1")).collect();
     let message = super::forms::refused_bytes(&latin, &plain);
     assert!(message.contains("the header is not UTF-8 (0xF6 at byte 6) and fits as windows-1252"), "{message}");
-    let declared = of("encoding = \"windows-1252\"", &["größe text"]);
+    let declared = of("encoding = \"windows-1252\"", &["groesse text;header = \"größe\""]);
     assert!(refused("größe\n", &declared).contains("the header's bytes are UTF-8"));
     let random: Vec<u8> = (0..4000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let message = super::forms::refused_bytes(&random, &plain);

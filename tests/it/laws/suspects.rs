@@ -127,7 +127,7 @@ fn the_header_among_the_rows_is_rejected_skipped_or_loaded() {
     );
     let columns = ["no text;header = \"Customer no\"", "name text"];
     let found = taken("Customer,\nno,name\n1,x\nCustomer,\nno,name\n,\n", &of("header_lines = 2", &columns));
-    assert_eq!(codes(&found), ["4 repeated_header", "5 repeated_header", "6 null"]);
+    assert_eq!(codes(&found), ["4 repeated_header", "5 repeated_header", "6 empty_row"]);
     assert_eq!(codes(&taken("a,b\n1,2\n", &of("header = \"none\"", &TWO))), ["1 repeated_header"]);
     let typed = of("repeated_header = \"skip\"", &["id integer"]);
     assert_eq!(rows(&taken("id\n1\nid\n2\n", &typed)), ["1", "2"]);
