@@ -37,10 +37,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether a table, view or schema does not exist, or the role may not use it.
+    /// Whether a table, view, schema or a schema's function does not exist, or the role may not use it.
     #[must_use]
     pub fn is_out_of_reach(&self) -> bool {
-        ["42P01", "3F000", "42501"].contains(&self.code.as_str())
+        let name = self.message.split('(').next().unwrap_or_default();
+        let is_function_of_schema = self.code == "42883" && name.contains('.');
+        is_function_of_schema || ["42P01", "3F000", "42501"].contains(&self.code.as_str())
     }
 }
 
