@@ -212,7 +212,7 @@ mod tests {
     fn dataset(name: &str, measures: &str) -> Dataset {
         let text = format!(
             "name = \"{name}\"\nfile = \"x\"\ntable = \"{name}_{{customer}}\"\nconsolidated = \"all_{name}\"\n\
-             [[column]]\nname = \"a\"\ntype = \"text\"\n[measures]\n{measures}"
+             [[column]]\nname = \"a\"\ntype = \"integer\"\n[measures]\n{measures}"
         );
         let mut problems = Problems::default();
         let source = Source::of(format!("{name}.toml"), text);

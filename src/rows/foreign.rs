@@ -149,7 +149,7 @@ pub fn describe(head: &[u8]) -> Option<String> {
     let is_utf_8 = head.utf8_chunks().all(|chunk| chunk.invalid().is_empty());
     // In random bytes one of nine is a control character.
     let is_binary = controls * 32 >= head.len() && controls >= if is_utf_8 { 2 } else { 1 };
-    let at = head.iter().position(|byte| is_control(byte)).filter(|_| is_binary)?;
+    let at = head.iter().position(is_control).filter(|_| is_binary)?;
     Some(format!(
         "this is not text: {controls} of {} bytes are control characters, the first is 0x{:02X} at byte {}; delimited \
          text was expected",

@@ -209,10 +209,10 @@ impl Group {
 /// Where a header has each of the dataset's columns.
 fn places(dataset: &Dataset, names: &[String]) -> Vec<Option<usize>> {
     let names: Vec<String> = names.iter().map(|name| folded(name)).collect();
-    let named = |header: &String| names.iter().position(|name| *name == folded(header));
+    let find = |header: &String| names.iter().position(|name| *name == folded(header));
     let place = |column: &Column| match column.position {
         Some(position) => position.checked_sub(1).filter(|place| *place < names.len()),
-        None => column.headers.iter().find_map(named),
+        None => column.headers.iter().find_map(find),
     };
     dataset.columns.iter().map(place).collect()
 }

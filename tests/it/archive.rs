@@ -219,7 +219,7 @@ async fn an_archived_file_has_arrived_and_is_neither_gone_nor_changed() {
     crate::known::by_hand(
         &world,
         "insert into bursar.schedules (job, schedule, watched_since)
-         values ('customer-ratings', '0 5 * * * America/New_York', '2025-05-12T12:00:00Z')",
+         values ('customer-ratings', '0 0 5 * * * America/New_York', '2025-05-12T12:00:00Z')",
     )
     .await;
     look(&world).await;

@@ -44,7 +44,7 @@ impl Installation {
         let app = installation.app("2025-05-12T12:00:00Z").await;
         sqlx::query(
             "insert into bursar.schedules (job, schedule, watched_since)
-             values ('customer-ratings', '0 5 * * * America/New_York', '2025-05-12T12:00:00Z')",
+             values ('customer-ratings', '0 0 5 * * * America/New_York', '2025-05-12T12:00:00Z')",
         )
         .execute(&app.database().pool)
         .await

@@ -189,7 +189,8 @@ impl Checker<'_> {
         match self.unit()? {
             0 => self.beyond = self.beyond.or(Some(JsonError::NulByte)),
             0xD800..=0xDBFF => {
-                if !self.text[self.at..].starts_with(b"\\u") || !matches!(self.unit()?, 0xDC00..=0xDFFF) {
+                let is_pair = self.text[self.at..].starts_with(b"\\u") && matches!(self.unit()?, 0xDC00..=0xDFFF);
+                if !is_pair {
                     return Err(self.expected("the second half of a surrogate pair"));
                 }
             }

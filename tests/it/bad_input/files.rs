@@ -143,7 +143,7 @@ async fn binary_rubbish_is_refused() {
 async fn a_spreadsheet_or_an_archive_that_is_not_sound_is_called_what_it_is() {
     let today = Today::new().await;
     today.world.deliver("A", b"PK\x03\x04rest");
-    today.is_refused(&["a spreadsheet", "text in UTF-8"]).await;
+    today.is_refused(&["the file is a zip archive or a spreadsheet", "deliver CSV"]).await;
     let packed = pack(Packing::Gzip, ratings(&["1,2,3,low-value"]).as_bytes());
     today.world.deliver("A", &packed[..packed.len() - 4]);
     today.is_refused(&["Customer Rating Agency A Inc.csv: the gzip archive breaks off"]).await;

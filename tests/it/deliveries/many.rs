@@ -109,7 +109,7 @@ async fn a_thousand_deliveries_are_made_seen_and_settled_in_a_few_statements() {
     database.migrate().await.expect("its tables");
     let pool = database.pool.clone();
     sqlx::query(
-        "insert into bursar.schedules values ('customer-ratings', '0 5 * * * America/New_York', '2025-05-01Z')",
+        "insert into bursar.schedules values ('customer-ratings', '0 0 5 * * * America/New_York', '2025-05-01Z')",
     )
     .execute(&pool)
     .await

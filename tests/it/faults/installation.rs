@@ -100,7 +100,7 @@ async fn a_name_taken_by_something_else_is_a_configuration_fault() {
         &world.bursar(&of_one).code(78),
         &["table public.customer_rating_agency_a", "it is a view, and a load needs"],
     );
-    let partitioned = "drop view customer_rating_agency_a cascade; create table customer_rating_agency_a (customer_number bigint not null, \
+    let partitioned = "drop view public.customer_rating_agency_a cascade; create table public.customer_rating_agency_a (customer_number bigint not null, \
          customer_rating integer not null, customer_rating_limit integer not null, customer_status varchar(25) not null) \
          partition by list (customer_status)";
     sqlx::raw_sql(partitioned).execute(&mut world.connect().await).await.expect("a table");

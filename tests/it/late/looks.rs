@@ -174,11 +174,13 @@ async fn while_the_inbox_cannot_be_read_nothing_is_missing_and_the_load_goes_on_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_load_of_a_customer_who_is_gone_fails_and_the_others_are_not_touched() {
+async fn a_waiting_run_that_is_moved_to_a_configuration_without_a_customer_fails_for_that_customer_alone() {
     let installation = Installation::new("").await;
     installation.deliver("BCD", 1);
     installation.serve(EVE, installation.until_waiting()).await;
     installation.world.edit("customers.toml", |text| text.replace("name = \"agency_a\"", "name = \"agency_x\""));
+    let run: String = installation.world.scalar("select id::text from bursar.runs where run_date = '2025-05-13'").await;
+    installation.world.bursar(&["runs", "retry", &run]);
     installation.serve("2025-05-13T10:35:00Z", installation.until_run("2025-05-13", "failed")).await;
     assert_eq!(
         installation.count("task_runs where item = 'agency_a' and state = 'failed' and fault = 'config'").await,

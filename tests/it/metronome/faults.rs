@@ -237,14 +237,8 @@ async fn trouble_that_passes_changes_nothing() {
     let (calm, rough) = (World::new().await, World::new().await);
     let fake = serve(Scenario { page: 2, ..Scenario::generated(8, 3) }).await;
     run(&calm, &fake, DAY, &[]).code(0);
-    let trouble = vec![
-        Trouble::RetryAfterMs,
-        Trouble::ServerError,
-        Trouble::Cut,
-        Trouble::RetryAfterSeconds,
-        Trouble::Slow,
-        Trouble::HtmlPage,
-    ];
+    let trouble =
+        vec![Trouble::RetryAfterMs, Trouble::ServerError, Trouble::Cut, Trouble::RetryAfterSeconds, Trouble::Slow];
     fake.change(|scenario| (scenario.trouble, scenario.every) = (trouble, 3));
     let mut command = command(&rough, &fake, &["run-job", "metronome-summary", "--date", DAY]);
     // Whoever is slow is asked again.
@@ -281,4 +275,15 @@ async fn a_list_without_most_of_the_customers_fails_the_day_instead_of_completin
     fake.change(|scenario| scenario.customers = Customers::Given(Vec::new()));
     let mut command = command(&world, &fake, &["run-job", "metronome-summary", "--date", "2026-02-04"]);
     Ran::of(command.env("BURSAR__METRONOME__MAX_DROP_PERCENT", "100").output().expect("start bursar")).code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_place_of_json_is_called_that_and_asked_for_again() {
+    let world = World::new().await;
+    let fake =
+        serve(Scenario { trouble: vec![Trouble::HtmlPage], every: 1, ..Scenario::given(three()[..1].to_vec()) }).await;
+    let ran = run(&world, &fake, DAY, &[]).code(0);
+    let said = "GET /customers: the answer is an HTML page, not JSON: does metronome.base_url name the API itself";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert!(summary(&world, DAY).contains("c-1,Customer 1,1.00,1.00,"));
 }
