@@ -133,8 +133,10 @@ fn raised_in(error: &PgDatabaseError) -> Option<&str> {
 
 fn outermost_function(context: &str) -> Option<&str> {
     let names_a_function = |line: &&str| line.starts_with("PL/") || line.contains(" function ");
+    // A `do` block of our own migrations: its message says it all.
+    let is_unnamed = |line: &&str| line.contains("function inline_code_block ");
     let holds_text = |line: &&str| line.starts_with("SQL statement ") || line.contains(" with parameters:");
-    context.lines().rev().find(|line| names_a_function(line) && !holds_text(line))
+    context.lines().rev().find(|line| names_a_function(line) && !holds_text(line) && !is_unnamed(line))
 }
 
 #[cfg(test)]

@@ -107,6 +107,20 @@ pub async fn find_all<'a>(
         .collect())
 }
 
+/// Returns whether all tables of these datasets exist.
+///
+/// # Errors
+/// A database fault.
+pub async fn all_exist(
+    connection: &mut PgConnection,
+    datasets: &[&Dataset],
+    customers: &[Arc<Customer>],
+) -> anyhow::Result<bool> {
+    let wanted = tables_of(datasets, customers)?;
+    let found = find(connection, wanted.iter().map(|(table, _)| table)).await?;
+    Ok(wanted.iter().all(|(table, _)| found.contains_key(table)))
+}
+
 /// Compares tables that were looked up.
 pub(super) fn among<'a>(wanted: &[(Table, &'a Dataset)], found: &HashMap<&Table, Relation>) -> Vec<Drift<'a>> {
     let drifts = wanted.iter().filter_map(|(table, dataset)| Drift::of(table, shape_of(found, table), dataset));

@@ -146,7 +146,8 @@ async fn limited(world: &World, options: &str) -> String {
             "create role {role} login {options};
              grant create on database {} to {role};
              grant all on schema bursar, bursar_staged, apalis, public to {role};
-             grant all on all tables in schema bursar, apalis to {role};
+             grant usage on schema billing_export, charges, metronome, receivables, uac to {role};
+             grant all on all tables in schema bursar, apalis, charges, metronome, receivables, uac to {role};
              grant all on all sequences in schema bursar, apalis to {role};",
             world.database
         ))
@@ -201,7 +202,7 @@ async fn three_connections_are_enough_for_a_job_and_four_for_a_daemon() {
     drop_role(&world, &role).await;
 }
 
-/// PgBouncer before the tests' server.
+/// `PgBouncer` before the tests' server.
 struct Bouncer {
     child: Child,
     address: SocketAddr,
@@ -209,7 +210,7 @@ struct Bouncer {
 }
 
 impl Bouncer {
-    /// None where PgBouncer is not installed.
+    /// None where `PgBouncer` is not installed.
     fn start(world: &World, pool_mode: &str) -> Option<Self> {
         let binary = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/opt/homebrew/bin/pgbouncer"];
         let binary = binary.into_iter().find(|binary| Path::new(binary).exists())?;

@@ -78,7 +78,9 @@ async fn ask(
             None => schema_problem(context, lack.message),
         });
     }
-    let is_usable = problems.is_empty() && own.are_applied(&mut connection).await.context("look for the tables")?;
+    let is_usable = problems.is_empty()
+        && own.are_applied(&mut connection).await.context("look for the tables")?
+        && drift::all_exist(&mut connection, &datasets(catalog), &customers(catalog)).await?;
     if problems.is_empty() {
         problems.extend(of_tables(context, catalog, &mut connection).await?);
     }

@@ -10,6 +10,7 @@ use crate::proxy::{Proxy, Way};
 use crate::running::Running;
 use crate::support::World;
 use bursar::app;
+use bursar::catalog::InForce;
 use bursar::engine::again;
 use bursar::engine::job::Job;
 use bursar::engine::task::Trigger;
@@ -148,12 +149,14 @@ async fn daemons_that_are_killed_paused_and_cut_off_load_every_file_once() {
     let (seed, size) = (seed(), size());
     eprintln!("seed {seed} (BURSAR_TEST_SEED={seed} repeats it)");
     let mut random = fastrand::Rng::with_seed(seed);
-    let plant = Plant::new().await;
-    let world = &plant.world;
-    let deliveries = Deliveries::make(world, size.customers, size.dates, &mut random);
-    world.bursar(&["migrate"]).code(0);
+    let mut plant = Plant::new().await;
+    let deliveries = Deliveries::make(&plant.world, size.customers, size.dates, &mut random);
+    plant.world.bursar(&["migrate"]).code(0);
     plant.sql(TAKE_TIME).await;
-    let catalog = app::compile(&world.settings()).expect("the configuration");
+    let catalog = app::compile(&plant.world.settings()).expect("the configuration");
+    // The runs are opened under the configuration that the daemons have.
+    plant.engine = plant.engine.with_configurations(Arc::new(InForce::new(catalog.clone())));
+    let world = &plant.world;
     let items = deliveries.customers().map(String::as_str).collect();
     let job = Arc::clone(catalog.job("customer-ratings").expect("the job"));
     let mut runs = Runs { plant: &plant, job, items, dates: deliveries.dates(), open: Vec::new() };

@@ -192,7 +192,8 @@ fn ctrl_z_at_the_end_is_skipped_and_anywhere_else_a_value() {
 #[test]
 fn a_header_may_have_more_than_ten_lines() {
     let dataset = of("header_lines = 12", &["a text;header = \"1 2 3 4 5 6 7 8 9 10 11 12\"", "b text"]);
-    let header: String = (1..=12).map(|n| format!("{n},{}\n", if n == 7 { "b" } else { "" })).collect();
+    let lines: Vec<String> = (1..=12).map(|n| format!("{n},{}", if n == 7 { "b" } else { "" })).collect();
+    let header = lines.join("\n") + "\n";
     assert_eq!(rows(&taken(header + "x,y\n", &dataset)), ["x,y"]);
 }
 

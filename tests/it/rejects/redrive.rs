@@ -141,7 +141,7 @@ async fn a_file_that_is_not_an_export_of_that_load_changes_nothing() {
         ),
         (ratings(&["1,2,3,low"]), "the column \"reject_id\" is missing".to_owned()),
         (String::new(), "is empty (0 bytes)".to_owned()),
-        ("\u{0}\u{0}\u{0}".to_owned(), "the header does not fit".to_owned()),
+        ("\u{0}\u{0}\u{0}".to_owned(), "this is not text".to_owned()),
     ] {
         world.write("corrected.csv", &text);
         let ran = redrive(&world, &[]).code(65);

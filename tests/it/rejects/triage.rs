@@ -79,7 +79,7 @@ async fn each_cause_has_its_suggestion() {
         ),
         (b"1,2.5,3,LOW,2025-01-31\n", "customer_status", "not_allowed", "in upper and lower case only"),
         (b"1,2.5,3,l\"w,2025-01-31\n", "-", "stray_quote", "a quote within a value"),
-        (HEADER.as_bytes(), "-", "not_an_integer", "the header stands among the rows"),
+        (HEADER.as_bytes(), "-", "repeated_header", "the header stands among the rows"),
         (b"x,7,2.5,3,low\n", "-", "not_an_integer", "one column too far to the right"),
         (b"2.5,3,low,2025-01-31,x\n", "-", "not_an_integer", "one column too far to the left"),
     ] {

@@ -117,7 +117,7 @@ async fn serve_from(world: &World, instant: &str, done: &str) {
 async fn runs_at(eve: &str, due_at: &str, date: &str) {
     let world = due("0 5 * * *").await;
     policy(&world, "\"UTC\"", "\"America/New_York\"");
-    watched(&world, "0 5 * * * America/New_York", eve).await;
+    watched(&world, "0 0 5 * * * America/New_York", eve).await;
     serve_from(&world, eve, "runs where state = 'succeeded'").await;
     let found: DateTime<Utc> = world.scalar("select min(due_at) from bursar.occurrences").await;
     assert_eq!(found, due_at.parse::<DateTime<Utc>>().expect("an instant"));
@@ -138,7 +138,7 @@ async fn five_in_the_morning_in_new_york_is_another_instant_from_the_day_on_that
 async fn after_a_gap(catchup: &str) -> (World, Vec<(String, String)>) {
     let world = due("0 5 * * *").await;
     policy(&world, "catchup = \"latest\"", &format!("catchup = \"{catchup}\""));
-    watched(&world, "0 5 * * * UTC", "2025-05-09T12:00:00Z").await;
+    watched(&world, "0 0 5 * * * UTC", "2025-05-09T12:00:00Z").await;
     let done = match catchup {
         "none" => "occurrences where run_date = '2025-05-13'",
         _ => {
