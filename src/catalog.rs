@@ -5,25 +5,29 @@
 
 mod check;
 mod in_force;
+mod overlap;
 mod parts;
+mod schema;
 mod written;
 
 use crate::config::{
-    At, Calendar, Customer, CustomersFile, Fingerprint, Ident, Problem, Problems, Settings, SettingsFile, Source,
-    WALL_TIME, compile_customers, schema_of, suggest,
+    At, Calendar, Customer, CustomersFile, Fingerprint, Ident, Period, Problem, Problems, Settings, Shape, Source,
+    compile_customers, suggest,
 };
-use crate::engine::job::{Job, LooseJob, Vocabulary, compile_job};
+use crate::engine::job::{Job, LooseJob, Task, Vocabulary, compile_job};
+use crate::engine::runs::Items;
 use crate::engine::task::KindSpec;
 use crate::fault;
 use crate::report::compile::{LooseReport, Report, compile_report};
 use crate::report::names::Known;
-use crate::rows::column::TYPES;
-use crate::rows::dataset::{Dataset, LooseDataset, compile_dataset};
+use crate::rows::dataset::{Dataset, LooseDataset, Setting, Surroundings, compile_dataset, compile_own, settings};
 use crate::rows::publish::target::Target;
-use check::{check_calendars, check_customer_files, check_deliveries, check_of_house, check_outputs, check_relations};
+use check::{check_calendars, check_deliverers, check_outputs, check_relations};
+use chrono::NaiveDate;
 pub use in_force::InForce;
 use parts::fingerprint;
-use schemars::{JsonSchema, Schema};
+pub use schema::schemas;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -74,13 +78,13 @@ impl Catalog {
         let (source, known) = customers(dir, &mut problems);
         let is_known = known.is_some();
         let (customers, calendars) = known.unwrap_or_default();
-        let datasets = datasets(dir, schema, &customers, &parts.targets, &mut problems);
+        let datasets = datasets(dir, schema, (&source, &customers), &parts.targets, &mut problems);
         check_relations(&datasets, &customers, &mut problems);
-        check_deliveries(&source, &datasets, &customers, &mut problems);
+        overlap::check(&source, &datasets, &customers, &mut problems);
         if is_known {
             check_calendars(&datasets, &calendars, &mut problems);
+            check_deliverers(&source, &datasets, &customers, &stems(dir, "datasets"), &mut problems);
         }
-        check_of_house(&source, &datasets, &customers, &mut problems);
         let (dataset_files, datasets): (Vec<Source>, Vec<Dataset>) = datasets.into_iter().unzip();
         let reports = reports(dir, &datasets, &mut problems);
         check_outputs(&reports, &mut problems);
@@ -92,7 +96,6 @@ impl Catalog {
         };
         let jobs = jobs(dir, &words, &mut problems);
         written::check(&jobs, &reports, &mut problems);
-        check_customer_files(&source, &customers, &words.subjects["dataset"], &mut problems);
         let fingerprint = fingerprint(&source, schema, dataset_files.iter().zip(&datasets), &reports, &jobs);
         let catalog = Self {
             hash: fingerprint.hash(),
@@ -141,21 +144,36 @@ impl Catalog {
     /// Everyone who delivers a dataset's files.
     #[must_use]
     pub fn deliverers(&self, dataset: &Dataset) -> Vec<Arc<Customer>> {
-        let customers: Vec<Arc<Customer>> = self.customers.values().cloned().collect();
-        dataset.deliverers(&customers)
+        dataset.deliverers(&self.all_customers())
     }
 
-    /// Who delivers a dataset's file, by name.
+    /// Everyone who delivers a dataset's files for a run date.
+    #[must_use]
+    pub fn deliverers_on(&self, dataset: &Dataset, run_date: NaiveDate) -> Vec<Arc<Customer>> {
+        dataset.deliverers_on(&self.all_customers(), run_date)
+    }
+
+    fn all_customers(&self) -> Vec<Arc<Customer>> {
+        self.customers.values().cloned().collect()
+    }
+
+    /// The customer of this name, and a dataset as it is for that customer.
     ///
     /// # Errors
-    /// A configuration fault for a customer that is not there, or does not deliver it.
-    pub fn deliverer(&self, dataset: &Dataset, name: &str) -> anyhow::Result<Arc<Customer>> {
+    /// A configuration fault for a customer that does not exist, or does not deliver the dataset.
+    pub fn deliverer(&self, dataset: &Arc<Dataset>, name: &str) -> anyhow::Result<Deliverer> {
         if dataset.is_per_customer() {
-            return self.customer(name).cloned();
+            let customer = Arc::clone(self.customer(name)?);
+            if !customer.delivers(dataset.name.as_str()) {
+                let message = format!("{name} does not deliver {} (datasets in customers.toml)", dataset.name);
+                return Err(fault::config(message));
+            }
+            let own = dataset.own.get(&customer.name).unwrap_or(dataset);
+            return Ok(Deliverer { dataset: Arc::clone(own), customer });
         }
         let house = Customer::house();
         if name == house.name.as_str() {
-            return Ok(Arc::new(house));
+            return Ok(Deliverer { dataset: Arc::clone(dataset), customer: Arc::new(house) });
         }
         Err(fault::config(format!("the dataset {} is no customer's, so that {name} delivers none of it", dataset.name)))
     }
@@ -175,52 +193,64 @@ impl Catalog {
         self.calendars.get(name).map(AsRef::as_ref)
     }
 
-    /// What each `for_each` goes over.
+    /// The items of each task of a job that is fanned out, for a run date: of a task that works on a dataset the
+    /// customers that deliver it for that date, of any other task all customers.
     #[must_use]
-    pub fn items(&self) -> HashMap<String, Vec<String>> {
-        FOR_EACH.iter().map(|over| ((*over).to_owned(), self.customers.keys().cloned().collect())).collect()
+    pub fn items(&self, job: &Job, run_date: NaiveDate) -> Items {
+        let names = |customers: Vec<Arc<Customer>>| customers.iter().map(|c| c.name.to_string()).collect();
+        let customers = |task: &Task| match self.datasets.get(&task.subject) {
+            Some(dataset) => names(self.deliverers_on(dataset, run_date)),
+            None => self.customers.keys().cloned().collect(),
+        };
+        let fanned_out = job.tasks.iter().filter(|task| task.for_each.is_some());
+        fanned_out.map(|task| (task.name.clone(), customers(task))).collect()
     }
+}
+
+/// A customer that delivers a dataset.
+#[derive(Clone, Debug)]
+pub struct Deliverer {
+    /// The dataset as it is for the customer.
+    pub dataset: Arc<Dataset>,
+    /// The customer.
+    pub customer: Arc<Customer>,
+}
+
+/// The configuration of a dataset as it is in force for a customer, and where each value comes from. For a
+/// configuration without problems.
+///
+/// # Errors
+/// A configuration fault if a file can't be read.
+pub fn effective(dir: &Path, dataset: &Dataset, customer: Option<&Customer>) -> anyhow::Result<Vec<Setting>> {
+    let mut problems = Problems::default();
+    let path = dir.join("datasets").join(format!("{}.toml", dataset.name));
+    let sources = Source::read(&path, &mut problems).zip(Source::read(&dir.join("customers.toml"), &mut problems));
+    problems.into_result()?;
+    let Some((of_dataset, customers)) = sources else { return Ok(Vec::new()) };
+    let name = dataset.name.as_str();
+    let mut found = customer.map(|customer| of_customer(&customers, customer, name)).unwrap_or_default();
+    let mut of_dataset = settings(&of_dataset, &customers, customer.map(|customer| (customer, name)));
+    of_dataset.retain(|setting| found.iter().all(|other| other.key != setting.key));
+    found.append(&mut of_dataset);
+    Ok(found)
+}
+
+/// The keys of a customer that say when it delivers a dataset.
+fn of_customer(source: &Source, customer: &Customer, dataset: &str) -> Vec<Setting> {
+    let Period { since, until } = customer.period_of(dataset);
+    let calendar = customer.calendar.as_ref().map(|name| json!(name));
+    let keys = [("since", since.map(|day| json!(day))), ("until", until.map(|day| json!(day))), ("calendar", calendar)];
+    let of_customer = At::key("customer").index(customer.position);
+    let setting = |(key, value): (&str, Option<Value>)| {
+        let places = [customer.place_of(dataset).then(key), of_customer.clone().then(key)];
+        let line = places.iter().find_map(|at| source.line_if_set(at))?;
+        Some(Setting { key: key.to_owned(), value: value?, from: Some(format!("{}:{line}", source.path().display())) })
+    };
+    keys.into_iter().filter_map(setting).collect()
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> anyhow::Error {
     fault::config(format!("there is no {what} {name:?}{}", suggest(name, known.map(String::as_str))))
-}
-
-/// The JSON Schema of each kind of file, by the name of the file it is kept in. Editors are also told the words
-/// that the program compiles by rules of its own.
-#[must_use]
-pub fn schemas(parts: &Parts) -> Vec<(&'static str, Schema)> {
-    let kinds: Vec<&str> = parts.kinds.iter().map(|kind| kind.name).collect();
-    let (plain, with_arguments): (Vec<&str>, Vec<&str>) = TYPES.iter().partition(|name| !name.contains('('));
-    let pattern =
-        with_arguments.iter().map(|name| name.split('(').next().unwrap_or_default()).collect::<Vec<_>>().join("|");
-    let types = json!([{"enum": plain}, {"pattern": format!(r"^({pattern})\(\s*[0-9]+\s*(,\s*[0-9]+\s*)?\)$")}]);
-    let mut dataset = schema_of::<LooseDataset>();
-    rule(&mut dataset, "/$defs/LooseColumn/properties/type", "anyOf", types);
-    rule(&mut dataset, "/properties/arrive_by", "pattern", json!(WALL_TIME));
-    let mut customers = schema_of::<CustomersFile>();
-    rule(&mut customers, "/$defs/LooseCustomer/properties/arrive_by/additionalProperties", "pattern", json!(WALL_TIME));
-    let mut job = schema_of::<LooseJob>();
-    rule(&mut job, "/$defs/LooseTask/properties/kind", "enum", json!(kinds));
-    rule(&mut job, "/$defs/LooseTask/properties/for_each", "enum", json!(FOR_EACH));
-    let mut schemas = vec![
-        ("bursar.schema.json", "Bursar: the settings of an installation", schema_of::<SettingsFile>()),
-        ("customers.schema.json", "Bursar: the customers", customers),
-        ("dataset.schema.json", "Bursar: a dataset", dataset),
-        ("job.schema.json", "Bursar: a job", job),
-        ("report.schema.json", "Bursar: a report", schema_of::<LooseReport>()),
-    ];
-    for (_, title, schema) in &mut schemas {
-        schema.insert("title".to_owned(), json!(title));
-    }
-    schemas.into_iter().map(|(name, _, schema)| (name, schema)).collect()
-}
-
-/// Adds a rule for the value at `place`.
-fn rule(schema: &mut Schema, place: &str, rule: &str, value: Value) {
-    if let Some(Value::Object(part)) = schema.pointer_mut(place) {
-        part.insert(rule.to_owned(), value);
-    }
 }
 
 /// Lists the files `DIR/FOLDER/*.ENDING`, in the order of their names; a folder that does not exist has none.
@@ -289,27 +319,44 @@ fn compiled<L: DeserializeOwned + JsonSchema, T>(
     problems: &mut Problems,
     compile: impl FnOnce(&Source, Option<L>, &mut Problems) -> Option<T>,
 ) -> Option<(Source, T)> {
-    let before = problems.len();
     let source = Source::read(path, problems)?;
+    compiled_from(&source, problems, compile).map(|compiled| (source, compiled))
+}
+
+fn compiled_from<L: DeserializeOwned + JsonSchema, T>(
+    source: &Source,
+    problems: &mut Problems,
+    compile: impl FnOnce(&Source, Option<L>, &mut Problems) -> Option<T>,
+) -> Option<T> {
+    let before = problems.len();
     let loose = source.typed(problems);
     let known = problems.len();
-    let compiled = compile(&source, loose, problems);
+    let compiled = compile(source, loose, problems);
     problems.drop_echoes(before, known);
-    compiled.filter(|_| problems.len() == before).map(|compiled| (source, compiled))
+    compiled.filter(|_| problems.len() == before)
 }
 
 fn datasets(
     dir: &Path,
     schema: &Ident,
-    customers: &[Customer],
+    (source, customers): (&Source, &[Customer]),
     targets: &[&'static Target],
     problems: &mut Problems,
 ) -> Vec<(Source, Dataset)> {
     let paths = some_files(dir, "datasets", "dataset", problems);
+    let shape = Shape::new();
     let mut compile = |path: PathBuf| {
-        compiled(&path, problems, |source, loose: Option<LooseDataset>, problems| {
-            compile_dataset(source, loose?, schema, customers, targets, problems)
-        })
+        let before = problems.len();
+        let of_dataset = Source::read(&path, problems)?;
+        let dataset = compiled_from(&of_dataset, problems, |of_dataset, loose: Option<LooseDataset>, problems| {
+            compile_dataset(of_dataset, loose?, schema, customers, targets, problems)
+        });
+        let around = Surroundings { customers: source, dataset: &of_dataset, shape: &shape, schema, targets };
+        let mut of_customers = Problems::default();
+        let own = compile_own(&around, dataset.as_ref(), customers, &mut of_customers);
+        // What is inherited is named once, where it is written.
+        problems.extend_unless_named(before, of_customers);
+        dataset.map(|dataset| (of_dataset, Dataset { own, ..dataset }))
     };
     paths.into_iter().filter_map(&mut compile).collect()
 }

@@ -134,7 +134,8 @@ impl App {
         let is_in_force =
             |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.schedule.as_ref().map(Schedule::to_string).as_deref());
         let jobs: Vec<Arc<Job>> = catalog.jobs.values().filter(is_in_force).cloned().collect();
-        let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &catalog.items(), self.clock.now()).await;
+        let items = |job: &Job, run_date| catalog.items(job, run_date);
+        let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &items, self.clock.now()).await;
         reloaded?;
         dropped?;
         faults.into_iter().next().map_or(Ok(()), Err)

@@ -1,9 +1,8 @@
 //! What only shows between files of the configuration.
 
-use crate::config::{At, Calendar, Customer, Ident, Problems, Source, Table, no_calendar, suggest};
+use crate::config::{At, Calendar, Customer, Problems, Source, Table, no_calendar, suggest};
 use crate::report::compile::Report;
 use crate::rows::dataset::Dataset;
-use crate::rows::pattern::{check_pattern, names_customer, sample};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -19,45 +18,45 @@ pub(super) fn check_outputs(reports: &[(Source, Report)], problems: &mut Problem
     }
 }
 
-/// A customer's own file patterns must be for datasets that exist, and be patterns.
-pub(super) fn check_customer_files(
-    source: &Source,
-    customers: &[Customer],
-    datasets: &[String],
-    problems: &mut Problems,
-) {
-    for customer in customers {
-        for (dataset, pattern) in &customer.files {
-            let at = At::key("customer").index(customer.position).then("file").then(dataset);
-            if !datasets.contains(dataset) {
-                problems.push(source.problem(&at, no_dataset(dataset, datasets)));
-            }
-            check_pattern(source, &at, pattern, &[customer], problems);
-        }
-        for dataset in customer.arrive_by.keys().filter(|name| !datasets.contains(name)) {
-            let at = At::key("customer").index(customer.position).then("arrive_by").then(dataset);
-            problems.push(source.problem(&at, no_dataset(dataset, datasets)));
-        }
-    }
-}
-
-/// Customers have nothing to say of files that are nobody's in particular.
-pub(super) fn check_of_house(
+/// Checks the datasets that customers name, and that each dataset of customers is delivered by one.
+pub(super) fn check_deliverers(
     source: &Source,
     datasets: &[(Source, Dataset)],
     customers: &[Customer],
+    known: &[String],
     problems: &mut Problems,
 ) {
-    let of_house = |name: &String| datasets.iter().any(|(_, d)| d.name.as_str() == name && !d.is_per_customer());
+    let why_not = |name: &String| {
+        if !known.contains(name) {
+            return Some(no_dataset(name, known));
+        }
+        let dataset = datasets.iter().map(|(_, dataset)| dataset).find(|dataset| dataset.name.as_str() == name)?;
+        (!dataset.is_per_customer()).then(|| format!("the dataset {name} is no customer's: its table is one for all"))
+    };
     for customer in customers {
-        let keys =
-            [("file", customer.files.keys().collect::<Vec<_>>()), ("arrive_by", customer.arrive_by.keys().collect())];
-        for (key, names) in keys {
-            for name in names.into_iter().filter(|name| of_house(name)) {
-                let at = At::key("customer").index(customer.position).then(key).then(name);
-                let message = format!("the dataset {name} is no customer's: its table is one for all");
-                problems.push(source.problem(&at, message));
+        let at = At::key("customer").index(customer.position);
+        for (i, name) in customer.datasets.iter().flatten().enumerate() {
+            if let Some(why) = why_not(name) {
+                problems.push(source.problem(&at.clone().then("datasets").index(i), why));
             }
+        }
+        for name in customer.own.keys() {
+            let is_listed = || {
+                (!customer.delivers(name))
+                    .then(|| format!("{} does not deliver {name}: add it to datasets", customer.name))
+            };
+            if let Some(why) = why_not(name).or_else(is_listed) {
+                problems.push(source.problem(&customer.place_of(name), why));
+            }
+        }
+    }
+    for (of_dataset, dataset) in datasets.iter().filter(|(_, dataset)| dataset.is_per_customer()) {
+        if !customers.is_empty() && !customers.iter().any(|customer| customer.delivers(dataset.name.as_str())) {
+            let message = format!(
+                "no customer delivers the dataset: each states other datasets; add {:?} to the datasets of one",
+                dataset.name.as_str()
+            );
+            problems.push(of_dataset.problem(&At::key("name"), message));
         }
     }
 }
@@ -72,42 +71,6 @@ pub(super) fn check_calendars(datasets: &[(Source, Dataset)], calendars: &[Calen
     for (source, dataset) in datasets {
         if let Some(name) = dataset.calendar.as_ref().filter(|name| !known.contains(&name.as_str())) {
             problems.push(source.problem(&At::key("calendar"), no_calendar(name, &known)));
-        }
-    }
-}
-
-/// No two customers may read the same file: the rows of one would be taken for those of the other.
-pub(super) fn check_deliveries(
-    source: &Source,
-    datasets: &[(Source, Dataset)],
-    customers: &[Customer],
-    problems: &mut Problems,
-) {
-    for (of_dataset, dataset) in datasets.iter().filter(|(_, dataset)| dataset.is_per_customer()) {
-        let has_own = |customer: &&Customer| customer.files.contains_key(dataset.name.as_str());
-        let others = customers.iter().filter(|customer| !has_own(customer)).count();
-        let is_shared = others > 1 && !names_customer(&dataset.file);
-        if is_shared {
-            let message = format!("all {others} customers would read the same file; write {{customer}} in it");
-            problems.push(of_dataset.problem(&At::key("file"), message));
-        }
-        let mut delivering: Vec<&Customer> = customers.iter().filter(|c| has_own(c) || !is_shared).collect();
-        delivering.sort_by_key(|customer| customer.position);
-        let mut taken: HashMap<String, &Ident> = HashMap::new();
-        for customer in delivering {
-            let own = customer.files.get(dataset.name.as_str());
-            if let Some(why) = own.and_then(|pattern| dataset.why_not(pattern, customer)) {
-                let at = At::key("customer").index(customer.position).then("file").then(dataset.name.as_str());
-                problems.push(source.problem(&at, why));
-            }
-            let Some(file) = sample(dataset.pattern_of(customer), customer) else { continue };
-            let other = *taken.entry(file).or_insert(&customer.name);
-            if *other != customer.name {
-                let at = At::key("customer").index(customer.position);
-                let name = &customer.name;
-                let message = format!("{name} and {other} would read the same file of the dataset {}", dataset.name);
-                problems.push(source.problem(&at, message));
-            }
         }
     }
 }

@@ -2,10 +2,11 @@
 
 mod database;
 
-use super::{Context, show};
-use crate::catalog::Catalog;
+use super::{Context, show, usage};
+use crate::catalog::{Catalog, effective};
 use crate::config::{ALLOW_HTTP, Ident, Problem, Problems, Settings, SettingsFile};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
+use crate::rows::dataset::Setting;
 use crate::rows::source::Places;
 use crate::rows::source::address::shown;
 use crate::systems;
@@ -23,7 +24,13 @@ pub(super) struct Arguments {
     /// With --database: print only the SQL statements that repair the tables that differ from their datasets.
     #[arg(long, requires = "database", conflicts_with = "json")]
     sql: bool,
-    /// Print the problems as JSON.
+    /// Print the configuration of a dataset that is in force, with the file and line that sets each value.
+    #[arg(long, value_name = "DATASET")]
+    show: Option<String>,
+    /// With --show: as it is for this customer.
+    #[arg(long, value_name = "NAME", requires = "show")]
+    customer: Option<String>,
+    /// Print the result as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -53,6 +60,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         problems.extend(of_sources(&places, &catalog));
     }
     let (warnings, problems) = (problems.warnings(), problems.sorted());
+    if let (Some(dataset), true) = (&arguments.show, problems.is_empty()) {
+        return show_settings(context, &catalog, dataset, arguments);
+    }
     if arguments.json {
         let mut found = json!({"problems": problems, "notes": notes});
         if !warnings.is_empty() {
@@ -88,12 +98,36 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     Ok(ExitCode::from(Fault::Config.exit_code()))
 }
 
+/// Prints the configuration of a dataset that is in force.
+fn show_settings(
+    context: &Context,
+    catalog: &Catalog,
+    dataset: &str,
+    arguments: &Arguments,
+) -> anyhow::Result<ExitCode> {
+    let dataset = catalog.dataset(dataset).map_err(|error| usage(fault::told(&error)))?;
+    let customer = arguments.customer.as_deref();
+    let deliverer = customer.map(|name| catalog.deliverer(dataset, name).map_err(|error| usage(fault::told(&error))));
+    let deliverer = deliverer.transpose()?;
+    let settings = effective(&context.config, dataset, deliverer.as_ref().map(|deliverer| &*deliverer.customer))?;
+    if arguments.json {
+        show::json(&json!({"dataset": dataset.name.as_str(), "customer": customer, "settings": settings}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lines: Vec<(String, &Setting)> = settings.iter().map(|s| (format!("{} = {}", s.key, s.value), s)).collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
+    for (line, setting) in &lines {
+        show::line(&format!("{line:width$}  # {}", setting.from.as_deref().unwrap_or("default")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// What the environment lacks for the places that files are to come from, each variable once.
 fn of_sources(places: &Places, catalog: &Catalog) -> Problems {
     let mut found = BTreeMap::new();
     for dataset in catalog.datasets.values() {
         let deliverers = catalog.deliverers(dataset);
-        let own = deliverers.iter().map(|customer| dataset.pattern_of(customer));
+        let own = deliverers.iter().map(|customer| dataset.of_customer(customer).file.as_str());
         for pattern in own.chain([dataset.file.as_str()]) {
             if let Some((variable, why)) = places.problem(pattern) {
                 let shown = shown(pattern);

@@ -36,13 +36,15 @@ async fn perform(
     context: &Context,
     cancel: &tokio_util::sync::CancellationToken,
 ) -> anyhow::Result<RunSummary> {
-    let job = Arc::clone(app.catalog().job(JOB)?);
+    let catalog = app.catalog();
+    let job = Arc::clone(catalog.job(JOB)?);
+    let run_date = job.run_date_today(Clock::system().now());
     let request = RunRequest {
-        run_date: job.run_date_today(Clock::system().now()),
+        items: catalog.items(&job, run_date),
+        run_date,
         job,
         trigger: Trigger::Operator,
         occurrence: None,
-        items: app.catalog().items(),
         publish: false,
         force: false,
     };

@@ -22,6 +22,9 @@ pub(super) struct Arguments {
     dataset: String,
     /// The file, or its address (`s3://…`, `gs://…`, `az://…`, `https://…`).
     file: PathBuf,
+    /// Read it as the file of this customer, whose dialect or columns may differ.
+    #[arg(long, value_name = "NAME")]
+    customer: Option<String>,
     /// Write the valid rows here, as CSV with the dataset's columns: a null is nothing, an empty text is "".
     #[arg(long, value_name = "PATH")]
     valid: Option<PathBuf>,
@@ -40,6 +43,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
         let known = catalog.datasets.keys().map(String::as_str);
         let hint = suggest(&arguments.dataset, known);
         return Err(usage(format!("there is no dataset {:?}{hint}", arguments.dataset)));
+    };
+    let dataset = match &arguments.customer {
+        Some(name) => &catalog.deliverer(dataset, name).map_err(|error| usage(fault::told(&error)))?.dataset,
+        None => dataset,
     };
     if let Some(message) = usage_error(arguments) {
         return Err(usage(message));

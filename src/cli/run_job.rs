@@ -119,18 +119,34 @@ fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
             return Some(format!("--from {from} --to {to} are {days} days; ask for {MOST_DAYS} at most"));
         }
     }
-    let unknown = arguments.customers.iter().find(|c| !catalog.customers.contains_key(*c))?;
-    Some(format!("there is no customer {unknown:?}{}", suggest(unknown, catalog.customers.keys().map(String::as_str))))
+    arguments.customers.iter().find_map(|name| why_not_delivered(catalog, arguments, name))
 }
 
-/// The runs that are asked for, oldest first.
+/// Why nothing of a customer can be loaded.
+fn why_not_delivered(catalog: &Catalog, arguments: &Arguments, name: &str) -> Option<String> {
+    let Some(customer) = catalog.customers.get(name) else {
+        let hint = suggest(name, catalog.customers.keys().map(String::as_str));
+        return Some(format!("there is no customer {name:?}{hint}"));
+    };
+    let job = catalog.jobs.get(&arguments.job)?;
+    let fanned_out = job.tasks.iter().filter(|task| task.for_each.is_some());
+    let datasets: Vec<&str> =
+        fanned_out.filter_map(|t| Some(catalog.datasets.get(&t.subject)?.name.as_str())).collect();
+    let mut delivered = datasets.iter().filter(|dataset| customer.delivers(dataset)).peekable();
+    if !datasets.is_empty() && delivered.peek().is_none() {
+        return Some(format!("{name} does not deliver {} (datasets in customers.toml)", datasets.join(", ")));
+    }
+    let run_date = arguments.date?;
+    let outside = |dataset: &&str| customer.period_of(dataset).reason_outside(run_date);
+    let reasons: Option<Vec<String>> = delivered.map(outside).collect();
+    let reason = reasons?.into_iter().next()?;
+    Some(format!("{name} does not deliver for {run_date}: customers.toml says {reason}"))
+}
+
+/// The runs that are asked for, oldest first. Run dates for which none of the asked customers delivers are left out.
 fn requests(catalog: &Catalog, arguments: &Arguments) -> anyhow::Result<Vec<RunRequest>> {
     let job = Arc::clone(catalog.job(&arguments.job)?);
-    let mut items = catalog.items();
-    if !arguments.customers.is_empty() {
-        let asked: BTreeSet<String> = arguments.customers.iter().cloned().collect();
-        items.insert("customer".to_owned(), asked.into_iter().collect());
-    }
+    let asked: BTreeSet<&str> = arguments.customers.iter().map(String::as_str).collect();
     let (trigger, run_dates) = match arguments.range() {
         Some((from, to)) => (Trigger::Backfill, job.run_dates(from, to).collect()),
         None => {
@@ -138,16 +154,33 @@ fn requests(catalog: &Catalog, arguments: &Arguments) -> anyhow::Result<Vec<RunR
             (Trigger::Operator, vec![date])
         }
     };
-    let request = |run_date| RunRequest {
-        job: Arc::clone(&job),
-        run_date,
-        trigger,
-        occurrence: None,
-        items: items.clone(),
-        publish: arguments.publish,
-        force: arguments.force,
+    let request = |run_date| {
+        let mut items = catalog.items(&job, run_date);
+        if !asked.is_empty() {
+            for customers in items.values_mut() {
+                customers.retain(|name| asked.contains(name.as_str()));
+            }
+        }
+        RunRequest {
+            job: Arc::clone(&job),
+            run_date,
+            trigger,
+            occurrence: None,
+            items,
+            publish: arguments.publish,
+            force: arguments.force,
+        }
     };
-    Ok(run_dates.into_iter().map(request).collect())
+    let mut requests: Vec<RunRequest> = run_dates.into_iter().map(request).collect();
+    let all = requests.len();
+    if !asked.is_empty() {
+        requests.retain(|request| request.items.is_empty() || request.items.values().any(|names| !names.is_empty()));
+    }
+    if requests.len() < all {
+        let names = arguments.customers.join(", ");
+        eprintln!("note: {names} did not deliver for {} of {all} run dates, which are left out", all - requests.len());
+    }
+    Ok(requests)
 }
 
 /// Leaves out what has succeeded, where that is asked for, and says how many.

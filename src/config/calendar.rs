@@ -114,7 +114,7 @@ fn closed_dates(source: &Source, at: &At, loose: &LooseCalendar, problems: &mut 
 }
 
 /// A day written `YYYY-MM-DD`, all ten characters of it.
-fn parse_date(text: &str) -> Option<NaiveDate> {
+pub(super) fn parse_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| day.to_string() == text)
 }
 

@@ -1,13 +1,14 @@
-//! The customers: who delivers files and on which days, and the fields by which patterns tell them apart.
+//! The customers: who delivers which files, on which days, and how they differ from each other.
 
-use super::calendar::{Calendar, LooseCalendar, compile_calendars, parse_wall_time};
+use super::calendar::{Calendar, LooseCalendar, compile_calendars};
 use super::ident::Ident;
+use super::period::Period;
 use super::problem::{At, Problems, suggest};
 use super::source::Source;
-use chrono::NaiveTime;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, HashSet};
 
 /// `config/customers.toml`: everyone who delivers files.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,23 +22,23 @@ pub struct CustomersFile {
     pub calendar: Vec<LooseCalendar>,
 }
 
-/// One customer. Beside the keys named here any further text field is free to be used in file patterns
-/// as `{customer.FIELD}`.
+/// One customer. Any text key other than those named here can be used in file patterns, as `{customer.KEY}`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LooseCustomer {
     /// An identifier: it names the customer's tables and appears in reports.
     pub name: String,
-    /// Where a dataset's file arrives for this customer, where it differs from the dataset's own pattern:
-    /// dataset name to pattern, which can be an address.
-    #[serde(default)]
-    pub file: BTreeMap<String, String>,
-    /// The `[[calendar]]` that says on which days nothing is delivered; without it the dataset's own, if any.
+    /// The datasets that the customer delivers; if it is not set, every dataset whose table is named after customers.
+    pub datasets: Option<Vec<String>>,
+    /// The first run date for which the customer delivers, as `"YYYY-MM-DD"`.
+    pub since: Option<String>,
+    /// The last run date for which the customer delivers, as `"YYYY-MM-DD"`.
+    pub until: Option<String>,
+    /// The `[[calendar]]` that states on which days nothing is delivered; if it is not set, that of the dataset.
     pub calendar: Option<String>,
-    /// Until when a dataset's file is to be there on the day its run is due, where that differs from the
-    /// dataset's own `arrive_by`: dataset name to `HH:MM`.
+    /// What differs from a dataset's file for this customer, by dataset: tables are inherited key by key.
     #[serde(default)]
-    pub arrive_by: BTreeMap<String, String>,
-    /// Free fields, such as `code = "A"`.
+    pub dataset: BTreeMap<String, Map<String, Value>>,
+    /// Fields for file patterns, such as `code = "A"`.
     #[serde(flatten)]
     pub fields: BTreeMap<String, String>,
 }
@@ -47,16 +48,27 @@ pub struct LooseCustomer {
 pub struct Customer {
     /// Names the customer's tables and appears in reports.
     pub name: Ident,
-    /// File patterns of its own, by dataset.
-    pub files: BTreeMap<String, String>,
-    /// The name of its calendar, which is there.
+    /// The datasets that it delivers; `None` for all that customers deliver.
+    pub datasets: Option<Vec<String>>,
+    /// The run dates for which it delivers.
+    pub period: Period,
+    /// The name of its calendar, which exists.
     pub calendar: Option<String>,
-    /// Until when its files are to be there, by dataset.
-    pub arrive_by: BTreeMap<String, NaiveTime>,
-    /// Its free fields.
+    /// What differs from a dataset for this customer, by dataset.
+    pub own: BTreeMap<String, Own>,
+    /// Its fields for file patterns.
     pub fields: BTreeMap<String, String>,
-    /// Which entry of `customers.toml` it is, from 0.
+    /// Its place in `customers.toml`, from 0.
     pub position: usize,
+}
+
+/// What differs from a dataset for a customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// The run dates for which it delivers the dataset; an open end is that of the customer.
+    pub period: Period,
+    /// The keys of the dataset's file that have another value; compiled by the room that knows what they mean.
+    pub keys: Map<String, Value>,
 }
 
 impl Customer {
@@ -65,9 +77,10 @@ impl Customer {
     pub fn house() -> Self {
         Self {
             name: Ident::house(),
-            files: BTreeMap::new(),
+            datasets: None,
+            period: Period::default(),
             calendar: None,
-            arrive_by: BTreeMap::new(),
+            own: BTreeMap::new(),
             fields: BTreeMap::new(),
             position: usize::MAX,
         }
@@ -78,32 +91,63 @@ impl Customer {
     pub fn field(&self, name: &str) -> Option<&str> {
         if name == "name" { Some(self.name.as_str()) } else { self.fields.get(name).map(String::as_str) }
     }
+
+    /// Returns whether the customer delivers a dataset that customers deliver.
+    #[must_use]
+    pub fn delivers(&self, dataset: &str) -> bool {
+        self.datasets.as_ref().is_none_or(|datasets| datasets.iter().any(|name| name == dataset))
+    }
+
+    /// Returns the run dates for which the customer delivers a dataset.
+    #[must_use]
+    pub fn period_of(&self, dataset: &str) -> Period {
+        self.own.get(dataset).map_or(self.period, |own| own.period.or(self.period))
+    }
+
+    /// Returns whether a key of a dataset's file has another value for this customer.
+    #[must_use]
+    pub fn has_own(&self, dataset: &str, key: &str) -> bool {
+        self.own.get(dataset).is_some_and(|own| own.keys.contains_key(key))
+    }
+
+    /// Returns where `customers.toml` states what differs from a dataset for this customer.
+    #[must_use]
+    pub fn place_of(&self, dataset: &str) -> At {
+        At::key("customer").index(self.position).then("dataset").then(dataset)
+    }
 }
 
-/// Compiles the customers and their calendars; names must be identifiers and stand only once.
+/// Compiles the customers and their calendars; names must be identifiers and unique.
 pub fn compile_customers(
     source: &Source,
     loose: CustomersFile,
     problems: &mut Problems,
 ) -> (Vec<Customer>, Vec<Calendar>) {
-    let names: Vec<&str> = loose.calendar.iter().map(|c| c.name.as_str()).collect();
+    let calendars: Vec<&str> = loose.calendar.iter().map(|c| c.name.as_str()).collect();
     let mut customers: Vec<Customer> = Vec::with_capacity(loose.customer.len());
+    let mut names = HashSet::new();
     for (position, customer) in loose.customer.into_iter().enumerate() {
         let at = At::key("customer").index(position);
-        if let Some(calendar) = customer.calendar.as_ref().filter(|name| !names.contains(&name.as_str())) {
-            problems.push(source.problem(&at.clone().then("calendar"), no_calendar(calendar, &names)));
+        if let Some(calendar) = customer.calendar.as_ref().filter(|name| !calendars.contains(&name.as_str())) {
+            problems.push(source.problem(&at.clone().then("calendar"), no_calendar(calendar, &calendars)));
         }
-        let arrive_by = wall_times(source, &at, &customer.arrive_by, problems);
+        let period = Period::compile(source, &at, customer.since.as_deref(), customer.until.as_deref(), problems);
+        let mut own = BTreeMap::new();
+        for (dataset, keys) in customer.dataset {
+            let at = at.clone().then("dataset").then(&dataset);
+            own.insert(dataset, compile_own(source, &at, keys, period, problems));
+        }
         match Ident::parse(&customer.name) {
             Err(error) => problems.push(source.problem(&at.then("name"), error.to_string())),
-            Ok(name) if customers.iter().any(|c| c.name == name) => {
+            Ok(name) if !names.insert(name.clone()) => {
                 problems.push(source.problem(&at.then("name"), format!("the customer {name} is there twice")));
             }
             Ok(name) => customers.push(Customer {
                 name,
-                files: customer.file,
+                datasets: customer.datasets,
+                period,
                 calendar: customer.calendar,
-                arrive_by,
+                own,
                 fields: customer.fields,
                 position,
             }),
@@ -111,6 +155,30 @@ pub fn compile_customers(
     }
     customers.sort_by(|a, b| a.name.cmp(&b.name));
     (customers, compile_calendars(source, &loose.calendar, problems))
+}
+
+/// Takes the period out of the keys that differ for a customer; the others are the dataset's.
+fn compile_own(
+    source: &Source,
+    at: &At,
+    mut keys: Map<String, Value>,
+    of_customer: Period,
+    problems: &mut Problems,
+) -> Own {
+    let mut text = |key: &str| match keys.shift_remove(key) {
+        Some(Value::String(text)) => Some(text),
+        Some(_) => {
+            problems.push(source.problem(&at.clone().then(key), "must be a date in quotes, such as \"2026-01-31\""));
+            None
+        }
+        None => None,
+    };
+    let (since, until) = (text("since"), text("until"));
+    let period = Period::compile(source, at, since.as_deref(), until.as_deref(), problems);
+    if period != Period::default() {
+        period.or(of_customer).check_order(source, at, problems);
+    }
+    Own { period, keys }
 }
 
 /// What is said of a calendar that is not there.
@@ -121,17 +189,4 @@ pub fn no_calendar(name: &str, known: &[&str]) -> String {
         known => suggest(name, known.iter().copied()),
     };
     format!("there is no calendar {name:?}{hint}")
-}
-
-fn wall_times(
-    source: &Source,
-    at: &At,
-    loose: &BTreeMap<String, String>,
-    problems: &mut Problems,
-) -> BTreeMap<String, NaiveTime> {
-    let mut time = |(dataset, text): (&String, &String)| {
-        let at = at.clone().then("arrive_by").then(dataset);
-        Some((dataset.clone(), parse_wall_time(source, &at, text, problems)?))
-    };
-    loose.iter().filter_map(&mut time).collect()
 }

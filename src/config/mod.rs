@@ -14,6 +14,7 @@ mod http;
 mod ident;
 mod metronome;
 mod notify;
+mod period;
 mod problem;
 mod settings;
 mod shape;
@@ -25,7 +26,7 @@ pub use charges::{
     CHARGE_ID, ChargeMail, ChargeSecrets, ChargeSource, Charges, EMAIL_SERVICE_URL, EMAIL_SMTP_URL, MailVia,
     RUTTER_ACCESS_TOKEN, RUTTER_CLIENT_ID, RUTTER_CLIENT_SECRET, ResponseMode, Rutter, STREAMOS_API_TOKEN,
 };
-pub use customers::{Customer, CustomersFile, LooseCustomer, compile_customers, no_calendar};
+pub use customers::{Customer, CustomersFile, LooseCustomer, Own, compile_customers, no_calendar};
 pub use database_url::{DatabaseHost, DatabaseUrl};
 pub use environment::Environment;
 pub use fingerprint::{Fingerprint, short_hash};
@@ -33,8 +34,9 @@ pub use http::{Http, LooseToken, Role, Token, is_name};
 pub use ident::{Ident, IdentError, Table};
 pub use metronome::{BalanceSource, METRONOME_TOKEN, Metronome};
 pub use notify::{MailSection, Notify, WebhookFormat, WebhookSection};
+pub use period::Period;
 pub use problem::{At, Problem, Problems, TextPlace, suggest};
 pub use settings::{Settings, SettingsFile};
-pub use shape::schema_of;
+pub use shape::{Shape, schema_of};
 pub use source::Source;
 pub use sources::{ALLOW_HTTP, AUTHORIZATION, SourceVariables};

@@ -1,5 +1,6 @@
 //! A problem of a configuration file: where it is, what is wrong, what would be right.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -152,6 +153,14 @@ impl Problems {
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         in_order(self.warnings.clone())
+    }
+
+    /// Adds those of another list that do not repeat the message of one of these, from `first` on.
+    pub fn extend_unless_named(&mut self, first: usize, other: Self) {
+        let named: HashSet<&str> = self.found[first..].iter().map(|problem| problem.message.as_str()).collect();
+        let is_new = |problem: &Problem| !named.contains(problem.message.as_str());
+        let new: Vec<Problem> = other.found.into_iter().filter(is_new).collect();
+        self.found.extend(new);
     }
 
     /// Drops those after the first `known` that concern a key (or what is in it) which one of these, from

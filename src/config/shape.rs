@@ -1,13 +1,16 @@
 //! The shape of a configuration file: its JSON Schema, and what is said of values that do not fit it.
 
-use super::problem::{At, Step, suggest};
+use super::problem::{At, Problems, Step, suggest};
+use super::source::Source;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::paths::LocationSegment;
-use jsonschema::{JsonType, ValidationError};
+use jsonschema::{JsonType, ValidationError, Validator};
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::marker::PhantomData;
 
 /// How serde hands on a date or time that stands in TOML without quotes.
 const DATETIME: &str = "$__toml_private_datetime";
@@ -64,8 +67,16 @@ enum Remedy {
 
 /// Everything that does not fit.
 pub(super) fn misfits(schema: &Schema, value: &Value) -> Vec<Misfit> {
+    misfits_by(schema, &validator(schema), value)
+}
+
+fn validator(schema: &Schema) -> Result<Validator, String> {
+    jsonschema::validator_for(schema.as_value()).map_err(|error| error.to_string())
+}
+
+fn misfits_by(schema: &Schema, validator: &Result<Validator, String>, value: &Value) -> Vec<Misfit> {
     let mut found = Vec::new();
-    match jsonschema::validator_for(schema.as_value()) {
+    match validator {
         Ok(validator) => validator.iter_errors(value).for_each(|error| explain(schema, &error, &mut found)),
         Err(error) => {
             found.push(Misfit {
@@ -76,6 +87,45 @@ pub(super) fn misfits(schema: &Schema, value: &Value) -> Vec<Misfit> {
         }
     }
     found
+}
+
+/// The shape of values that are read as `T`, made once for many of them.
+pub struct Shape<T> {
+    schema: Schema,
+    validator: Result<Validator, String>,
+    read_as: PhantomData<fn() -> T>,
+}
+
+impl<T: JsonSchema + DeserializeOwned> Shape<T> {
+    /// Makes the shape of `T`.
+    #[must_use]
+    pub fn new() -> Self {
+        let schema = schema_of::<T>();
+        Self { validator: validator(&schema), schema, read_as: PhantomData }
+    }
+
+    /// The value as a `T`, as [`Source::typed`] does with the values of a file.
+    pub fn typed(&self, source: &Source, value: Value, problems: &mut Problems) -> Option<T> {
+        let misfits = misfits_by(&self.schema, &self.validator, &value);
+        for misfit in &misfits {
+            problems.push(source.problem(&misfit.at, &misfit.message));
+        }
+        let is_fit = misfits.is_empty();
+        match serde_json::from_value(mended(value, misfits)) {
+            Ok(typed) => Some(typed),
+            Err(_) if !is_fit => None,
+            Err(error) => {
+                problems.push(source.problem(&At::file(), error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+impl<T: JsonSchema + DeserializeOwned> Default for Shape<T> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Takes away the keys that do not fit, and puts something in the place of those that must be there, so that

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -13,14 +14,23 @@ use toml::de::{DeTable, DeValue};
 #[derive(Clone, Debug)]
 pub struct Source {
     path: PathBuf,
-    text: String,
+    text: Arc<str>,
+    overlay: Option<Overlay>,
+}
+
+/// A table of a file whose keys take the place of another file's.
+#[derive(Clone, Debug)]
+struct Overlay {
+    at: At,
+    /// The key of an array whose elements the table has by name, and their names in the array's order.
+    array: (&'static str, Vec<String>),
 }
 
 impl Source {
     /// Reads a file; what can't be read is a problem.
     pub fn read(path: &Path, problems: &mut Problems) -> Option<Self> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Some(Self { path: path.to_owned(), text }),
+            Ok(text) => Some(Self::of(path, text)),
             Err(error) => {
                 problems.push(Problem {
                     file: path.to_owned(),
@@ -36,7 +46,14 @@ impl Source {
     /// A file whose text is already at hand.
     #[must_use]
     pub fn of(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        Self { path: path.into(), text: Arc::from(text.into()), overlay: None }
+    }
+
+    /// The table at `at` of this file, whose keys take the place of those of another file. A problem of a key of the
+    /// result is one of the table's key. Elements of the array `key` stand in the table by their `names`.
+    #[must_use]
+    pub fn overlay(&self, at: At, key: &'static str, names: Vec<String>) -> Self {
+        Self { overlay: Some(Overlay { at, array: (key, names) }), ..self.clone() }
     }
 
     /// Where the file lies.
@@ -108,7 +125,7 @@ impl Source {
 
     /// A file must be called as what is in it.
     pub fn check_name(&self, name: &str, problems: &mut Problems) {
-        if self.path.file_stem().is_some_and(|stem| stem != name) {
+        if self.overlay.is_none() && self.path.file_stem().is_some_and(|stem| stem != name) {
             let file = self.path.file_name().unwrap_or_default().to_string_lossy();
             let message = format!("is {name:?}, but the file is called {file}: the two must be the same");
             problems.push(self.problem(&At::key("name"), message));
@@ -117,7 +134,21 @@ impl Source {
 
     /// A problem of the key at `at`.
     pub fn problem(&self, at: &At, message: impl Into<String>) -> Problem {
-        Problem { file: self.path.clone(), line: self.line_of(at), key: at.to_string(), message: message.into() }
+        let at = self.place(at);
+        Problem { file: self.path.clone(), line: self.line_of(&at), key: at.to_string(), message: message.into() }
+    }
+
+    /// Where a key stands in the file.
+    fn place(&self, at: &At) -> At {
+        let Some(Overlay { at: table, array: (key, names) }) = &self.overlay else { return at.clone() };
+        let is_named = matches!(at.0.first(), Some(Step::Key(first)) if first == key);
+        let within = at.0.iter().enumerate().map(|(i, step)| match step {
+            Step::Index(index) if i == 1 && is_named => {
+                names.get(*index).map_or_else(|| step.clone(), |name| Step::Key(name.clone()))
+            }
+            step => step.clone(),
+        });
+        At(table.0.iter().cloned().chain(within).collect())
     }
 
     /// A problem of the text at byte `offset`.
@@ -157,6 +188,20 @@ impl Source {
             steps.reverse();
             At(steps)
         })
+    }
+
+    /// The line of the key at `at` if the file has it.
+    #[must_use]
+    pub fn line_if_set(&self, at: &At) -> Option<usize> {
+        let table = DeTable::parse(&self.text).ok()?;
+        let mut node = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let mut offset = None;
+        for step in &self.place(at).0 {
+            let (position, next) = descend(&node, step)?;
+            offset = Some(position);
+            node = next;
+        }
+        Some(self.line_at(offset?))
     }
 
     /// The line of the deepest part of `at` that the file has; 0 for the file as a whole.

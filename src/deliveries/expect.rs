@@ -1,7 +1,7 @@
 //! Which files are expected for a day, and until when. Pure: it is told the day and never asks the time.
 //!
 //! A file is expected on each *due day* of a job that loads its dataset: a day of the job's zone on which the
-//! schedule falls due at least once. A dataset without `arrive_by` (its own or the customer's) is never expected.
+//! schedule falls due at least once. A dataset without `arrive_by` is never expected.
 
 use super::store::State;
 use crate::catalog::Catalog;
@@ -83,8 +83,10 @@ pub fn expectations(catalog: &Catalog, job: &Job, due_day: NaiveDate) -> Vec<Exp
     datasets.sort_unstable();
     datasets.dedup();
     let datasets = datasets.into_iter().filter_map(|name| catalog.datasets.get(name));
-    let all = datasets.flat_map(|dataset| catalog.deliverers(dataset).into_iter().map(move |who| (dataset, who)));
-    all.filter_map(|(dataset, customer)| day.expectation(dataset, &customer)).collect()
+    let run_date = run_date(job, due_day);
+    let deliverers = |dataset| catalog.deliverers_on(dataset, run_date).into_iter().map(move |who| (dataset, who));
+    let all = datasets.flat_map(|dataset| deliverers(dataset));
+    all.filter_map(|(dataset, customer)| day.expectation(dataset.of_customer(&customer), &customer)).collect()
 }
 
 struct Day<'a> {
@@ -98,11 +100,11 @@ impl Day<'_> {
     fn expectation(&self, dataset: &Dataset, customer: &Customer) -> Option<Expectation> {
         let (zone, calendar) = (self.job.timezone, self.catalog.calendar_of(dataset, customer));
         let reason_closed = |day: NaiveDate| calendar.and_then(|calendar| calendar.reason_closed(day));
-        let deadline = instant(self.on.and_time(dataset.arrive_by_of(customer)?), zone);
+        let deadline = instant(self.on.and_time(dataset.arrive_by?), zone);
         let next = self.following.iter().find(|day| reason_closed(**day).is_none());
         let changes_until = begin(next.copied().unwrap_or(self.on + LONGEST_WATCH), zone);
         let window_end = deadline + dataset.late_window;
-        let is_dated = pattern::is_dated(dataset.pattern_of(customer));
+        let is_dated = pattern::is_dated(&dataset.file);
         let note = reason_closed(self.on);
         Some(Expectation {
             job: self.job.name.clone(),

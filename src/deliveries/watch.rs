@@ -3,7 +3,7 @@
 use super::expect::{Expectation, due_days, expectations};
 use super::judge::{Sight, judge};
 use super::store::{self, Delivery, Move, State};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Deliverer};
 use crate::engine::job::Job;
 use crate::engine::schedule::Schedule;
 use crate::escape;
@@ -210,8 +210,8 @@ fn scan(
     for delivery in watched {
         // What the configuration does not know any more stays as it is.
         let Some(dataset) = catalog.datasets.get(&delivery.dataset) else { continue };
-        let Ok(customer) = catalog.deliverer(dataset, &delivery.customer) else { continue };
-        match inbox.look(dataset, &customer, delivery.run_date, now) {
+        let Ok(Deliverer { dataset, customer }) = catalog.deliverer(dataset, &delivery.customer) else { continue };
+        match inbox.look(&dataset, &customer, delivery.run_date, now) {
             Ok(found) => sights.push((delivery, Sight::of(found))),
             Err(error) => drop(problems.entry(format!("{error:#}")).or_insert(error)),
         }

@@ -6,12 +6,11 @@
 use super::execute::Engine;
 use super::job::{Catchup, Job, Overlap};
 use super::occurrences::{self, Known, Occurrence};
-use super::runs::{self, Opening, RunRequest};
+use super::runs::{self, Items, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
 use crate::clock::timestamp;
-use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -20,6 +19,9 @@ pub(super) const ON_TIME: TimeDelta = TimeDelta::seconds(60);
 
 /// More occurrences than this are never recorded in one go; the rest follows at the next beat.
 const MOST_AT_ONCE: usize = 10_000;
+
+/// Returns the items of the fanned-out tasks of a job for a run date.
+pub type ItemsOf<'a> = dyn Fn(&Job, NaiveDate) -> Items + Sync + 'a;
 
 /// What came of one look at the jobs.
 #[derive(Debug, Default)]
@@ -31,12 +33,7 @@ pub struct Dispatched {
 }
 
 /// Records what has fallen due since the last time and opens the runs that are to start now.
-pub async fn dispatch_due(
-    engine: &Engine,
-    jobs: &[Arc<Job>],
-    items: &HashMap<String, Vec<String>>,
-    now: DateTime<Utc>,
-) -> Dispatched {
+pub async fn dispatch_due(engine: &Engine, jobs: &[Arc<Job>], items: &ItemsOf<'_>, now: DateTime<Utc>) -> Dispatched {
     let mut dispatched = Dispatched::default();
     let known = match Known::look(&engine.pool).await {
         Ok(known) => known,
@@ -58,7 +55,7 @@ async fn dispatch_job(
     known: &Known,
     job: &Arc<Job>,
     schedule: &Schedule,
-    items: &HashMap<String, Vec<String>>,
+    items: &ItemsOf<'_>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<bool> {
     let (pool, words) = (&engine.pool, schedule.to_string());
@@ -121,7 +118,7 @@ fn policy(
 }
 
 /// Opens the run of the oldest queued occurrence, unless the job is still running. Whether one was opened.
-async fn open_next(engine: &Engine, job: &Arc<Job>, items: &HashMap<String, Vec<String>>) -> anyhow::Result<bool> {
+async fn open_next(engine: &Engine, job: &Arc<Job>, items: &ItemsOf<'_>) -> anyhow::Result<bool> {
     let pool = &engine.pool;
     let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(false) };
     if let Some(running) = runs::find_open(pool, &job.name, run_date).await? {
@@ -138,7 +135,7 @@ async fn open_next(engine: &Engine, job: &Arc<Job>, items: &HashMap<String, Vec<
         run_date,
         trigger: Trigger::Schedule,
         occurrence: Some(due_at),
-        items: items.clone(),
+        items: items(job, run_date),
         publish: false,
         force: false,
     };

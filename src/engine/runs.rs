@@ -21,6 +21,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The items of the tasks that are fanned out, by the task's name.
+pub type Items = HashMap<String, Vec<String>>;
+
 /// A run that is asked for.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -32,8 +35,8 @@ pub struct RunRequest {
     pub trigger: Trigger,
     /// When it fell due, for a run by schedule.
     pub occurrence: Option<DateTime<Utc>>,
-    /// What each `for_each` goes over.
-    pub items: HashMap<String, Vec<String>>,
+    /// The items of each task that is fanned out.
+    pub items: Items,
     /// Whether an older run date may take the place of what readers see.
     pub publish: bool,
     /// Whether files are loaded again of which nothing has changed.
@@ -48,8 +51,8 @@ impl RunRequest {
         for task in &self.job.tasks {
             match &task.for_each {
                 None => nodes.push((task.name.as_str(), "")),
-                Some(over) => {
-                    let items = self.items.get(over).map_or(&[][..], Vec::as_slice);
+                Some(_) => {
+                    let items = self.items.get(&task.name).map_or(&[][..], Vec::as_slice);
                     nodes.extend(items.iter().map(|item| (task.name.as_str(), item.as_str())));
                 }
             }

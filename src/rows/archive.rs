@@ -40,26 +40,19 @@ pub enum Processed {
 }
 
 impl Processed {
-    /// Checks the path of an archive; `pattern` tells how each customer's files are called.
-    pub fn check(
-        &self,
-        source: &Source,
-        customers: &[Customer],
-        pattern: impl Fn(&Customer) -> String,
-        problems: &mut Problems,
-    ) {
+    /// Checks the path of an archive against the pattern of the files of these customers.
+    pub fn check(&self, source: &Source, pattern: &str, customers: &[&Customer], problems: &mut Problems) {
         let Self::Archive(path) = self else { return };
         let at = At::key("processed").then("archive");
-        let all: Vec<&Customer> = customers.iter().collect();
-        check_pattern(source, &at, &path.replace("{file}", "file"), &all, problems);
+        check_pattern(source, &at, &path.replace("{file}", "file"), customers, problems);
         if path.contains(['*', '?', '[']) {
             problems.push(source.problem(&at, "must name one file: no wildcards"));
         }
         if !path.rsplit('/').next().is_some_and(|name| name.contains("{file}")) {
             problems.push(source.problem(&at, format!("{path:?} must end in a name that holds {{file}}")));
         }
-        if let Some(customer) = all.iter().find(|customer| is_matched(path, &pattern(customer), customer)) {
-            let (pattern, name) = (pattern(customer), &customer.name);
+        if let Some(customer) = customers.iter().find(|customer| is_matched(path, pattern, customer)) {
+            let name = &customer.name;
             let message = format!(
                 "{path:?} is matched by the pattern {pattern:?} of {name}: what is archived would be loaded again"
             );

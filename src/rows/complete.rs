@@ -87,13 +87,6 @@ impl Complete {
         }
     }
 
-    /// Why a customer's own pattern can't be: it would match the markers of its files too.
-    #[must_use]
-    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
-        let Self::Marker(marker) = self else { return None };
-        is_matched_too(marker, pattern, customer).then(|| taken(marker, pattern))
-    }
-
     /// Since when the file is complete, or why it is not.
     ///
     /// # Errors
@@ -176,13 +169,13 @@ pub(super) fn why_no_marker(marker: &str, pattern: &str, customers: &[&Customer]
     is_taken.then(|| taken(marker, pattern))
 }
 
-pub(super) fn taken(marker: &str, pattern: &str) -> String {
+fn taken(marker: &str, pattern: &str) -> String {
     let pattern = address::shown(pattern);
     format!("the marker {marker:?} is itself matched by the pattern {pattern:?}: each marker would be a file")
 }
 
 /// Whether the pattern would match the marker of a file that it matches.
-pub(super) fn is_matched_too(marker: &str, pattern: &str, customer: &Customer) -> bool {
+fn is_matched_too(marker: &str, pattern: &str, customer: &Customer) -> bool {
     let Some(wanted) = pattern::sample(pattern, customer) else { return false };
     let wanted = wanted.rsplit('/').next().unwrap_or_default();
     let Ok(compiled) = Pattern::new(wanted) else { return false };

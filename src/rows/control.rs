@@ -9,7 +9,7 @@ pub(super) use compare::{kept, reasons, states_the_same};
 pub(super) use stated::unescaped;
 pub use stated::{Of, Stated};
 
-use super::complete::{is_matched_too, taken, why_no_marker};
+use super::complete::why_no_marker;
 use super::dialect::Dialect;
 use super::measure::LooseMeasure;
 use super::number::{NumberFormat, check_separators};
@@ -161,15 +161,6 @@ impl Control {
             date_format: loose.date_format.clone(),
             numbers,
         })
-    }
-}
-
-impl Control {
-    /// Why a customer's own pattern can't be: it would match the sidecars of its files too.
-    #[must_use]
-    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
-        let is_taken = self.origin == Origin::Sidecar && is_matched_too(&self.file, pattern, customer);
-        is_taken.then(|| taken(&self.file, pattern))
     }
 }
 

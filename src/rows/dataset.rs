@@ -1,25 +1,28 @@
 //! A dataset: a kind of file, compiled from `config/datasets/*.toml`.
 
+mod compile;
+mod own;
+
 use super::archive::Processed;
-use super::column::{Column, LooseColumn, compile_columns};
+use super::column::{Column, LooseColumn};
 use super::complete::{Complete, LooseComplete};
-use super::control::{Control, LooseControl, Origin, Surroundings};
-use super::dialect::{Dialect, check_dialect};
+use super::control::{Control, LooseControl};
+use super::dialect::Dialect;
 use super::gate::Gate;
-use super::known::definition;
-use super::measure::{LooseMeasure, Measure, Passing, compile_measures};
-use super::parts::{LooseParts, Parts, compile_parts};
-use super::pattern;
+use super::measure::{LooseMeasure, Measure, Passing};
+use super::parts::{LooseParts, Parts};
 use super::publish::target::Target;
-use super::publish::{LooseMode, LooseTarget, Mode, Publish};
-use super::required::{Required, compile_required};
-use super::source::address::Kind;
-use super::unique::{self, Keep, compile_distinct, compile_unique};
-use crate::config::{At, Customer, Ident, IdentError, Problems, Source, Table, parse_wall_time};
-use chrono::{NaiveTime, TimeDelta};
+use super::publish::{LooseMode, Mode, Publish};
+use super::required::Required;
+use super::unique::{self, Keep};
+use crate::config::{Customer, Ident, Table};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
+pub use compile::compile_dataset;
 use indexmap::IndexMap;
+pub use own::{Setting, Surroundings, compile_own, own_schema, settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// `config/datasets/NAME.toml`: a kind of file that customers deliver.
@@ -32,8 +35,8 @@ pub struct LooseDataset {
     /// run date as `%Y%m%d` and the like. A pattern without a date serves whatever date is asked for. Or an address:
     /// `s3://BUCKET/…`, `gs://BUCKET/…`, `az://CONTAINER/…`, `https://HOST/…`.
     pub file: String,
-    /// Until when a file is to be there on the day its run is due, as `HH:MM` in the job's time zone; customers
-    /// can have a time of their own. Without it nobody waits for the file, and none is missed.
+    /// Until when a file is to be there on the day its run is due, as `HH:MM` in the job's time zone. Without it nobody
+    /// waits for the file, and none is missed.
     pub arrive_by: Option<String>,
     /// How long after that a late file is still loaded, in hours.
     #[serde(default = "late_window_h")]
@@ -167,6 +170,8 @@ pub struct Dataset {
     pub passing: Option<Passing>,
     /// The fingerprint of all that decides what the bytes of a file become.
     pub definition: String,
+    /// The dataset as it is for the customers that differ from the others.
+    pub own: BTreeMap<Ident, Arc<Dataset>>,
 }
 
 impl Dataset {
@@ -190,210 +195,29 @@ impl Dataset {
         self.table.contains(CUSTOMER)
     }
 
-    /// Who of these customers deliver its files: all of them, or the house alone.
+    /// Who of these customers deliver its files, or the house alone.
     #[must_use]
     pub fn deliverers(&self, customers: &[Arc<Customer>]) -> Vec<Arc<Customer>> {
-        if self.is_per_customer() { customers.to_vec() } else { vec![Arc::new(Customer::house())] }
+        if !self.is_per_customer() {
+            return vec![Arc::new(Customer::house())];
+        }
+        customers.iter().filter(|customer| customer.delivers(self.name.as_str())).cloned().collect()
     }
 
-    /// Where the file of a customer arrives: relative to the inbox, or an address.
+    /// Who of these customers deliver its files for a run date.
     #[must_use]
-    pub fn pattern_of<'a>(&'a self, customer: &'a Customer) -> &'a str {
-        customer.files.get(self.name.as_str()).unwrap_or(&self.file)
+    pub fn deliverers_on(&self, customers: &[Arc<Customer>], run_date: NaiveDate) -> Vec<Arc<Customer>> {
+        let mut deliverers = self.deliverers(customers);
+        deliverers.retain(|customer| customer.period_of(self.name.as_str()).contains(run_date));
+        deliverers
     }
 
-    /// Why a customer's own pattern can't be that of its files.
+    /// The dataset as it is for a customer.
     #[must_use]
-    pub fn why_not(&self, pattern: &str, customer: &Customer) -> Option<String> {
-        let control = self.control.as_ref().and_then(|control| control.why_not(pattern, customer));
-        self.complete.why_not(pattern, customer).or(control)
-    }
-
-    /// Until when the file of a customer is to be there, by the clock of the job's zone.
-    #[must_use]
-    pub fn arrive_by_of(&self, customer: &Customer) -> Option<NaiveTime> {
-        customer.arrive_by.get(self.name.as_str()).copied().or(self.arrive_by)
+    pub fn of_customer(&self, customer: &Customer) -> &Self {
+        self.own.get(&customer.name).map_or(self, AsRef::as_ref)
     }
 }
 
 /// What stands for the customer's name in a table's.
 const CUSTOMER: &str = "{customer}";
-
-/// The view `load_measures_NAME` must have a name of at most 63 bytes.
-const LONGEST_NAME: usize = 63 - "load_measures_".len();
-
-/// Compiles a dataset for these customers; everything wrong with it is a problem.
-pub fn compile_dataset(
-    source: &Source,
-    loose: LooseDataset,
-    schema: &Ident,
-    customers: &[Customer],
-    targets: &[&'static Target],
-    problems: &mut Problems,
-) -> Option<Dataset> {
-    let house = [Customer::house()];
-    let is_per_customer = loose.table.as_ref().is_some_and(|table| table.contains(CUSTOMER));
-    let customers = if is_per_customer { customers } else { &house };
-    let before = problems.len();
-    let name = ident(source, "name", &loose.name, problems);
-    if name.is_some() {
-        source.check_name(&loose.name, problems);
-    }
-    if loose.name.len() > LONGEST_NAME {
-        let length = loose.name.len();
-        let message = format!("has {length} characters; its view load_measures_… leaves room for {LONGEST_NAME}");
-        problems.push(source.problem(&At::key("name"), message));
-    }
-    let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));
-    check_dialect(source, &loose.dialect, problems);
-    loose.gate.check(source, problems);
-    let delivering: Vec<&Customer> = customers.iter().filter(|c| !c.files.contains_key(&loose.name)).collect();
-    pattern::check_pattern(source, &At::key("file"), &loose.file, &delivering, problems);
-    let arrive_by =
-        loose.arrive_by.as_deref().map(|text| parse_wall_time(source, &At::key("arrive_by"), text, problems));
-    let complete = Complete::compile(source, &loose.complete, &loose.file, &delivering, problems);
-    let pattern_of = |customer: &Customer| -> String { customer.files.get(&loose.name).unwrap_or(&loose.file).clone() };
-    loose.processed.check(source, customers, pattern_of, problems);
-    check_addresses(source, &loose, customers, problems);
-    let around = Surroundings {
-        dialect: &loose.dialect,
-        measures: &loose.measures,
-        pattern: &loose.file,
-        customers: &delivering,
-    };
-    let control = loose.control.as_ref().map(|control| Control::compile(source, control, &around, problems));
-    check_tables(source, loose.table.as_deref(), customers, problems);
-    check_consolidated(source, &loose, problems);
-    let columns = compile_columns(source, &loose.column, &loose.dialect, problems);
-    let parts = compile_parts(source, &loose, &columns, problems);
-    let into = compile_into(source, &loose, &columns, targets, problems);
-    let required = compile_required(source, &loose.column, problems);
-    let names: Vec<&str> = loose.column.iter().map(|column| column.name.as_str()).collect();
-    let measures = compile_measures(source, &loose.measures, &names, &columns, problems);
-    let unique = compile_unique(source, &loose.unique, &columns, problems);
-    let count_distinct = compile_distinct(source, &loose.count_distinct, &columns, problems);
-    if loose.unique_keep.is_some() && loose.unique.is_empty() {
-        problems.push(source.problem(&At::key("unique_keep"), "is only for a dataset with unique"));
-    }
-    let target = LooseTarget {
-        mode: loose.mode,
-        publish: loose.publish,
-        key: &loose.key,
-        run_date_column: loose.run_date_column.as_deref(),
-        streams: loose.streams,
-    };
-    let mode = target.compile(source, &columns, problems);
-    (problems.len() == before).then_some(())?;
-    let mode = mode?;
-    Some(Dataset {
-        name: name?,
-        file: loose.file,
-        arrive_by: arrive_by.flatten(),
-        late_window: TimeDelta::hours(loose.late_window_h.into()),
-        calendar: loose.calendar,
-        complete,
-        parts,
-        processed: loose.processed,
-        table: loose.table.unwrap_or_default(),
-        into,
-        schema: schema.clone(),
-        consolidated: consolidated.flatten(),
-        indexed: mode.key().map(<[usize]>::to_vec).into_iter().collect(),
-        mode,
-        streams: loose.streams,
-        count_distinct,
-        unique,
-        unique_keep: loose.unique_keep.unwrap_or_default(),
-        unique_max_rows: loose.unique_max_rows,
-        dialect: loose.dialect,
-        control: control.flatten(),
-        gate: loose.gate,
-        passing: Passing::compile(&measures, &columns),
-        columns,
-        ours: 0,
-        required,
-        measures,
-        definition: definition(source),
-    })
-}
-
-fn ident(source: &Source, key: &str, name: &str, problems: &mut Problems) -> Option<Ident> {
-    Ident::parse(name).map_err(|error| problems.push(source.problem(&At::key(key), error.to_string()))).ok()
-}
-
-/// What stands beside a file, and where it is moved, is known of files in the inbox alone.
-fn check_addresses(source: &Source, loose: &LooseDataset, customers: &[Customer], problems: &mut Problems) {
-    let patterns = customers.iter().filter_map(|customer| customer.files.get(&loose.name)).chain([&loose.file]);
-    let Some(address) = patterns.into_iter().find(|pattern| Kind::of(pattern).is_some()) else { return };
-    if loose.processed != Processed::Leave {
-        let message = format!("is for files in the inbox, and {address} is not: let whoever keeps it move what is old");
-        problems.push(source.problem(&At::key("processed"), message));
-    }
-    if loose.control.as_ref().is_some_and(|control| control.from != Origin::Trailer) {
-        let message =
-            format!("is for files in the inbox, and {address} is not: only from = \"trailer\" is read from there");
-        problems.push(source.problem(&At::key("control").then("from"), message));
-    }
-}
-
-fn check_tables(source: &Source, pattern: Option<&str>, customers: &[Customer], problems: &mut Problems) {
-    let at = At::key("table");
-    let Some(pattern) = pattern else { return };
-    let table = |name: &str| Ident::parse(&pattern.replace(CUSTOMER, name));
-    if let Err(IdentError::Character(_, wrong)) = table("c") {
-        let error = IdentError::Character(pattern.to_owned(), wrong);
-        return problems.push(source.problem(&at, error.to_string()));
-    }
-    let mut wrong = customers.iter().filter_map(|c| Some((&c.name, table(c.name.as_str()).err()?)));
-    if let Some((name, error)) = wrong.next() {
-        let more = match wrong.count() {
-            0 => String::new(),
-            n => format!(" (and {n} more)"),
-        };
-        problems.push(source.problem(&at, format!("for the customer {name}{more}: {error}")));
-    }
-}
-
-/// A dataset's rows go into a table of its own or into a system's.
-fn compile_into(
-    source: &Source,
-    loose: &LooseDataset,
-    columns: &[Column],
-    targets: &[&'static Target],
-    problems: &mut Problems,
-) -> Option<&'static Target> {
-    let Some(name) = &loose.into else {
-        if loose.table.is_none() {
-            let message = "a dataset needs the key table, or into for a system's tables";
-            problems.push(source.problem(&At::file(), message));
-        }
-        return None;
-    };
-    if loose.table.is_some() {
-        problems.push(source.problem(&At::key("table"), "the rows go into a system's tables (into)"));
-    }
-    if loose.mode != LooseMode::Merge {
-        problems.push(source.problem(&At::key("into"), "is only for mode = \"merge\""));
-    }
-    let target = Target::find(source, name, targets, problems)?;
-    if columns.len() == loose.column.len() {
-        target.check(source, columns, &loose.key, problems);
-    }
-    Some(target)
-}
-
-fn check_consolidated(source: &Source, loose: &LooseDataset, problems: &mut Problems) {
-    if loose.consolidated.is_some() && !loose.table.as_ref().is_some_and(|table| table.contains(CUSTOMER)) {
-        let message = "is over the tables of customers: the table's name must hold {customer}";
-        problems.push(source.problem(&At::key("consolidated"), message));
-    }
-    let taken = loose.column.iter().position(|column| column.name == "customer");
-    if let (Some(i), Some(view)) = (taken, &loose.consolidated) {
-        let message = format!("the view {view} has a column customer of its own; call this one something else");
-        problems.push(source.problem(&At::key("column").index(i).then("name"), message));
-    }
-    if let (Some("customer"), Some(view)) = (loose.run_date_column.as_deref(), &loose.consolidated) {
-        let message = format!("the view {view} has a column customer of its own; call this one something else");
-        problems.push(source.problem(&At::key("run_date_column"), message));
-    }
-}

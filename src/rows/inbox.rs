@@ -84,7 +84,7 @@ pub async fn find(
         let mut inbox = Inbox::of(&places);
         inbox.remote.is_for_one = true;
         let found = inbox.find(&dataset, &customer, run_date, now)?;
-        let wanted = render(dataset.pattern_of(&customer), &customer, run_date)?;
+        let wanted = render(&dataset.file, &customer, run_date)?;
         Ok(match Kind::of(&wanted) {
             Some(Kind::Web) => Located::at(&wanted),
             Some(_) => Located::at(&found.path.to_string_lossy()),
@@ -151,7 +151,7 @@ impl Inbox {
         match self.look(dataset, customer, run_date, now)? {
             Found::One(file) => Ok(file),
             Found::Nothing(wanted) => {
-                let near = near_misses(self, dataset.pattern_of(customer), customer, run_date);
+                let near = near_misses(self, &dataset.file, customer, run_date);
                 let wanted = escape::path(&wanted);
                 Err(fault::data(format!("no file of {name} for {run_date}: nothing matches {wanted}{near}")))
             }
@@ -174,7 +174,7 @@ impl Inbox {
         run_date: NaiveDate,
         now: DateTime<Utc>,
     ) -> anyhow::Result<(String, Vec<PathBuf>)> {
-        let wanted = render(dataset.pattern_of(customer), customer, run_date)?;
+        let wanted = render(&dataset.file, customer, run_date)?;
         let paths = match self.look_for_all(dataset, customer, run_date, now)? {
             Found::One(part) => vec![part.path],
             Found::Several(paths) => paths,
@@ -212,7 +212,7 @@ impl Inbox {
     ) -> anyhow::Result<Found> {
         let found = self.look_for_all(dataset, customer, run_date, now)?;
         let (Some(_), Found::One(_) | Found::Several(_)) = (&dataset.parts, &found) else { return Ok(found) };
-        let path = PathBuf::from(shown(&render(dataset.pattern_of(customer), customer, run_date)?));
+        let path = PathBuf::from(shown(&render(&dataset.file, customer, run_date)?));
         Ok(Found::One(Delivered { path, bytes: 0, modified_at: now, complete_at: now }))
     }
 
@@ -223,7 +223,7 @@ impl Inbox {
         run_date: NaiveDate,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Found> {
-        let pattern = dataset.pattern_of(customer);
+        let pattern = dataset.file.as_str();
         let wanted = render(pattern, customer, run_date)?;
         if let Some(kind) = Kind::of(&wanted) {
             let wanted = Wanted { pattern, text: &wanted, run_date, complete: &dataset.complete, now };
@@ -262,7 +262,7 @@ impl Inbox {
         path: &Path,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Result<Option<DateTime<Utc>>, String>> {
-        let awaited = dataset.control.as_ref().filter(|_| dataset.arrive_by_of(customer).is_some());
+        let awaited = dataset.control.as_ref().filter(|_| dataset.arrive_by.is_some());
         let Some(control) = awaited else { return Ok(Ok(None)) };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         control

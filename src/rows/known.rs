@@ -48,11 +48,16 @@ const NO_BEARING: [&str; 10] = [
 /// Bytes hashed at a time.
 const BLOCK: usize = 256 * 1024;
 
-/// The fingerprint of a dataset's definition: of everything its file says that decides what bytes become, however it
-/// is written down, and of the program's version.
+/// The fingerprint of a dataset's definition, as its file states it.
 #[must_use]
 pub fn definition(source: &Source) -> String {
-    let mut value: Value = toml::from_str(source.text()).unwrap_or_default();
+    fingerprint(toml::from_str(source.text()).unwrap_or_default())
+}
+
+/// The fingerprint of the values of a dataset's file: of everything that decides what bytes become, however it is
+/// written down, and of the program's version.
+#[must_use]
+pub fn fingerprint(mut value: Value) -> String {
     if let Value::Object(keys) = &mut value {
         keys.retain(|key, _| !NO_BEARING.contains(&key.as_str()));
     }
@@ -246,11 +251,10 @@ pub(super) async fn judge(
     // A file of a header alone says nothing of whose it is.
     let has_rows = reading.tally.loaded + reading.tally.rejected > 0;
     let may_be_anothers = has_rows && !loading.request.dataset.gate.allow_misdelivery;
-    let sha256 = &reading.identity.sha256;
-    verdict.earlier = Earlier::find(connection, loading.request, sha256, may_be_anothers).await?;
+    verdict.earlier = Earlier::find(connection, loading.request, &reading.identity.sha256, may_be_anothers).await?;
     verdict.tell_of_earlier(loading);
-    if may_be_anothers {
-        verdict.look_for_another(loading, connection, sha256).await?;
+    if has_rows {
+        verdict.look_for_another(loading, connection, &reading.identity).await?;
     }
     Ok(verdict)
 }
@@ -291,13 +295,16 @@ impl Verdict {
         &mut self,
         loading: &Loading<'_>,
         connection: &mut PgConnection,
-        sha256: &str,
+        identity: &FileIdentity,
     ) -> anyhow::Result<()> {
         let request = loading.request;
         let other: Option<OfAnother> = sqlx::query_as(include_str!("known_of_another.sql"))
             .bind(request.dataset.name.as_str())
             .bind(request.customer.name.as_str())
-            .bind(sha256)
+            .bind(&identity.sha256)
+            .bind(loading.path.to_string_lossy())
+            .bind(identity.modified_at)
+            .bind(request.dataset.gate.allow_misdelivery)
             .fetch_optional(connection)
             .await
             .context("look for the same bytes of another customer")?;
@@ -328,7 +335,7 @@ impl Earlier {
         may_be_anothers: bool,
     ) -> anyhow::Result<Option<Self>> {
         let (dataset, customer) = (request.dataset.name.as_str(), request.customer.name.as_str());
-        let lock = may_be_anothers.then(|| format!("bursar bytes {dataset} {sha256}"));
+        let lock = may_be_anothers.then(|| format!("bursar bytes {sha256}"));
         let (id, run_date): (Option<i64>, Option<NaiveDate>) = sqlx::query_as(include_str!("known_earlier.sql"))
             .bind(dataset)
             .bind(customer)
@@ -342,18 +349,30 @@ impl Earlier {
     }
 }
 
-/// A load of another customer with the same bytes that counts, or would once its hold is lifted.
+/// A load of another customer or dataset with the same bytes that counts, or would once its hold is lifted.
 #[derive(sqlx::FromRow)]
 struct OfAnother {
     id: i64,
+    dataset: String,
     customer: String,
     run_date: NaiveDate,
+    is_same_file: bool,
 }
 
 impl OfAnother {
     fn reason(&self, loading: &Loading<'_>) -> String {
-        let Self { id, customer, run_date } = self;
+        let Self { id, dataset, customer, run_date, is_same_file } = self;
         let (own, own_date) = (&loading.request.customer.name, loading.request.run_date);
+        if *is_same_file {
+            return format!(
+                "{} was loaded for {customer} ({dataset}, {run_date}) by load {id}, and is loaded for {own} ({}, {own_date}) \
+                 by load {}: a file is read for one customer of one dataset; change the pattern that should not match it, \
+                 and check both loads",
+                loading.path.display(),
+                loading.request.dataset.name,
+                loading.load_id
+            );
+        }
         format!(
             "the file of {own} for {own_date} (load {}) has the bytes of load {id} of {customer} for {run_date}: it was \
              delivered for the wrong customer, or that one was (gate.allow_misdelivery is false)",

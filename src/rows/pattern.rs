@@ -1,5 +1,12 @@
 //! The pattern of a dataset's files: `*` and `?`, the run date, and what tells customers apart.
 
+mod dates;
+mod overlap;
+mod prefixes;
+mod set;
+
+pub use overlap::{Language, Overlap, overlaps};
+
 use super::source::address;
 use crate::config::{At, Customer, Problems, Source, suggest};
 use crate::fault;
@@ -39,6 +46,17 @@ pub(super) fn render(pattern: &str, customer: &Customer, run_date: NaiveDate) ->
 #[must_use]
 pub fn sample(pattern: &str, customer: &Customer) -> Option<String> {
     render(pattern, customer, NaiveDate::default()).ok()
+}
+
+/// The pattern with the customer's fields filled in, and the date as it is written, for messages.
+#[must_use]
+pub fn with_fields(pattern: &str, customer: &Customer) -> String {
+    let text = |part| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Field(name) => customer.field(name).map_or_else(|| format!("{{customer.{name}}}"), str::to_owned),
+        Part::Unknown(inner) => format!("{{{inner}}}"),
+    };
+    parts(pattern).into_iter().map(text).collect()
 }
 
 /// Whether a pattern tells customers apart at all.
@@ -148,11 +166,8 @@ mod tests {
     fn customer(code: &str) -> Customer {
         Customer {
             name: Ident::parse("agency_a").unwrap(),
-            files: std::collections::BTreeMap::new(),
-            calendar: None,
-            arrive_by: std::collections::BTreeMap::new(),
             fields: [("code".to_owned(), code.to_owned())].into(),
-            position: 0,
+            ..Customer::house()
         }
     }
 

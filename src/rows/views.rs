@@ -49,8 +49,9 @@ pub(super) fn of(datasets: &[&Dataset], customers: &[Arc<Customer>]) -> anyhow::
     let mut views = Vec::new();
     for dataset in datasets {
         views.push(measures(dataset)?);
-        if let Some(name) = dataset.consolidated.clone().filter(|_| !customers.is_empty()) {
-            views.push(consolidated(dataset, name, customers)?);
+        let deliverers = dataset.deliverers(customers);
+        if let Some(name) = dataset.consolidated.clone().filter(|_| !deliverers.is_empty()) {
+            views.push(consolidated(dataset, name, &deliverers)?);
         }
     }
     Ok(views)

@@ -2,7 +2,7 @@
 //! that met it has then done what it is for, or stays failed.
 
 use super::load::SPEC;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Deliverer};
 use crate::engine::again::{self, Settled};
 use crate::engine::task::Label;
 use crate::notify::alert::{self, Kind};
@@ -12,7 +12,6 @@ use crate::rows::load::Older;
 use crate::rows::publish::Way;
 use anyhow::Context;
 use sqlx::{PgConnection, PgPool};
-use std::sync::Arc;
 
 /// What came of a decision.
 #[derive(Clone, Debug)]
@@ -40,13 +39,8 @@ pub async fn decide(
     let mut transaction = pool.begin().await.context("decide about the load")?;
     let load = held::get(&mut transaction, id).await?;
     let (way, left) = if decision.verdict == Verdict::Accepted {
-        let dataset = Arc::clone(catalog.dataset(&load.dataset)?);
-        let target = Target {
-            customer: catalog.deliverer(&dataset, &load.customer)?,
-            customers: catalog.deliverers(&dataset),
-            dataset,
-            lock_timeout_s,
-        };
+        let Deliverer { dataset, customer } = catalog.deliverer(catalog.dataset(&load.dataset)?, &load.customer)?;
+        let target = Target { customer, customers: catalog.deliverers(&dataset), dataset, lock_timeout_s };
         let way = held::accept(&mut transaction, &load, &target, older, decision).await?;
         (Some(way), settle(&mut transaction, &load, &target.dataset).await?)
     } else {

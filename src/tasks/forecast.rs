@@ -1,11 +1,10 @@
 //! Says what a task would find and do, from the inbox and the load ledger alone.
 
 use super::{load, report};
-use crate::catalog::Catalog;
-use crate::config::Settings;
+use crate::catalog::{Catalog, Deliverer};
+use crate::config::{Settings, Table};
 use crate::engine::job::Task;
 use crate::fault::{self, Fault};
-use crate::rows::dataset::Dataset;
 use crate::rows::inbox::Inbox;
 use crate::rows::ledger;
 use crate::rows::source::Places;
@@ -83,26 +82,26 @@ impl<'a> Forecaster<'a> {
         if task.kind != load::SPEC.name {
             return Ok(None);
         }
-        let dataset = self.catalog.dataset(&task.subject)?;
-        let known = &self.catalog.deliverer(dataset, customer)?;
+        let Deliverer { dataset, customer: known } =
+            self.catalog.deliverer(self.catalog.dataset(&task.subject)?, customer)?;
         let mut forecast = LoadForecast {
             task: task.name.clone(),
             customer: customer.to_owned(),
             dataset: dataset.name.to_string(),
-            table: dataset.table_of(known)?.to_string(),
+            table: dataset.table_of(&known)?.to_string(),
             file: None,
             bytes: None,
             modified_at: None,
             becomes: Becomes::Nothing,
             reason: None,
         };
-        let find = || self.inbox.find(dataset, known, run_date, self.now);
+        let find = || self.inbox.find(&dataset, &known, run_date, self.now);
         match tokio::task::block_in_place(find) {
             Ok(file) => {
                 forecast.bytes = Some(file.bytes);
                 forecast.modified_at = Some(file.modified_at);
                 forecast.file = Some(self.places.whole(&file.path));
-                self.place(&mut forecast, dataset, run_date, publish).await?;
+                self.place(&mut forecast, dataset.table_of(&known)?, run_date, publish).await?;
             }
             Err(error) if matches!(fault::judge(&error), Fault::Data | Fault::Transient) => {
                 forecast.reason = Some(fault::told(&error));
@@ -116,13 +115,12 @@ impl<'a> Forecaster<'a> {
     async fn place(
         &mut self,
         forecast: &mut LoadForecast,
-        dataset: &Dataset,
+        table: Table,
         run_date: NaiveDate,
         publish: bool,
     ) -> anyhow::Result<()> {
         let key = (forecast.dataset.clone(), forecast.customer.clone());
         if !self.published.contains_key(&key) {
-            let table = dataset.table_of(&*self.catalog.deliverer(dataset, &forecast.customer)?)?;
             let mut connection = self.pool.acquire().await.context("look into the load ledger")?;
             let date = ledger::published_date(&mut connection, &forecast.dataset, &forecast.customer, &table).await?;
             self.published.insert(key.clone(), date);

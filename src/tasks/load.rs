@@ -1,6 +1,7 @@
 //! `kind = "load"`: a customer's file of a dataset into that customer's table.
 
 use super::Deps;
+use crate::catalog::Deliverer;
 use crate::clock::timestamp;
 use crate::config::Customer;
 use crate::db::fence::{Finish, Finishing};
@@ -48,8 +49,8 @@ impl TaskKind for LoadTask {
 fn needs(deps: &Deps, task: &Task, item: Option<&str>) -> anyhow::Result<Vec<String>> {
     let (catalog, house) = (deps.catalog.get(), Customer::house());
     let dataset = catalog.dataset(&task.subject)?;
-    let customer = catalog.deliverer(dataset, item.unwrap_or(house.name.as_str()))?;
-    Ok(deps.places.needs(dataset.pattern_of(&customer)).into_iter().collect())
+    let Deliverer { dataset, .. } = catalog.deliverer(dataset, item.unwrap_or(house.name.as_str()))?;
+    Ok(deps.places.needs(&dataset.file).into_iter().collect())
 }
 
 async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
@@ -185,9 +186,9 @@ impl Record<'_> {
 
 fn request(deps: &Deps, context: &TaskContext) -> anyhow::Result<Request> {
     let (paths, catalog) = (&deps.settings.file.paths, deps.catalog.of_run(&context.run.config_hash)?);
-    let dataset = Arc::clone(catalog.dataset(&context.task.subject)?);
     let house = Customer::house();
-    let customer = catalog.deliverer(&dataset, context.item.as_deref().unwrap_or(house.name.as_str()))?;
+    let name = context.item.as_deref().unwrap_or(house.name.as_str());
+    let Deliverer { dataset, customer } = catalog.deliverer(catalog.dataset(&context.task.subject)?, name)?;
     Ok(Request {
         customers: if dataset.consolidated.is_some() { catalog.deliverers(&dataset) } else { Vec::new() },
         dataset,

@@ -33,7 +33,7 @@ async fn run(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let mut expected = Vec::new();
     for dataset in report.datasets.iter().filter_map(|name| catalog.datasets.get(name)) {
         let of = |who: Arc<Customer>| (dataset.name.to_string(), who.name.to_string());
-        expected.extend(catalog.deliverers(dataset).into_iter().map(of));
+        expected.extend(catalog.deliverers_on(dataset, context.run.run_date).into_iter().map(of));
     }
     let not_expected = store::not_expected(&deps.pool, &report.datasets, context.run.run_date).await?;
     let request = Request {

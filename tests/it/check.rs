@@ -1,6 +1,7 @@
 //! `bursar check`: everything that is wrong with the configuration, at once, with file, key and line.
 
 mod measures;
+mod overlap;
 
 use crate::offline::{Offline, project};
 use crate::support::Ran;
@@ -95,7 +96,7 @@ fn a_customer_without_the_field_that_a_pattern_needs_is_named() {
     let said = said_of("customers.toml", |text| text + "\n[[customer]]\nname = \"agency_e\"\n");
     let hint = "file: {customer.code} has no value for agency_e; known are name";
     assert_eq!(said, format!("config/datasets/customer_rating.toml:5: {hint}\nerror: 1 problem in config\n"));
-    let own = "\n[[customer]]\nname = \"agency_e\"\nfile = { customer_rating = \"e/*.csv\" }\n";
+    let own = "\n[[customer]]\nname = \"agency_e\"\ndataset.customer_rating.file = \"e/*.csv\"\n";
     let folder = Offline::configured();
     folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
     folder.bursar(&["check"]).code(0);
@@ -362,20 +363,6 @@ fn health_asks_the_daemon_whatever_became_of_its_files() {
 }
 
 #[test]
-fn two_customers_that_would_read_one_file_are_named() {
-    let said = said_of("customers.toml", |text| text.replace("code = \"C\"", "code = \"A\""));
-    assert_eq!(
-        said,
-        "config/customers.toml:13: customer[2]: agency_c and agency_a would read the same file of the dataset customer_rating\nerror: 1 problem in config\n"
-    );
-    let said = said_of("datasets/customer_rating.toml", |text| text.replace(" {customer.code}", ""));
-    assert_eq!(
-        said,
-        "config/datasets/customer_rating.toml:5: file: all 4 customers would read the same file; write {customer} in it\nerror: 1 problem in config\n"
-    );
-}
-
-#[test]
 fn a_configuration_with_nothing_to_do_is_a_problem() {
     let folder = Offline::configured();
     std::fs::rename(folder.path("config/jobs"), folder.path("config/job")).expect("move it");
@@ -466,11 +453,10 @@ fn a_marker_that_cannot_be_told_from_a_file_is_named() {
     folder
         .write("config/datasets/customer_rating.toml", folder.read("config/datasets/customer_rating.toml") + complete);
     folder.bursar(&["check"]).code(0);
-    let own = "\nfile = { customer_rating = \".*\" }\n";
+    let own = "\ndataset.customer_rating.file = \".*\"\n";
     folder.write("config/customers.toml", folder.read("config/customers.toml") + own);
     let said = folder.bursar(&["check"]).code(78).stderr;
-    let problem =
-        "customer[3].file.customer_rating: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
+    let problem = "customer[3].dataset.customer_rating.complete.marker: the marker \".{file}.done\" is itself matched by the pattern \".*\"";
     assert!(said.starts_with(&format!("config/customers.toml:21: {problem}")), "{said}");
 }
 

@@ -134,7 +134,7 @@ impl Watched {
             run_date: day(date),
             trigger: Trigger::Operator,
             occurrence: None,
-            items: HashMap::from([("customer".to_owned(), vec!["agency_a".to_owned()])]),
+            items: HashMap::from([("load".to_owned(), vec!["agency_a".to_owned()])]),
             publish: false,
             force: false,
         };

@@ -256,18 +256,14 @@ impl Plant {
     }
 
     async fn open_job(&self, job: &Job, items: &[&str], trigger: Trigger, date: &str) -> Uuid {
-        self.open_items(job, "item", items, trigger, date).await
-    }
-
-    async fn open_items(&self, job: &Job, over: &str, items: &[&str], trigger: Trigger, date: &str) -> Uuid {
-        let items = items.iter().map(|item| (*item).to_owned()).collect();
+        let items: Vec<String> = items.iter().map(|item| (*item).to_owned()).collect();
         let run_date: NaiveDate = date.parse().unwrap();
         let request = RunRequest {
             job: Arc::new(job.clone()),
             run_date,
             trigger,
             occurrence: None,
-            items: HashMap::from([(over.to_owned(), items)]),
+            items: job.tasks.iter().map(|task| (task.name.clone(), items.clone())).collect(),
             publish: false,
             force: false,
         };

@@ -24,6 +24,7 @@ mod check;
 mod configurations;
 mod connections;
 mod control;
+mod customers;
 mod deliveries;
 mod drift;
 mod embedded;

@@ -109,7 +109,7 @@ async fn round(
         run_date,
         trigger: Trigger::Operator,
         occurrence: None,
-        items: HashMap::from([(ITEM.to_owned(), items)]),
+        items: HashMap::from([(job.tasks[0].name.clone(), items)]),
         publish: false,
         force: false,
     };

@@ -2,6 +2,7 @@
 
 use super::super::{show, signals, usage};
 use super::{operator, short};
+use crate::catalog::Deliverer;
 use crate::config::Settings;
 use crate::escape;
 use crate::fault;
@@ -11,7 +12,6 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use tempfile::NamedTempFile;
 
 #[derive(Debug, clap::Args)]
@@ -61,8 +61,8 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     };
     let database = signals::unless_stopped(&stop, Box::pin(super::open(settings))).await?;
     let known = |met: &Met| {
-        let dataset = catalog.dataset(&met.dataset)?;
-        Ok((Arc::clone(dataset), catalog.deliverer(dataset, &met.customer)?))
+        let Deliverer { dataset, customer } = catalog.deliverer(catalog.dataset(&met.dataset)?, &met.customer)?;
+        Ok((dataset, customer))
     };
     let redriven = redrive(&database.pool, &request, known, &stop).await;
     database.close().await?;

@@ -84,7 +84,7 @@ async fn a_customers_own_pattern_may_not_match_its_sidecars() {
     let world = World::new().await;
     declare(&world, "", "from = \"sidecar\"\nfile = \"{file}.sha256\"\nform = \"sha256\"");
     world.edit("customers.toml", |text| {
-        text.replacen("code = \"A\"", "code = \"A\"\nfile = { customer_rating = \"a/*\" }", 1)
+        text.replacen("code = \"A\"", "code = \"A\"\ndataset.customer_rating.file = \"a/*\"", 1)
     });
     let said = world.bursar(&["check"]).code(78).stderr;
     assert!(said.contains("is itself matched by the pattern \"a/*\""), "{said}");

@@ -219,7 +219,7 @@ async fn what_is_new_is_not_missed_for_the_days_before() {
 async fn a_customer_has_a_deadline_of_its_own_and_without_any_nobody_waits() {
     let mut watched = Watched::configured("", |world| {
         world.edit("customers.toml", |text| {
-            text.replace("code = \"A\"", "code = \"A\"\narrive_by = { customer_rating = \"08:00\" }")
+            text.replace("code = \"A\"", "code = \"A\"\ndataset.customer_rating.arrive_by = \"08:00\"")
         });
     })
     .await;

@@ -7,19 +7,11 @@ use bursar::rows::dataset::Dataset;
 use bursar::rows::inbox::{Found, Inbox};
 use bursar::rows::source::Places;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 fn customer(name: &str) -> Customer {
-    Customer {
-        name: Ident::parse(name).expect("a name"),
-        files: BTreeMap::new(),
-        calendar: None,
-        arrive_by: BTreeMap::new(),
-        fields: BTreeMap::new(),
-        position: 0,
-    }
+    Customer { name: Ident::parse(name).expect("a name"), ..Customer::house() }
 }
 
 fn with_pattern(dataset: &Arc<Dataset>, file: &str) -> Dataset {

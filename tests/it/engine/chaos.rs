@@ -128,7 +128,7 @@ impl Runs<'_> {
         while self.open.len() < self.dates.len() && self.open.len() * blows <= self.dates.len() * blow {
             let date = self.dates[self.open.len()].to_string();
             let trigger = if self.open.len().is_multiple_of(2) { Trigger::Backfill } else { Trigger::Operator };
-            self.open.push(self.plant.open_items(&self.job, "customer", &self.items, trigger, &date).await);
+            self.open.push(self.plant.open_job(&self.job, &self.items, trigger, &date).await);
         }
     }
 

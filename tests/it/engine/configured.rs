@@ -171,7 +171,8 @@ async fn of_two_schedules_of_a_job_the_latest_is_in_force_and_the_other_does_not
         let fleet = Fleet::look(plant.pool()).await.expect("a look");
         for (engine, job) in [(&old, &old_job), (&blanks, &blanks_job), (&new, &new_job)] {
             if fleet.is_in_force("tick", job.schedule.as_ref().map(ToString::to_string).as_deref()) {
-                let dispatched = dispatch_due(engine, std::slice::from_ref(job), &HashMap::default(), now).await;
+                let dispatched =
+                    dispatch_due(engine, std::slice::from_ref(job), &|_: &_, _| HashMap::default(), now).await;
                 assert!(dispatched.faults.is_empty(), "{:?}", dispatched.faults);
             }
         }

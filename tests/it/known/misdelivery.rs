@@ -107,7 +107,7 @@ async fn of_customers_that_load_the_same_bytes_at_one_moment_only_one_passes() {
     world.bursar(&["migrate"]).code(0);
     // All of them stand before the ledger's answer when the first may ask.
     let mut holder = world.connect().await;
-    let key = format!("bursar bytes customer_rating {}", hex(&Sha256::digest(&bytes)));
+    let key = format!("bursar bytes {}", hex(&Sha256::digest(&bytes)));
     sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
         .bind(&key)
         .execute(&mut holder)

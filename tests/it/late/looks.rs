@@ -75,12 +75,14 @@ async fn a_late_file_is_loaded_as_soon_as_an_operators_run_lets_its_run_go_on() 
     installation.deliver("BCD", 1);
     installation.serve(OVERDUE, installation.until_run("2025-05-13", "failed")).await;
     let app = installation.app("2025-05-13T11:00:00Z").await;
+    let (catalog, run_date) = (app.catalog(), day("2025-05-13"));
+    let job = catalog.job("customer-ratings").expect("the job");
     let request = RunRequest {
-        job: Arc::clone(app.catalog().job("customer-ratings").expect("the job")),
-        run_date: day("2025-05-13"),
+        job: Arc::clone(job),
+        run_date,
         trigger: Trigger::Operator,
         occurrence: None,
-        items: app.catalog().items(),
+        items: catalog.items(job, run_date),
         publish: false,
         force: false,
     };

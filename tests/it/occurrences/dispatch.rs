@@ -56,7 +56,7 @@ impl Daemon {
 
     /// One beat at `now`, and the end of the runs that are open. Says how many were opened.
     async fn beat(&self, now: DateTime<Utc>) -> usize {
-        let looked = dispatch_due(&self.engine, &self.jobs, &HashMap::new(), now).await;
+        let looked = dispatch_due(&self.engine, &self.jobs, &|_: &_, _| HashMap::new(), now).await;
         let faults: Vec<String> = looked.faults.iter().map(fault::told).collect();
         assert_eq!(faults, Vec::<String>::new());
         until("the runs are over", async || {

@@ -121,7 +121,7 @@ async fn a_bucket_that_does_not_answer_is_asked_once_in_a_look_and_the_other_pla
     let s3 = S3::start().await;
     let world = world_reading("s3://bucket/{customer.code}.csv").await;
     world.edit("customers.toml", |text| {
-        text.replacen("code = \"B\"", "code = \"B\"\nfile = { customer_rating = \"b.csv\" }", 1)
+        text.replacen("code = \"B\"", "code = \"B\"\ndataset.customer_rating.file = \"b.csv\"", 1)
     });
     world.write("inbox/b.csv", "x");
     let looking = Looking::of(&world, &s3);

@@ -122,7 +122,7 @@ async fn plain_http_to_other_machines_must_be_allowed() {
 async fn patterns_that_are_no_addresses_are_named_all_at_once() {
     let world = world_reading("ftp://host/{customer}.csv").await;
     world.edit("customers.toml", |text| {
-        text.replacen("code = \"B\"", "code = \"B\"\nfile = { customer_rating = \"https://me:word@host/*.csv\" }", 1)
+        text.replacen("code = \"B\"", "code = \"B\"\ndataset.customer_rating.file = \"https://me:word@host/*.csv\"", 1)
     });
     let checked = run_with(&world, &["check"], &[]).code(78);
     let said = checked.messages();
