@@ -83,7 +83,7 @@ impl App {
     pub(super) async fn watch_workers(&self, stop: &CancellationToken) {
         let (mut troubles, mut watch) = (Troubles::default(), Watch::default());
         loop {
-            let looking = watch.look(&self.database.pool, self.clock.now());
+            let looking = watch.check(&self.database.pool, self.clock.now());
             let Some(looked) = stop.run_until_cancelled(looking).await else { return };
             troubles.tell("could not compare the workers", &looked.err().into_iter().collect::<Vec<_>>());
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {

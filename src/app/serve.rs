@@ -130,7 +130,7 @@ impl App {
     async fn beat(&self, worker: &str, reload_is_asked: bool) -> anyhow::Result<()> {
         let reloaded = self.reload_if_asked(worker, reload_is_asked).await;
         let dropped = self.drop_unused_configurations(worker).await;
-        let (catalog, fleet) = (self.catalog(), Fleet::look(&self.database.pool).await?);
+        let (catalog, fleet) = (self.catalog(), Fleet::read(&self.database.pool).await?);
         let is_in_force =
             |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.schedule.as_ref().map(Schedule::to_string).as_deref());
         let jobs: Vec<Arc<Job>> = catalog.jobs.values().filter(is_in_force).cloned().collect();

@@ -123,7 +123,7 @@ fn row(summary: &RunSummary) -> Row {
         rejected: sum("rejected"),
         reports: show::written(summary),
         elapsed_ms: summary.elapsed_ms,
-        notes: notes::of(summary).into_iter().map(|note| note.of_run_date(summary.run.run_date)).collect(),
+        notes: notes::collect(summary).into_iter().map(|note| note.of_run_date(summary.run.run_date)).collect(),
     }
 }
 

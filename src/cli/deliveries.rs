@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     };
     let listed = listed.await;
     database.close().await?;
-    let (listed, zones) = (listed?, Zones::of(&catalog));
+    let (listed, zones) = (listed?, Zones::from_catalog(&catalog));
     if arguments.json {
         show::json(&listed.iter().map(|delivery| described(&zones, delivery)).collect::<anyhow::Result<Vec<_>>>()?)?;
     } else {

@@ -41,7 +41,7 @@ impl Note {
 }
 
 /// Everything that the tasks of a run have to report.
-pub(super) fn of(summary: &RunSummary) -> Vec<Note> {
+pub(super) fn collect(summary: &RunSummary) -> Vec<Note> {
     summary.tasks.iter().flat_map(|task| of_task(task, summary.run.run_date)).collect()
 }
 
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    fn shown(tasks: &[TaskResult]) -> Vec<String> {
+    fn texts(tasks: &[TaskResult]) -> Vec<String> {
         let date = NaiveDate::from_ymd_opt(2025, 5, 13).unwrap_or_default();
         let notes: Vec<Note> = tasks.iter().flat_map(|task| of_task(task, date)).collect();
         lines(&notes, "bursar runs show 019b")
@@ -152,7 +152,7 @@ mod tests {
     fn two_hundred_warnings_of_one_kind_are_one_line() {
         let tasks: Vec<TaskResult> = (1..=200).map(stale).collect();
         assert_eq!(
-            shown(&tasks),
+            texts(&tasks),
             [
                 "note: load[agency_1] and 199 more (load[agency_2], load[agency_3], …): its bytes are those of load 1 of \
               2025-05-01: a stale file?; bursar runs show 019b shows each"
@@ -169,7 +169,7 @@ mod tests {
             ..load("agency_8", Some("its upstream failed"), Value::Null)
         };
         assert_eq!(
-            shown(&[stale(1), failed, stale(2), skipped]),
+            texts(&[stale(1), failed, stale(2), skipped]),
             [
                 "note: load[agency_1]: its bytes are those of load 1 of 2025-05-01: a stale file?",
                 "note: load[agency_2]: its bytes are those of load 2 of 2025-05-02: a stale file?",
@@ -185,7 +185,7 @@ mod tests {
         let report =
             TaskResult { item: None, task: "report".to_owned(), ..load("", None, json!({"missing": missing})) };
         assert_eq!(
-            shown(&[report]),
+            texts(&[report]),
             ["note: report: agency_1 and 4 more (agency_2, agency_3, …) have no load for 2025-05-13"]
         );
     }

@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let found = signals::unless_stopped(&stop, find(&database, &catalog, arguments)).await;
     database.close().await?;
     let (occurrences, gaps) = found?;
-    let zones = Zones::of(&catalog);
+    let zones = Zones::from_catalog(&catalog);
     if arguments.json {
         show::json(&occurrences.iter().map(|occurrence| describe(&zones, occurrence)).collect::<Vec<_>>())?;
     } else {

@@ -201,7 +201,7 @@ pub(super) async fn leave_out_succeeded(
 
 /// Prints on stderr what the tasks have to report; the code is that of the gravest fault.
 pub(super) fn exit_code(summary: &RunSummary) -> ExitCode {
-    notes::print(&notes::of(summary), &format!("bursar runs show {}", summary.run.id));
+    notes::print(&notes::collect(summary), &format!("bursar runs show {}", summary.run.id));
     match summary.fault {
         Some(fault) => ExitCode::from(fault.exit_code()),
         None => ExitCode::SUCCESS,

@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let status = find(&database, &catalog, Clock::system().now()).await;
     database.close().await?;
     let status = status?;
-    show::either(arguments.json, &status, |status| print(&Zones::of(&catalog), status))?;
+    show::either(arguments.json, &status, |status| print(&Zones::from_catalog(&catalog), status))?;
     Ok(if status.all_right { ExitCode::SUCCESS } else { ExitCode::from(NEEDS_ATTENTION) })
 }
 

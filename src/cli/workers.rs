@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> anyhow::Res
     let database = runs::open(&context.settings()?).await?;
     let looked = async {
         let workers = list_workers(&database.pool, if arguments.all { OTHERS } else { 0 }).await?;
-        anyhow::Ok((workers, Fleet::look(&database.pool).await?.conflicts()))
+        anyhow::Ok((workers, Fleet::read(&database.pool).await?.conflicts()))
     };
     let looked = looked.await;
     database.close().await?;

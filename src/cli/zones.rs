@@ -12,13 +12,13 @@ pub(super) struct Zones(BTreeMap<String, Tz>);
 
 impl Zones {
     /// The zones of the jobs in a compiled configuration.
-    pub(super) fn of(catalog: &Catalog) -> Self {
+    pub(super) fn from_catalog(catalog: &Catalog) -> Self {
         Self(catalog.jobs.iter().map(|(name, job)| (name.clone(), job.timezone)).collect())
     }
 
     /// The same; none if the configuration can't be compiled.
     pub(super) fn of_settings(settings: &Settings) -> Self {
-        Self::of(&crate::app::compile(settings).unwrap_or_default())
+        Self::from_catalog(&crate::app::compile(settings).unwrap_or_default())
     }
 
     /// The job's zone.

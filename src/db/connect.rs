@@ -15,7 +15,7 @@ const APPLICATION_NAME: &str = "bursar";
 
 /// The pause after the first attempt that failed; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// How to connect to an address. Sessions are set up with SET when they are open, so no startup parameter is sent that
 /// a pooler refuses.
@@ -75,7 +75,7 @@ pub(super) async fn connect(options: &PgConnectOptions, patience: Duration) -> a
             return Err(fault::transient(format!("{}: not within {} s: {met}", context(), patience.as_secs())));
         }
         sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

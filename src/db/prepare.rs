@@ -64,7 +64,7 @@ impl Prepared<'_> {
                     _ => None,
                 };
                 let code = error.code().unwrap_or_default().into_owned();
-                Ok(Answer::Refused(Refusal { code, message: told(error.as_ref()), offset }))
+                Ok(Answer::Refused(Refusal { code, message: message_of(error.as_ref()), offset }))
             }
             Err(error) => Err(error).context("ask the server whether it understands a statement"),
         }
@@ -84,7 +84,7 @@ pub fn names(columns: &[PgColumn]) -> Vec<&str> {
     columns.iter().map(Column::name).collect()
 }
 
-fn told(error: &dyn sqlx::error::DatabaseError) -> String {
+fn message_of(error: &dyn sqlx::error::DatabaseError) -> String {
     let hint = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::hint);
     let parts = [Some(error.message()), hint];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")

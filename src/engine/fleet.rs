@@ -45,7 +45,7 @@ impl Fleet {
     ///
     /// # Errors
     /// A database fault.
-    pub async fn look(pool: &PgPool) -> anyhow::Result<Self> {
+    pub async fn read(pool: &PgPool) -> anyhow::Result<Self> {
         let daemons = sqlx::query_as(
             "select w.host,
                     w.pid,
@@ -65,7 +65,7 @@ impl Fleet {
 
     /// The daemons whose state is known.
     #[must_use]
-    pub fn of(daemons: Vec<Daemon>) -> Self {
+    pub fn from_daemons(daemons: Vec<Daemon>) -> Self {
         Self(daemons)
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_schedule_of_the_latest_configuration_is_in_force_and_others_are_named() {
-        let fleet = Fleet::of(vec![
+        let fleet = Fleet::from_daemons(vec![
             daemon(2, &[("same", "a"), ("moved", "new")]),
             daemon(1, &[("same", "a"), ("moved", "old"), ("dropped", "b")]),
         ]);
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn daemons_that_agree_and_a_daemon_alone_have_no_conflict() {
         let schedules = [("same", "a")];
-        let fleet = Fleet::of(vec![daemon(1, &schedules), daemon(2, &schedules)]);
+        let fleet = Fleet::from_daemons(vec![daemon(1, &schedules), daemon(2, &schedules)]);
         assert_eq!(fleet.conflicts(), []);
         assert!(fleet.has_in_force(&fleet.0[0].schedules.0));
         assert!(Fleet::default().is_in_force("any", Some("a")), "nobody is known to be up");

@@ -24,7 +24,7 @@ impl Watch {
     ///
     /// # Errors
     /// A database fault; the next look does it.
-    pub async fn look(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
+    pub async fn check(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
         let present: BTreeMap<String, Alert> =
             conditions(pool).await?.into_iter().map(|alert| (alert.key(), alert)).collect();
         self.since.retain(|key, _| present.contains_key(key));
@@ -56,7 +56,7 @@ impl Watch {
 async fn conditions(pool: &PgPool) -> anyhow::Result<Vec<Alert>> {
     let runs = stranded::list(pool, None).await?;
     let runs = runs.iter().map(|run| wording::run_stranded(&run.job, run.run_date, &run.to_string(), run.next_step()));
-    let conflicts = Fleet::look(pool).await?.conflicts();
+    let conflicts = Fleet::read(pool).await?.conflicts();
     let conflicts = conflicts.iter().map(|conflict| wording::schedule_conflict(&conflict.job, conflict.text()));
     Ok(runs.chain(conflicts).collect())
 }

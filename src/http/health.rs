@@ -73,7 +73,7 @@ pub(super) fn routes(pool: PgPool, pulse: Pulse, configurations: Arc<dyn Configu
 
 async fn ready(pool: &PgPool, pulse: &Pulse, configurations: &dyn Configurations) -> (StatusCode, Ready) {
     let age = pulse.age();
-    let (database, schedules) = match timeout(PATIENCE, Fleet::look(pool)).await {
+    let (database, schedules) = match timeout(PATIENCE, Fleet::read(pool)).await {
         Ok(Ok(fleet)) if !fleet.has_in_force(&configurations.present().schedules) => ("ok", "overruled"),
         Ok(Ok(fleet)) if !fleet.conflicts().is_empty() => ("ok", "differ"),
         Ok(Ok(_)) => ("ok", "ok"),

@@ -36,7 +36,7 @@ pub async fn problems(
     let mut connection = pool.acquire().await.context("take a connection to check reports")?;
     let mut problems = Problems::default();
     let read: Vec<&Arc<Dataset>> = datasets.iter().filter(|d| report.datasets.contains(&d.name.to_string())).collect();
-    let views: Vec<View> = read.iter().flat_map(|dataset| View::of(dataset)).collect();
+    let views: Vec<View> = read.iter().flat_map(|dataset| View::list(dataset)).collect();
     let before = format!("{}select * from (", with(&views));
     let sql = unqualified(&report.sql.query, &views);
     let prepared = Prepared { before: &before, sql: &sql, after: "\n) as report" };
@@ -82,7 +82,7 @@ impl View {
     }
 
     /// The views of a dataset.
-    fn of(dataset: &Dataset) -> Vec<Self> {
+    fn list(dataset: &Dataset) -> Vec<Self> {
         let measures = Self::new("bursar", format!("{VIEW}{}", dataset.name), &measure_columns(dataset));
         let columns = columns_of(dataset).into_iter().map(|(name, kind, _)| (name.to_string(), kind));
         let columns: Vec<_> = std::iter::once(("customer".to_owned(), "text".to_owned())).chain(columns).collect();

@@ -103,7 +103,7 @@ pub async fn find_all<'a>(
     Ok(wanted
         .iter()
         .filter(exists)
-        .filter_map(|(table, dataset)| Drift::of(table, shape_of(&found, table), dataset))
+        .filter_map(|(table, dataset)| Drift::find(table, shape_of(&found, table), dataset))
         .collect())
 }
 
@@ -123,7 +123,7 @@ pub async fn all_exist(
 
 /// Compares tables that were looked up.
 pub(super) fn among<'a>(wanted: &[(Table, &'a Dataset)], found: &HashMap<&Table, Relation>) -> Vec<Drift<'a>> {
-    let drifts = wanted.iter().filter_map(|(table, dataset)| Drift::of(table, shape_of(found, table), dataset));
+    let drifts = wanted.iter().filter_map(|(table, dataset)| Drift::find(table, shape_of(found, table), dataset));
     drifts.filter(Drift::is_blocking).collect()
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn check_shape(
     found: Option<&Shape>,
 ) -> anyhow::Result<()> {
     // A system's own tables are made with its migrations.
-    let drift = Drift::of(table, found, dataset).filter(|_| dataset.into.is_none());
+    let drift = Drift::find(table, found, dataset).filter(|_| dataset.into.is_none());
     match drift.filter(Drift::is_blocking) {
         None => Ok(()),
         Some(drift) => Err(drift_fault(connection, &[drift]).await?),
@@ -159,7 +159,7 @@ pub(super) async fn check_shape(
 }
 
 impl<'a> Drift<'a> {
-    fn of(table: &Table, found: Option<&Shape>, dataset: &'a Dataset) -> Option<Self> {
+    fn find(table: &Table, found: Option<&Shape>, dataset: &'a Dataset) -> Option<Self> {
         let mut drift = Self {
             table: table.clone(),
             dataset: &dataset.name,

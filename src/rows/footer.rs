@@ -22,7 +22,7 @@ pub(super) struct Footer {
 
 impl Footer {
     /// The last `lines` lines; none where there are to be none.
-    pub(super) fn of(lines: u32, bound: usize, line_end: LineEnd) -> Option<Self> {
+    pub(super) fn new(lines: u32, bound: usize, line_end: LineEnd) -> Option<Self> {
         let lines = usize::try_from(lines).unwrap_or(usize::MAX);
         (lines > 0).then(|| Self {
             lines,

@@ -66,7 +66,7 @@ fn row_too_long(values: &[Option<&[u8]>], columns: &[Column]) -> Option<RowError
     let mut size = (ROW_HEADER + nulls).next_multiple_of(8);
     for (column, value) in columns.iter().zip(values) {
         let Some(value) = value else { continue };
-        let stored = Stored::of(&column.kind, value.len());
+        let stored = Stored::new(&column.kind, value.len());
         size = if stored.size > MAX_INLINE { size + POINTER } else { stored.behind(size) };
     }
     (size.next_multiple_of(8) > MAX_ROW).then(|| RowError {
@@ -99,7 +99,7 @@ fn entry_size(key: &[usize], values: &[Option<&[u8]>], columns: &[Column]) -> us
     let mut size = if has_null { 2 * ENTRY_HEADER } else { ENTRY_HEADER };
     for place in key {
         if let Some(value) = value(place) {
-            size = Stored::of(&columns[*place].kind, value.len()).behind(size);
+            size = Stored::new(&columns[*place].kind, value.len()).behind(size);
         }
     }
     size.next_multiple_of(8)
@@ -115,7 +115,7 @@ struct Stored {
 
 impl Stored {
     /// A value that has `length` bytes in COPY.
-    fn of(kind: &Kind, length: usize) -> Self {
+    fn new(kind: &Kind, length: usize) -> Self {
         let (alignment, size) = match kind {
             Kind::Integer(_) | Kind::Date(..) => (4, 4),
             Kind::Bigint(_) | Kind::Timestamp(..) => (8, 8),

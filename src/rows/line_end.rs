@@ -51,7 +51,7 @@ impl LineEnd {
 
     /// The line end that these bytes are; `Any` if they are none.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
         match bytes {
             b"\n" => Self::Lf,
             b"\r\n" => Self::CrLf,

@@ -142,7 +142,7 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
         let dialect = &dataset.dialect;
         let marks = dialect.marks();
         let skipped_end = marks.line_end.of_skipped_lines();
-        let footer = Footer::of(dialect.footer_lines, dialect.max_record_bytes, skipped_end.clone());
+        let footer = Footer::new(dialect.footer_lines, dialect.max_record_bytes, skipped_end.clone());
         let (is_undecided, has_header) = (dialect.line_end().is_none(), dialect.header != Header::None);
         Self {
             dataset,
@@ -213,7 +213,7 @@ impl<'a, 's, S: Sink> Reader<'a, 's, S> {
             return Ok(());
         } else if let Some(header) = &self.header
             && header.may_be(self.window.bytes())
-            && header.is(record, self.window.bytes(), self.splitter.fields(), self.splitter.marks())
+            && header.contains(record, self.window.bytes(), self.splitter.fields(), self.splitter.marks())
         {
             self.header_again(record)?
         } else if let Some(code) = self.joined_lines(record) {

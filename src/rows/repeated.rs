@@ -20,7 +20,7 @@ pub(super) struct HeaderRecords {
 
 impl HeaderRecords {
     /// The records of a file's header, or of the names that it should have; `None` if they may be repeated.
-    pub(super) fn of(dataset: &Dataset, binding: &Binding, heading: &[Vec<String>], marks: &Marks) -> Option<Self> {
+    pub(super) fn new(dataset: &Dataset, binding: &Binding, heading: &[Vec<String>], marks: &Marks) -> Option<Self> {
         if dataset.dialect.repeated_header == RepeatedHeader::Load {
             return None;
         }
@@ -48,7 +48,7 @@ impl HeaderRecords {
     /// Whether the record is one of them: has the same texts in the same order. Each of several files that were put
     /// together may have had a byte order mark.
     #[inline(never)]
-    pub(super) fn is(&self, record: Record, window: &[u8], fields: &[Field], marks: &Marks) -> bool {
+    pub(super) fn contains(&self, record: Record, window: &[u8], fields: &[Field], marks: &Marks) -> bool {
         let mut scratch = Vec::new();
         let is_marked = window.starts_with(BYTE_ORDER_MARK);
         if record.broken.is_some() && !is_marked {

@@ -67,15 +67,15 @@ impl SourceFile {
     }
 
     fn local(path: &Path) -> anyhow::Result<Self> {
-        LocalFile::open(path).map(|file| Self::of(Bytes::Local(file)))
+        LocalFile::open(path).map(|file| Self::from_bytes(Bytes::Local(file)))
     }
 
     /// Takes a file that lies in no folder.
     fn remote(file: RemoteFile) -> Self {
-        Self::of(Bytes::Remote(file))
+        Self::from_bytes(Bytes::Remote(file))
     }
 
-    fn of(bytes: Bytes) -> Self {
+    fn from_bytes(bytes: Bytes) -> Self {
         Self { bytes, hash: digest::Context::new(&digest::SHA256), read: 0 }
     }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 const SCHEMA_VARIABLE: &str = "BURSAR__DATABASE__SCHEMA";
 
 /// What `--database` found.
-pub(super) struct Found {
+pub(super) struct DatabaseCheck {
     /// What is in the way, at the place where it is declared.
     pub(super) problems: Problems,
     /// What an operator should know and nothing fails by.
@@ -26,13 +26,13 @@ pub(super) struct Found {
 }
 
 /// Checks the database against the configuration.
-pub(super) async fn check(context: &Context, settings: &Settings, catalog: &Catalog) -> anyhow::Result<Found> {
+pub(super) async fn check(context: &Context, settings: &Settings, catalog: &Catalog) -> anyhow::Result<DatabaseCheck> {
     let database = Database::open(settings).await?;
     let found = async {
         let problems = ask(context, settings, catalog, &database).await?;
-        Ok(Found { problems, notes: notes(settings, &database).await? })
+        Ok(DatabaseCheck { problems, notes: notes(settings, &database).await? })
     };
-    let found: anyhow::Result<Found> = found.await;
+    let found: anyhow::Result<DatabaseCheck> = found.await;
     database.close().await?;
     found
 }

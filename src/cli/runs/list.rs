@@ -45,7 +45,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
     if arguments.json {
         show::json(&found)?;
     } else {
-        print(&Zones::of(&catalog), &found)?;
+        print(&Zones::from_catalog(&catalog), &found)?;
     }
     Ok(ExitCode::SUCCESS)
 }

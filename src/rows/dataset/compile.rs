@@ -20,7 +20,7 @@ use chrono::TimeDelta;
 use std::collections::BTreeMap;
 
 /// The view `load_measures_NAME` must have a name of at most 63 bytes.
-const LONGEST_NAME: usize = 63 - "load_measures_".len();
+const MAX_NAME_LENGTH: usize = 63 - "load_measures_".len();
 
 /// Compiles a dataset for these customers; everything wrong with it is a problem.
 pub fn compile_dataset(
@@ -40,9 +40,9 @@ pub fn compile_dataset(
     if name.is_some() {
         source.check_name(&loose.name, problems);
     }
-    if loose.name.len() > LONGEST_NAME {
+    if loose.name.len() > MAX_NAME_LENGTH {
         let length = loose.name.len();
-        let message = format!("has {length} characters; its view load_measures_… leaves room for {LONGEST_NAME}");
+        let message = format!("has {length} characters; its view load_measures_… leaves room for {MAX_NAME_LENGTH}");
         problems.push(source.problem(&At::key("name"), message));
     }
     let consolidated = loose.consolidated.as_deref().map(|name| ident(source, "consolidated", name, problems));

@@ -72,7 +72,7 @@ struct Expression<'a> {
 
 impl Expression<'_> {
     /// Whether the token at `i`, if there is one, is this word or symbol.
-    fn is(&self, i: Option<usize>, text: &str) -> bool {
+    fn has_text(&self, i: Option<usize>, text: &str) -> bool {
         let piece = i.and_then(|i| self.pieces.get(i));
         piece.is_some_and(|piece| piece.token != Token::QuotedName && piece.text.eq_ignore_ascii_case(text))
     }
@@ -99,10 +99,10 @@ impl Expression<'_> {
     }
 
     fn wrong_operator(&self, i: usize) -> Option<String> {
-        let is_double = self.is(Some(i), "=")
-            && self.is(Some(i + 1), "=")
+        let is_double = self.has_text(Some(i), "=")
+            && self.has_text(Some(i + 1), "=")
             && self.pieces[i].end == self.pieces[i + 1].start
-            && !self.is(i.checked_sub(1), "=");
+            && !self.has_text(i.checked_sub(1), "=");
         is_double.then(|| "PostgreSQL has no operator ==; equality is written =".to_owned())
     }
 
@@ -126,11 +126,11 @@ impl Expression<'_> {
     /// argument's name, or a name that a subquery brings.
     fn is_no_column(&self, i: usize) -> bool {
         let before = i.checked_sub(1);
-        let is_after = |words: &[&str]| words.iter().any(|word| self.is(before, word));
-        let is_followed = |symbols: &[&str]| symbols.iter().any(|symbol| self.is(Some(i + 1), symbol));
+        let is_after = |words: &[&str]| words.iter().any(|word| self.has_text(before, word));
+        let is_followed = |symbols: &[&str]| symbols.iter().any(|symbol| self.has_text(Some(i + 1), symbol));
         let is_typed_literal = self.pieces.get(i + 1).is_some_and(|next| next.text.starts_with('\''));
-        let is_argument = is_followed(&[":"]) || is_followed(&["="]) && self.is(Some(i + 2), ">");
-        let is_field_of_time = is_after(&["("]) && self.is(i.checked_sub(2), "extract");
+        let is_argument = is_followed(&[":"]) || is_followed(&["="]) && self.has_text(Some(i + 2), ">");
+        let is_field_of_time = is_after(&["("]) && self.has_text(i.checked_sub(2), "extract");
         self.is_keyword(i)
             || is_followed(&["(", ".", "&"])
             || is_typed_literal
@@ -146,14 +146,14 @@ impl Expression<'_> {
     }
 
     fn has_subquery(&self) -> bool {
-        (0..self.pieces.len()).any(|i| self.is(Some(i), "select"))
+        (0..self.pieces.len()).any(|i| self.has_text(Some(i), "select"))
     }
 
     /// Whether a function is called at `i`, by its bare name.
     fn is_call(&self, i: usize) -> bool {
         let before = i.checked_sub(1);
-        let is_type = ["::", "as", "."].iter().any(|word| self.is(before, word));
-        self.is_name(i) && self.is(Some(i + 1), "(") && !is_type && !self.is_keyword(i)
+        let is_type = ["::", "as", "."].iter().any(|word| self.has_text(before, word));
+        self.is_name(i) && self.has_text(Some(i + 1), "(") && !is_type && !self.is_keyword(i)
     }
 
     fn unknown_function(&self, i: usize) -> Option<String> {
@@ -169,21 +169,21 @@ impl Expression<'_> {
     /// Whether there is an aggregate, or what may be one.
     fn may_aggregate(&self) -> bool {
         let is_qualified_call =
-            |i: usize| self.is_name(i) && self.is(i.checked_sub(1), ".") && self.is(Some(i + 1), "(");
+            |i: usize| self.is_name(i) && self.has_text(i.checked_sub(1), ".") && self.has_text(Some(i + 1), "(");
         let calls = (0..self.pieces.len()).filter(|i| self.is_call(*i)).any(|i| !has(FUNCTIONS, &self.name(i)));
         calls || (0..self.pieces.len()).any(is_qualified_call) || self.has_subquery()
     }
 
     /// Why the result can't be of the type that is declared; only `AGGREGATE(COLUMN)`, perhaps with a filter, is judged.
     fn wrong_type(&self, declared: MeasureType) -> Option<String> {
-        let is_plain = self.is(Some(1), "(") && self.is(Some(3), ")");
-        let is_whole = self.pieces.len() == 4 || self.is(Some(4), "filter") && self.closes_at_end(5);
+        let is_plain = self.has_text(Some(1), "(") && self.has_text(Some(3), ")");
+        let is_whole = self.pieces.len() == 4 || self.has_text(Some(4), "filter") && self.closes_at_end(5);
         if !is_plain || !is_whole || !self.is_name(0) || !self.is_name(2) {
             return None;
         }
         let (function, name) = (self.name(0), self.name(2));
         let column = self.known.columns.iter().find(|column| column.name.as_str() == name)?;
-        let (found, sql_type) = (Family::of(&column.kind), column.kind.sql_type());
+        let (found, sql_type) = (Family::from_kind(&column.kind), column.kind.sql_type());
         let result = match function.as_str() {
             "min" | "max" if found == Family::Boolean => {
                 return Some(format!("PostgreSQL has no {function}({sql_type}); write bool_or or bool_and"));
@@ -238,7 +238,7 @@ enum Family {
 }
 
 impl Family {
-    const fn of(kind: &Kind) -> Self {
+    const fn from_kind(kind: &Kind) -> Self {
         match kind {
             Kind::Integer(_) | Kind::Bigint(_) | Kind::Numeric { .. } => Self::Number,
             Kind::Text(_) => Self::Text,

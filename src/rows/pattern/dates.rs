@@ -47,7 +47,7 @@ fn numbers(kind: &Numeric, pad: Pad) -> Option<Vec<Vec<Set>>> {
     let set = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let code = |text: &str| text.chars().next().map_or(0, u32::from);
-        Set::of(vec![(code(first), code(last))])
+        Set::from_ranges(vec![(code(first), code(last))])
     };
     let padded = texts.iter().map(|text| text.split(' ').map(set).collect::<Vec<Set>>());
     Some(match pad {

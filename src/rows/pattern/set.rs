@@ -10,12 +10,12 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) const fn of(ranges: Vec<(u32, u32)>) -> Self {
+    pub(super) const fn from_ranges(ranges: Vec<(u32, u32)>) -> Self {
         Self { ranges, is_wildcard: false }
     }
 
     pub(super) fn literal(c: char) -> Self {
-        Self::of(vec![(c.into(), c.into())])
+        Self::from_ranges(vec![(c.into(), c.into())])
     }
 
     /// What `*` and `?` match: everything but the separator.
@@ -86,8 +86,10 @@ pub(super) fn class(text: &str) -> Option<(Set, &str)> {
 
 /// The characters in these ranges but for the separator, which no class matches.
 fn within(listed: &[(char, char)]) -> Set {
-    let all = Set::of(listed.iter().filter(|(first, last)| first <= last).map(|r| (r.0.into(), r.1.into())).collect());
-    all.without('/').unwrap_or_else(|| Set::of(Vec::new()))
+    let all = Set::from_ranges(
+        listed.iter().filter(|(first, last)| first <= last).map(|r| (r.0.into(), r.1.into())).collect(),
+    );
+    all.without('/').unwrap_or_else(|| Set::from_ranges(Vec::new()))
 }
 
 /// The characters in none of these ranges but for the separator.
@@ -103,5 +105,5 @@ fn outside(listed: &[(char, char)]) -> Set {
         next = next.max(last + 1);
     }
     ranges.push((next, char::MAX.into()));
-    Set::of(ranges)
+    Set::from_ranges(ranges)
 }

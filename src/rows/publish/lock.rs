@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// How long readers may have to queue behind one try, in milliseconds.
 const TRY_MS: u64 = 40;
-/// The pause after the first try; it doubles up to [`LONGEST_PAUSE`].
+/// The pause after the first try; it doubles up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// A table that was taken from its readers, until the transaction ends.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub async fn exclusively(
             None => keep_vacuum_out(connection, table, patience_s).await?,
             Some(pause) => tokio::time::sleep(pause).await,
         }
-        pause = Some(pause.map_or(PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)));
+        pause = Some(pause.map_or(PAUSE, |pause| (pause * 2).min(MAX_PAUSE)));
     }
 }
 

@@ -39,7 +39,7 @@ impl<S: Sink> Reader<'_, '_, S> {
         }
         self.is_beginning = self.binding.is_none();
         if let Some(binding) = &self.binding {
-            self.header = HeaderRecords::of(self.dataset, binding, &self.heading, self.splitter.marks());
+            self.header = HeaderRecords::new(self.dataset, binding, &self.heading, self.splitter.marks());
         }
         Ok(is_header)
     }
@@ -47,7 +47,7 @@ impl<S: Sink> Reader<'_, '_, S> {
     /// What ends the file's records: the end of the first one. A first row may hold a line end itself; the next
     /// one then ends with CR LF.
     fn decide(&mut self, first: Record, input: &mut Input) -> anyhow::Result<LineEnd> {
-        let line_end = LineEnd::of(&self.window.bytes()[first.content..first.length]);
+        let line_end = LineEnd::from_bytes(&self.window.bytes()[first.content..first.length]);
         if self.binding.is_none() || line_end == LineEnd::CrLf {
             return Ok(line_end);
         }
@@ -57,7 +57,7 @@ impl<S: Sink> Reader<'_, '_, S> {
                 (Split::Record(record), _) if record.content == 0 => from += record.length,
                 (Split::Record(record), _) => {
                     let rest = &self.window.bytes()[from..];
-                    let next = LineEnd::of(&rest[record.content..record.length]);
+                    let next = LineEnd::from_bytes(&rest[record.content..record.length]);
                     return Ok(if next == LineEnd::CrLf { next } else { line_end });
                 }
                 (Split::More, false) => self.window.fill(input)?,

@@ -76,17 +76,17 @@ async fn a_run_is_worked_on_only_under_its_configuration_and_is_reported_while_n
     plant.count_is(0, "bursar.task_runs where offered_at is not null").await;
     // What lasts is alerted, once.
     let (mut watch, now) = (Watch::default(), Utc::now());
-    watch.look(plant.pool(), now).await.expect("a look");
+    watch.check(plant.pool(), now).await.expect("a look");
     assert_eq!(plant.open_alerts().await, Vec::<String>::new());
     for seconds in [31, 60] {
-        watch.look(plant.pool(), now + TimeDelta::seconds(seconds)).await.expect("a look");
+        watch.check(plant.pool(), now + TimeDelta::seconds(seconds)).await.expect("a look");
     }
     assert_eq!(plant.open_alerts().await, ["run_stranded passed/2025-05-14", "run_stranded test/2025-05-14"]);
     // A worker that has it takes all of it, although the other is up and idle.
     let worker = up(&new).await;
     assert_eq!((plant.over(run).await.0, plant.over(passed).await.0), ("succeeded".to_owned(), "succeeded".to_owned()));
     assert_eq!(plant.made_under().await, ["new"; 3]);
-    watch.look(plant.pool(), now + TimeDelta::seconds(61)).await.expect("a look");
+    watch.check(plant.pool(), now + TimeDelta::seconds(61)).await.expect("a look");
     assert_eq!(plant.open_alerts().await, Vec::<String>::new());
     plant.count_is(2, "bursar.alerts where state = 'resolved' and raised_count = 1").await;
     down(other).await;
@@ -165,10 +165,10 @@ async fn of_two_schedules_of_a_job_the_latest_is_in_force_and_the_other_does_not
     let (blanks, blanks_job) = scheduled(&plant, "blanks", "*/10  *  * * * *");
     let (new, new_job) = scheduled(&plant, "new", "*/15 * * * * *");
     let (_one, _two) = (up(&old).await, up(&blanks).await);
-    assert_eq!(Fleet::look(plant.pool()).await.expect("a look").conflicts(), [], "they differ in blanks");
+    assert_eq!(Fleet::read(plant.pool()).await.expect("a look").conflicts(), [], "they differ in blanks");
     let latest = up(&new).await;
     let beat = async |now| {
-        let fleet = Fleet::look(plant.pool()).await.expect("a look");
+        let fleet = Fleet::read(plant.pool()).await.expect("a look");
         for (engine, job) in [(&old, &old_job), (&blanks, &blanks_job), (&new, &new_job)] {
             if fleet.is_in_force("tick", job.schedule.as_ref().map(ToString::to_string).as_deref()) {
                 let dispatched =
@@ -185,7 +185,7 @@ async fn of_two_schedules_of_a_job_the_latest_is_in_force_and_the_other_does_not
     assert_eq!(plant.world.column(due).await, ["00:15", "00:30"]);
     let (mut watch, now) = (Watch::default(), Utc::now());
     for seconds in [0, 31] {
-        watch.look(plant.pool(), now + TimeDelta::seconds(seconds)).await.expect("a look");
+        watch.check(plant.pool(), now + TimeDelta::seconds(seconds)).await.expect("a look");
     }
     assert_eq!(plant.open_alerts().await, ["schedule_conflict tick"]);
     let text: String = plant.world.scalar("select text from bursar.alerts").await;
@@ -196,6 +196,6 @@ async fn of_two_schedules_of_a_job_the_latest_is_in_force_and_the_other_does_not
         beat(start + TimeDelta::seconds(second)).await;
     }
     assert_eq!(plant.world.column(due).await, ["00:15", "00:30", "00:40", "00:50", "01:00"]);
-    watch.look(plant.pool(), now + TimeDelta::seconds(62)).await.expect("a look");
+    watch.check(plant.pool(), now + TimeDelta::seconds(62)).await.expect("a look");
     assert_eq!(plant.open_alerts().await, Vec::<String>::new());
 }
