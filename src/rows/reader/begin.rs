@@ -7,6 +7,7 @@ use super::super::repeated::HeaderRecords;
 use super::super::sink::Sink;
 use super::super::split::{Record, Split};
 use super::Reader;
+use super::misfit::HEADER_SIGHT;
 
 impl<S: Sink> Reader<'_, '_, S> {
     /// Passes over a byte order mark.
@@ -32,6 +33,10 @@ impl<S: Sink> Reader<'_, '_, S> {
         }
         let is_header = self.binding.is_none();
         if is_header {
+            // What a wrong header says of the file must not depend on the size of blocks.
+            while self.window.bytes().len() < record.length + HEADER_SIGHT && !self.window.at_end() {
+                self.window.fill(input)?;
+            }
             let fate = self.head(record)?;
             self.tally.found();
             self.pass(fate, record.length);

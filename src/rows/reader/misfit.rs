@@ -18,6 +18,9 @@ const DELIMITERS: [&str; 10] = [";", ",", "\t", "|", "||", ":", "^", "~", "\u{1}
 /// How many records behind the first are looked at for a header.
 const LOOKED_AT: usize = 20;
 
+/// How many bytes behind a header are read before it is judged.
+pub(super) const HEADER_SIGHT: usize = 64 * 1024;
+
 impl<S: Sink> Reader<'_, '_, S> {
     /// What is wrong with a header whose quotes are broken, or that has a line end which is not the file's.
     pub(super) fn broken_header(&self, record: Record, code: Code) -> String {
@@ -127,9 +130,11 @@ impl<S: Sink> Reader<'_, '_, S> {
             return None;
         }
         let mut splitter = Splitter::new(self.splitter.marks().clone());
-        let (mut rest, mut line) = (&self.window.bytes()[record.length..], self.line + record.lines);
+        let (behind, mut line) = (&self.window.bytes()[record.length..], self.line + record.lines);
+        let mut rest = &behind[..behind.len().min(HEADER_SIGHT)];
+        let at_end = self.window.at_end() && rest.len() == behind.len();
         for _ in 0..LOOKED_AT {
-            let Split::Record(found) = splitter.split(rest, self.window.at_end(), false) else { return None };
+            let Split::Record(found) = splitter.split(rest, at_end, false) else { return None };
             let names = names_in(&splitter, rest);
             if bind(&self.dataset.columns, self.dataset.ours, names, dialect.header_rules()).is_ok() {
                 return Some(format!("line {line} is a header that fits; set dialect.skip_lines = {}", line - 1));
