@@ -1,6 +1,6 @@
 //! Sessions with the database: what they don't depend on, what they refuse, and how few are enough.
 
-use crate::running::Running;
+use crate::running::{Running, until};
 use crate::support::{Folder, Ran, World, ratings};
 use bursar::db::Database;
 use bursar::db::embedded::{Embedded, Options};
@@ -155,6 +155,13 @@ async fn limited(world: &World, options: &str) -> String {
     role
 }
 
+/// Limits how many sessions a role may have, when the server has ended the ones that its last process left.
+async fn limit_to(world: &World, role: &str, sessions: u8) {
+    let query = format!("select count(*) from pg_stat_activity where usename = '{role}'");
+    until("the server has ended the role's sessions", async || world.scalar::<i64>(&query).await == 0).await;
+    world.sql(&format!("alter role {role} connection limit {sessions}")).await;
+}
+
 async fn drop_role(world: &World, role: &str) {
     world.sql(&format!("reassign owned by {role} to current_user; drop owned by {role}; drop role {role}")).await;
 }
@@ -186,7 +193,7 @@ async fn three_connections_are_enough_for_a_job_and_four_for_a_daemon() {
     let said = bursar_as(&world, &role, &["serve"]).code(78).messages();
     assert!(said.contains("a daemon needs 4 connections"), "{said}");
 
-    world.sql(&format!("alter role {role} connection limit 4")).await;
+    limit_to(&world, &role, 4).await;
     let daemon = Running::of(world.command(&["serve"]).env("DATABASE_URL", url_as(&world, &role)));
     daemon.says("answering on http://").await;
     let others = Instant::now();
@@ -196,7 +203,7 @@ async fn three_connections_are_enough_for_a_job_and_four_for_a_daemon() {
     daemon.signal(Signal::SIGTERM);
     daemon.ended().await.code(0);
 
-    world.sql(&format!("alter role {role} connection limit 2")).await;
+    limit_to(&world, &role, 2).await;
     let said = bursar_as(&world, &role, &job("2025-05-15")).code(78).messages();
     assert!(said.contains(&format!("the role {role} may open 2")), "{said}");
     drop_role(&world, &role).await;
