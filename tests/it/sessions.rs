@@ -147,8 +147,10 @@ async fn limited(world: &World, options: &str) -> String {
              grant create on database {} to {role};
              grant all on schema bursar, bursar_staged, apalis, public to {role};
              grant usage on schema billing_export, charges, metronome, receivables, uac to {role};
-             grant all on all tables in schema bursar, apalis, charges, metronome, receivables, uac to {role};
-             grant all on all sequences in schema bursar, apalis to {role};",
+             grant all on all tables in schema bursar, apalis, billing_export, charges, metronome, receivables, uac
+                to {role};
+             grant all on all sequences in schema bursar, apalis, billing_export, charges, metronome, receivables, uac
+                to {role};",
             world.database
         ))
         .await;
