@@ -2,10 +2,10 @@
 
 mod compile;
 
+use super::between::LooseRequired;
 use super::boolean::Words;
 use super::moment::{Forms, LooseForms};
 use super::number::{Negative, NumberFormat};
-use super::required::LooseRequired;
 use crate::config::Ident;
 use bytes::Bytes;
 use chrono::{NaiveDate, NaiveDateTime};
@@ -40,6 +40,9 @@ pub struct LooseColumn {
     pub optional: bool,
     /// Where it may be null: only in rows where the text of another column matches. Not without `nullable`.
     pub required_unless: Option<LooseRequired>,
+    /// Integer, bigint, numeric: another column of numbers, whose sign it must have: where that is negative it may not be
+    /// positive, and where that is positive not negative. 0 goes with either.
+    pub same_sign_as: Option<String>,
     /// What a null text stands for, as it would stand in the file, such as `"0"`. Not with `nullable`.
     pub blank: Option<Bound>,
     /// Whether a null text is null in quotes too; as `dialect.null_quoted` if it is not set.

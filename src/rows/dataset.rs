@@ -4,6 +4,7 @@ mod compile;
 mod own;
 
 use super::archive::Processed;
+use super::between::Rule;
 use super::column::{Column, LooseColumn};
 use super::complete::{Complete, LooseComplete};
 use super::control::{Control, LooseControl};
@@ -13,7 +14,6 @@ use super::measure::{LooseMeasure, Measure, Passing};
 use super::parts::{LooseParts, Parts};
 use super::publish::target::Target;
 use super::publish::{LooseMode, Mode, Publish};
-use super::required::Required;
 use super::unique::{self, Keep};
 use crate::config::{Customer, Ident, Table};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
@@ -163,7 +163,7 @@ pub struct Dataset {
     /// How many of them, and of a file's fields, are ours and not the customer's: messages do not count them.
     pub ours: usize,
     /// The rules between them.
-    pub required: Vec<Required>,
+    pub rules: Vec<Rule>,
     /// Its measures.
     pub measures: Vec<Measure>,
     /// The same, where they can be taken as rows pass.

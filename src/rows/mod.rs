@@ -8,6 +8,7 @@
 
 mod ahead;
 pub mod archive;
+pub mod between;
 pub mod boolean;
 pub mod cell;
 pub mod certificate;
@@ -58,7 +59,6 @@ pub mod redrive;
 pub mod refused;
 pub mod reject;
 mod repeated;
-pub mod required;
 mod scan;
 mod sink;
 pub mod source;

@@ -1,5 +1,6 @@
 //! A record seen through the dataset's columns: its cells, and what a reject tells of it.
 
+use super::between;
 use super::cell;
 use super::column::Column;
 use super::dataset::Dataset;
@@ -11,7 +12,6 @@ use super::limits;
 use super::malformed::character_of_fault;
 use super::payload::Payload;
 use super::reject::{CellError, Code, Reject, RowError, shown};
-use super::required;
 use super::split::{Bytes, Field, Form, Marks, Record, text};
 use super::trim::trim;
 use bytes::BytesMut;
@@ -55,8 +55,8 @@ pub(super) fn encode_row(
     let columns = i16::try_from(dataset.columns.len()).unwrap_or(i16::MAX);
     buffer.extend_from_slice(&columns.to_be_bytes());
     cells.encode(buffer, scratch, errors);
-    if !dataset.required.is_empty() {
-        required::check(&dataset.required, cells, scratch, errors);
+    if !dataset.rules.is_empty() {
+        between::check(&dataset.rules, cells, scratch, errors);
     }
 }
 

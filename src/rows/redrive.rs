@@ -171,7 +171,7 @@ fn numbered(dataset: &Dataset) -> anyhow::Result<Dataset> {
     numbered.ours = 1;
     let keys = numbered.unique.iter_mut().chain(&mut numbered.indexed);
     keys.flatten().for_each(|place| *place += 1);
-    numbered.required.iter_mut().for_each(|rule| (rule.column, rule.other) = (rule.column + 1, rule.other + 1));
+    numbered.rules.iter_mut().for_each(|rule| (rule.column, rule.other) = (rule.column + 1, rule.other + 1));
     let dialect = &mut numbered.dialect;
     dialect.skip_lines = 0;
     dialect.footer_lines = 0;

@@ -34,6 +34,7 @@ pub enum Code {
     TooDeep,
     Null,
     Required,
+    OtherSign,
     TooShort,
     TooLong,
     NotAllowed,
@@ -65,7 +66,7 @@ pub enum ErrorClass {
 
 impl Code {
     /// All there are.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::RecordTooLong,
         Self::UnclosedQuote,
         Self::StrayQuote,
@@ -92,6 +93,7 @@ impl Code {
         Self::TooDeep,
         Self::Null,
         Self::Required,
+        Self::OtherSign,
         Self::TooShort,
         Self::TooLong,
         Self::NotAllowed,
@@ -129,6 +131,7 @@ impl Code {
             Self::TooDeep => "too_deep",
             Self::Null => "null",
             Self::Required => "required",
+            Self::OtherSign => "other_sign",
             Self::TooShort => "too_short",
             Self::TooLong => "too_long",
             Self::NotAllowed => "not_allowed",
@@ -160,7 +163,7 @@ impl Code {
             | Self::NotAUuid
             | Self::NotJson
             | Self::NotAMap => ErrorClass::Type,
-            Self::OutOfRange | Self::TooManyDecimals | Self::TooDeep => ErrorClass::Range,
+            Self::OutOfRange | Self::TooManyDecimals | Self::TooDeep | Self::OtherSign => ErrorClass::Range,
             Self::Null | Self::Required => ErrorClass::Null,
             Self::TooShort | Self::TooLong => ErrorClass::Length,
             Self::NotAllowed | Self::PatternMismatch => ErrorClass::Domain,

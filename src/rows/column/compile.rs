@@ -2,12 +2,12 @@
 
 use super::{Blank, Bound, Column, IntegerRule, Kind, LooseColumn, Range, TextRule};
 use crate::config::{At, Ident, Problems, Source, suggest};
+use crate::rows::between::compile_pattern;
 use crate::rows::boolean::Words;
 use crate::rows::dialect::Dialect;
 use crate::rows::header::{Header, folded};
 use crate::rows::moment::{Forms, Moment};
 use crate::rows::number::{NumberFormat, parse_decimal, parse_integer, why_not_unit};
-use crate::rows::required::compile_pattern;
 use crate::rows::{cell, split};
 use bytes::BytesMut;
 use regex::bytes::Regex;

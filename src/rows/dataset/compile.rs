@@ -3,6 +3,7 @@
 use super::{CUSTOMER, Dataset, LooseDataset};
 use crate::config::{At, Customer, Ident, IdentError, Problems, Source, parse_wall_time};
 use crate::rows::archive::Processed;
+use crate::rows::between::compile_rules;
 use crate::rows::column::{Column, compile_columns};
 use crate::rows::complete::Complete;
 use crate::rows::control::{Control, Origin, Surroundings};
@@ -13,7 +14,6 @@ use crate::rows::parts::compile_parts;
 use crate::rows::pattern;
 use crate::rows::publish::target::Target;
 use crate::rows::publish::{LooseMode, LooseTarget};
-use crate::rows::required::compile_required;
 use crate::rows::source::address::Kind;
 use crate::rows::unique::{compile_distinct, compile_unique};
 use chrono::TimeDelta;
@@ -68,7 +68,7 @@ pub fn compile_dataset(
     let columns = compile_columns(source, &loose.column, &loose.dialect, problems);
     let parts = compile_parts(source, &loose, &columns, problems);
     let into = compile_into(source, &loose, &columns, targets, problems);
-    let required = compile_required(source, &loose.column, problems);
+    let rules = compile_rules(source, &loose.column, &columns, problems);
     let names: Vec<&str> = loose.column.iter().map(|column| column.name.as_str()).collect();
     let measures = compile_measures(source, &loose.measures, &names, &columns, problems);
     let unique = compile_unique(source, &loose.unique, &columns, problems);
@@ -112,7 +112,7 @@ pub fn compile_dataset(
         passing: Passing::compile(&measures, &columns),
         columns,
         ours: 0,
-        required,
+        rules,
         measures,
         definition: definition(source),
         own: BTreeMap::new(),

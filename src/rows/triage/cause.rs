@@ -36,6 +36,8 @@ pub(super) enum Hint {
     Delimiter(usize),
     /// The record would have the right number of fields with this delimiter.
     OtherDelimiter(char),
+    /// The fields beyond the header are empty.
+    EmptyFields,
     DecimalComma,
     Thousands,
     Date(&'static str),
@@ -103,7 +105,7 @@ impl Shape {
         if let Some(error) = structural.or_else(|| errors.first().filter(|_| of_the_row.is_some())) {
             let hints = match of_the_row {
                 Some(hint) => vec![hint],
-                None if text(error, "code") == "extra_field" => self.delimiters(&fields),
+                None if text(error, "code") == "extra_field" => self.too_many(&fields),
                 None if text(error, "code") == "missing_field" => self.other_delimiter(&fields),
                 None => Vec::new(),
             };
@@ -151,10 +153,14 @@ impl Shape {
         mended >= 2
     }
 
-    /// The fields in which an unquoted delimiter would explain that there are too many.
-    fn delimiters(&self, fields: &[&str]) -> Vec<Hint> {
+    /// What would explain that there are too many fields: empty ones at the end, or those in which a delimiter is not
+    /// quoted.
+    fn too_many(&self, fields: &[&str]) -> Vec<Hint> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
         let beyond = fields.len().saturating_sub(self.names.len());
+        if beyond > 0 && fields[self.names.len()..].iter().all(|field| field.is_empty()) {
+            return vec![Hint::EmptyFields];
+        }
         if beyond == 0 || beyond > 3 {
             return Vec::new();
         }
@@ -318,6 +324,7 @@ fn in_words(hint: Hint) -> String {
         Hint::OtherDelimiter(delimiter) => {
             return format!("records with another delimiter, {delimiter:?}: were files of two kinds put together?");
         }
+        Hint::EmptyFields => "records end with delimiters: dialect.extra_fields = \"empty\" takes empty fields there",
         Hint::Header => "the header stands among the rows: were several files put together?",
         Hint::ShiftedRight => "a shifted column: each value stands one column too far to the right",
         Hint::ShiftedLeft => "a shifted column: each value stands one column too far to the left",
@@ -358,6 +365,7 @@ fn in_general(code: &str) -> &'static str {
         "extra_field" => "too many fields: an unquoted delimiter in a value?",
         "null" => "blank in a column that must have a value: have it delivered, or nullable = true",
         "required" => "blank where another column's value (required_unless) does not excuse it: have it delivered",
+        "other_sign" => "one of two amounts has the wrong sign (same_sign_as): have it delivered",
         "duplicate_key" => "rows with the same key: was something delivered twice, or is the key not one?",
         "nul_byte" => "NUL bytes in texts: a broken export, or another encoding",
         "invalid_utf8" => "wrong encoding? dialect.encoding",

@@ -203,6 +203,33 @@ fn a_value_may_be_missing_only_where_the_other_columns_whole_text_says_why() {
     assert_eq!(taken.parsed.certificate.imbalances(), Vec::<String>::new());
 }
 
+const SIGNED: &str = "
+[[column]]
+name = \"total\"
+type = \"numeric(10,2)\"
+negative = [\"trailing\"]
+[[column]]
+name = \"applied\"
+type = \"integer\"
+nullable = true
+same_sign_as = \"total\"
+";
+
+#[test]
+fn a_number_is_held_to_the_sign_of_another_and_0_and_null_go_with_either() {
+    let file = "total,applied\n1.50,1\n-1.50,-1\n0.50-,-1\n-1,0\n1,-0\n0.00,-7\n-0.00,7\n-2,\n-1.50,1\n1.50,-1\n0.50-,1\nx,-1\n";
+    let taken = taken(SIGNED, file);
+    assert_eq!(taken.parsed.certificate.tally.loaded, 8);
+    let expected = [
+        "10 applied other_sign: \"1\" has another sign than total, which is \"-1.50\"",
+        "11 applied other_sign: \"-1\" has another sign than total, which is \"1.50\"",
+        "12 applied other_sign: \"1\" has another sign than total, which is \"0.50-\"",
+        "13 total not_a_number: \"x\" is not a decimal number (1234.5)",
+    ];
+    assert_eq!(errors(&taken), expected);
+    assert_eq!(taken.rejects[0]["error_class"], "range");
+}
+
 #[test]
 fn what_blank_stands_for_excuses_like_a_text_of_the_file() {
     let columns = REQUIRED.replace("max_length = 12\nnullable = true", "max_length = 12\nblank = \"Net 30\"");
@@ -220,6 +247,17 @@ fn every_wrong_rule_between_columns_is_told_with_its_place() {
             "column[0].required_unless.column: \"bb\" is not a column of the dataset; did you mean \"b\"?",
             "column[0].required_unless.matches: is not a regular expression: unclosed group",
             "column[1].required_unless.column: is the column itself; another one was expected",
+        ]
+    );
+    let text = "[[column]]\nname = \"a\"\ntype = \"integer\"\nsame_sign_as = \"d\"\n\
+                [[column]]\nname = \"b\"\ntype = \"integer\"\nsame_sign_as = \"b\"\n\
+                [[column]]\nname = \"c\"\ntype = \"text\"\nsame_sign_as = \"a\"\n";
+    assert_eq!(
+        problems(text),
+        [
+            "column[0].same_sign_as: \"d\" is not a column of the dataset; known are a, b, c",
+            "column[1].same_sign_as: is the column itself; another one was expected",
+            "column[2].same_sign_as: compares numbers, and c is none",
         ]
     );
 }

@@ -40,6 +40,7 @@ async fn each_cause_has_its_suggestion() {
     for (row, column, code, suggestion) in [
         (&b"1,2.5,3,a, b,2025-01-31\n"[..], "-", "extra_field", "an unquoted delimiter in field 4 (customer_status)?"),
         (b"1,2,50,3,low,2025-01-31\n", "-", "extra_field", "in field 2 (customer_rating)"),
+        (b"1,2.5,3,low,2025-01-31,\n", "-", "extra_field", "dialect.extra_fields = \"empty\""),
         (b"1,2.5,3,low\n", "-", "missing_field", "the record ends early"),
         (b"1;2.5;3;low;2025-01-31\n", "-", "missing_field", "records with another delimiter, ';'"),
         (
