@@ -28,7 +28,11 @@ impl Looking {
             let mut inbox = Inbox::of(&places);
             let dataset = catalog.dataset("customer_rating").expect("the dataset");
             let date = "2025-05-13".parse().expect("a date");
-            catalog.customers.values().map(|customer| inbox.look(dataset.of_customer(customer), customer, date, now)).collect()
+            catalog
+                .customers
+                .values()
+                .map(|customer| inbox.look(dataset.of_customer(customer), customer, date, now))
+                .collect()
         };
         tokio::task::spawn_blocking(look).await.expect("a look")
     }
