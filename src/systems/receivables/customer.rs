@@ -26,11 +26,11 @@ pub(super) struct Balance {
     #[schema(example = "USD", min_length = 3, max_length = 3)]
     pub(super) currency: String,
     /// How many invoices it has.
-    #[schema(example = 23, minimum = 1)]
+    #[schema(example = 23, minimum = 0)]
     invoices: i64,
-    /// What is billed.
+    /// What is billed with them.
     billed: Money,
-    /// What was paid or credited.
+    /// What was paid or credited of them.
     applied: Money,
     /// What is billed and not applied, invoice by invoice; what is applied beyond an invoice does not count.
     outstanding: Money,
@@ -38,6 +38,13 @@ pub(super) struct Balance {
     past_due: Money,
     /// What is outstanding of invoices that are Pending.
     pub(super) open_ar: Money,
+    /// How many credit notes it has.
+    #[schema(example = 1, minimum = 0)]
+    credit_notes: i64,
+    /// What is credited with them, negative.
+    credited: Money,
+    /// What is left of them, as a positive amount. It is not taken off what is outstanding.
+    open_credit: Money,
 }
 
 /// A customer that was found by its name.

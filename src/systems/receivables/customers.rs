@@ -32,7 +32,7 @@ pub(super) struct Customer {
     /// That contact's telephone number, as the file says.
     #[schema(example = "555-513-2964")]
     contact_phone: Option<String>,
-    /// How many invoices it has.
+    /// How many invoices and credit notes it has.
     #[schema(example = 23, minimum = 0)]
     invoices: i64,
 }

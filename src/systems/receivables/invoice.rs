@@ -48,6 +48,9 @@ struct Version {
     /// Who was billed.
     #[schema(example = "LogicNest")]
     customer_name: String,
+    /// `invoice`, or `credit_note` where the total was negative.
+    #[schema(example = "invoice")]
+    kind: String,
     /// When it was written.
     #[schema(example = "2024-03-11")]
     invoice_date: NaiveDate,
@@ -63,7 +66,9 @@ struct Version {
     applied: Money,
     /// What was billed and not applied.
     outstanding: Money,
-    /// The currency of the three amounts (ISO 4217).
+    /// What was left of a credit note; 0 of an invoice.
+    open_credit: Money,
+    /// The currency of the four amounts (ISO 4217).
     #[schema(example = "USD", min_length = 3, max_length = 3)]
     currency: String,
     /// Closed or Pending.

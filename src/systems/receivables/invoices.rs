@@ -1,4 +1,4 @@
-//! `GET /invoices`: all invoices, those of a customer, those that the latest file does not hold any more.
+//! `GET /invoices`: all invoices and credit notes, those of a customer, those that the latest file does not hold any more.
 
 use super::books::{Books, close};
 use super::{customer, params};
@@ -9,13 +9,16 @@ use serde::Serialize;
 use sqlx::{FromRow, query_as, query_scalar};
 use utoipa::ToSchema;
 
-/// An invoice, as the latest file that holds it says.
+/// An invoice or credit note, as the latest file that holds it says.
 #[expect(clippy::struct_field_names, reason = "the names are those of the API")]
 #[derive(Serialize, ToSchema, FromRow)]
 pub(super) struct Invoice {
     /// What tells invoices apart.
     #[schema(example = "DF2014658")]
     invoice_number: String,
+    /// `invoice`, or `credit_note` where the total is negative.
+    #[schema(example = "invoice")]
+    kind: String,
     /// Who is billed.
     #[schema(example = 17, minimum = 1)]
     customer_id: i64,
@@ -31,13 +34,15 @@ pub(super) struct Invoice {
     /// The customer's purchase order.
     #[schema(example = "PO-000001")]
     customer_po_number: Option<String>,
-    /// What is billed.
+    /// What is billed; negative in a credit note.
     bill_total: Money,
-    /// What was paid or credited of it.
+    /// What was paid or credited of it; what was used of a credit note is negative like its total.
     applied: Money,
     /// What is billed and not applied, never below 0.
     outstanding: Money,
-    /// The currency of the three amounts (ISO 4217).
+    /// What is left of a credit note, as a positive amount; 0 of an invoice.
+    open_credit: Money,
+    /// The currency of the four amounts (ISO 4217).
     #[schema(example = "USD", min_length = 3, max_length = 3)]
     currency: String,
     /// Closed or Pending, as the file says.
@@ -66,6 +71,7 @@ struct Filter {
     customer: Option<i64>,
     missing: Option<bool>,
     number: Option<String>,
+    kind: Option<&'static str>,
 }
 
 pub(super) fn operation(books: &Books) -> Operation {
@@ -74,13 +80,16 @@ pub(super) fn operation(books: &Books) -> Operation {
     let missing = Param::boolean("missing")
         .about("`true`: only invoices that the latest file does not hold any more; `false`: only those that it does.")
         .example("true");
+    let kind = Param::choice("kind", &[("invoice", "invoice"), ("credit_note", "credit_note")])
+        .about("Only invoices, or only credit notes.")
+        .example("credit_note");
     let number = number("invoice_number").about("Only the invoice of this number, whatever characters it has.");
-    Operation::get("/invoices", "listInvoices", "All invoices")
+    Operation::get("/invoices", "listInvoices", "All invoices and credit notes")
         .about("In the order of their numbers. Invoices stay when files do not hold them any more.")
         .missing("There is no customer of that id.")
-        .takes((customer, missing, number.example("DF2014658"), params::paging()))
-        .lists(move |(customer, missing, number, window)| {
-            invoices(books.clone(), Filter { customer, missing, number }, window)
+        .takes((customer, missing, number.example("DF2014658"), kind, params::paging()))
+        .lists(move |(customer, missing, number, kind, window)| {
+            invoices(books.clone(), Filter { customer, missing, number, kind }, window)
         })
 }
 
@@ -90,13 +99,14 @@ pub(super) fn number(parameter: &str) -> Param<Option<String>> {
 }
 
 async fn invoices(books: Books, filter: Filter, window: Window) -> anyhow::Result<Page<Invoice>> {
-    let Filter { customer, missing, number } = filter;
+    let Filter { customer, missing, number, kind } = filter;
     let mut snapshot = books.open().await?;
     if let Some(id) = customer {
         customer::of_id(&mut snapshot, id).await?;
     }
-    let total = query_scalar(include_str!("sql/invoices_count.sql")).bind(customer).bind(missing).bind(number.clone());
-    let items = query_as(include_str!("sql/invoices.sql")).bind(customer).bind(missing).bind(number);
+    let total = query_scalar(include_str!("sql/invoices_count.sql"));
+    let total = total.bind(customer).bind(missing).bind(number.clone()).bind(kind);
+    let items = query_as(include_str!("sql/invoices.sql")).bind(customer).bind(missing).bind(number).bind(kind);
     let total = total.fetch_one(&mut *snapshot).await.context("count the invoices")?;
     let items = items.bind(window.limit).bind(window.offset).fetch_all(&mut *snapshot).await;
     close(snapshot).await?;

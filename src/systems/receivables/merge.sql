@@ -165,7 +165,7 @@ select
         when is_now.invoice_number is null then 'missing'
         when is_other then 'changed'
         else 'back'
-    end as kind,
+    end as difference,
     was.id,
     was.invoice_number as known_number,
     is_now.*
@@ -196,7 +196,7 @@ select
     was.load_id, greatest(was.known_since, '{run_date}'), {load_id}
 from bursar_differences
 join receivables.invoices as was using (id)
-where kind = 'changed';
+where difference = 'changed';
 
 update receivables.invoices as was
    set customer_id = is_now.customer_id,
@@ -213,7 +213,7 @@ update receivables.invoices as was
        load_id = {load_id},
        missing_since = null
   from bursar_differences as is_now
- where is_now.id = was.id and kind = 'changed';
+ where is_now.id = was.id and difference = 'changed';
 
 -- An invoice that the file does not hold any more stays, and is said to be missing; one that is back, as itself or
 -- rejected, is not.
@@ -221,13 +221,13 @@ update receivables.invoices as was
    set missing_since = '{run_date}'
   from bursar_differences as missing
  where missing.id = was.id
-   and kind = 'missing'
+   and difference = 'missing'
    and not exists (select from bursar_rejected as rejected where rejected.invoice_number = known_number);
 
 update receivables.invoices as was
    set missing_since = null
  where was.missing_since is not null
-   and (was.id in (select id from bursar_differences where kind = 'back')
+   and (was.id in (select id from bursar_differences where difference = 'back')
         or was.invoice_number in (select invoice_number from bursar_rejected));
 
 -- The first file of all: what makes sure of single rows, or finds them, is made once all are there.
@@ -268,7 +268,7 @@ select
     invoice_number, customer_id, invoice_date, due_date, customer_po_number, bill_total, applied, status, currency,
     customer_terms, terms_days, date '{run_date}', {load_id}
 from bursar_differences
-where kind = 'new';
+where difference = 'new';
 
 drop view bursar_invoices;
 
@@ -288,16 +288,22 @@ delete from receivables.open_by_due_date;
 insert into receivables.open_by_due_date (due_date, currency, invoices, outstanding)
 select due_date, currency, count(*), sum(outstanding)
   from receivables.invoices
- where applied < bill_total
+ where outstanding > 0
  group by due_date, currency;
 
 delete from receivables.billed_by_month;
-insert into receivables.billed_by_month (month, currency, invoices, bill_total)
-select date_trunc('month', invoice_date)::date, currency, sum(invoices), sum(bill_total)
+insert into receivables.billed_by_month (month, currency, invoices, bill_total, credit_notes, credit_total)
+select
+    date_trunc('month', invoice_date)::date,
+    currency,
+    coalesce(sum(number) filter (where kind = 'invoice'), 0),
+    coalesce(sum(total) filter (where kind = 'invoice'), 0),
+    coalesce(sum(number) filter (where kind = 'credit_note'), 0),
+    coalesce(sum(total) filter (where kind = 'credit_note'), 0)
   from (
-      select invoice_date, currency, count(*) as invoices, sum(bill_total) as bill_total
+      select invoice_date, currency, kind, count(*) as number, sum(bill_total) as total
         from receivables.invoices
-       group by invoice_date, currency
+       group by invoice_date, currency, kind
   ) as by_day
  group by 1, 2;
 
@@ -308,5 +314,5 @@ select
 from (
     select
         (select count(*) from receivables.invoices) - (select invoices from bursar_book) as inserted,
-        (select count(*) from bursar_differences where kind = 'changed') as updated
+        (select count(*) from bursar_differences where difference = 'changed') as updated
 ) as counted;

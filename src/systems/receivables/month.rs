@@ -10,7 +10,8 @@ use sqlx::{FromRow, query_as};
 use utoipa::ToSchema;
 
 const ABOUT: &str = "The sum and the number of the invoices whose invoice date lies in the month, in one currency; \
-    `by_currency` has all currencies of the month. Where nothing was billed, the sum is 0.00 and the number 0.";
+    `by_currency` has all currencies of the month. Where nothing was billed, the sum is 0.00 and the number 0. Credit notes \
+    are counted and summed apart from invoices, in `by_currency`.";
 
 /// What was billed in a month.
 #[derive(Serialize, ToSchema)]
@@ -26,7 +27,7 @@ struct MonthSummary {
     /// How many invoices that were.
     #[schema(example = 143, minimum = 0)]
     count_invoices: i64,
-    /// The same for every currency of the month, in alphabetical order.
+    /// The same for every currency of the month, with its credit notes, in alphabetical order.
     by_currency: Vec<CurrencySummary>,
 }
 
@@ -39,8 +40,13 @@ struct CurrencySummary {
     /// What was billed.
     sum_bill_total: Money,
     /// How many invoices that were.
-    #[schema(example = 143, minimum = 1)]
+    #[schema(example = 143, minimum = 0)]
     count_invoices: i64,
+    /// What was credited with credit notes, negative.
+    sum_credit_total: Money,
+    /// How many credit notes that were.
+    #[schema(example = 2, minimum = 0)]
+    count_credit_notes: i64,
 }
 
 pub(super) fn operation(books: &Books) -> Operation {

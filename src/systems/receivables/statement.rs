@@ -1,4 +1,4 @@
-//! `GET /customers/{id}/statement`: what a customer has not paid yet, invoice by invoice.
+//! `GET /customers/{id}/statement`: what a customer has not paid yet, invoice by invoice, and its open credit notes.
 
 use super::books::{Books, close};
 use super::customer::{self, Balance, Reach};
@@ -10,8 +10,8 @@ use serde::Serialize;
 use sqlx::{FromRow, query_as, query_scalar};
 use utoipa::ToSchema;
 
-const ABOUT: &str = "Every invoice with something outstanding as the latest file says, due or not, the oldest due date \
-    first, and the balances of all the customer's invoices.";
+const ABOUT: &str = "Every invoice with something outstanding and every credit note of which something is left as the latest \
+    file says, due or not, the oldest due date first, and the balances of all the customer's invoices and credit notes.";
 
 /// What a customer has not paid yet.
 #[derive(Serialize, ToSchema)]
@@ -27,25 +27,28 @@ struct Statement {
     as_of: NaiveDate,
     /// What it was billed and what it owes, currency by currency.
     balances: Vec<Balance>,
-    /// The invoices of this page.
+    /// The invoices and credit notes of this page.
     items: Vec<OpenInvoice>,
-    /// How many invoices there are in all pages.
+    /// How many there are in all pages.
     #[schema(example = 2, minimum = 0)]
     total: i64,
-    /// How many invoices a page holds at most.
+    /// How many a page holds at most.
     #[schema(example = 50, minimum = 1)]
     limit: i64,
-    /// How many invoices come before this page.
+    /// How many come before this page.
     #[schema(example = 0, minimum = 0)]
     offset: i64,
 }
 
-/// An invoice with something outstanding.
+/// An invoice with something outstanding, or a credit note of which something is left.
 #[derive(Serialize, ToSchema, FromRow)]
 struct OpenInvoice {
     /// What tells invoices apart.
     #[schema(example = "DF2014658")]
     invoice_number: String,
+    /// `invoice`, or `credit_note` where the total is negative.
+    #[schema(example = "invoice")]
+    kind: String,
     /// When it was written.
     #[schema(example = "2024-03-11")]
     invoice_date: NaiveDate,
@@ -55,19 +58,21 @@ struct OpenInvoice {
     /// The customer's purchase order.
     #[schema(example = "PO-000001")]
     customer_po_number: Option<String>,
-    /// What is billed.
+    /// What is billed; negative in a credit note.
     bill_total: Money,
-    /// What was paid or credited of it.
+    /// What was paid or credited of it; what was used of a credit note is negative like its total.
     applied: Money,
-    /// What is billed and not applied.
+    /// What is billed and not applied; 0 of a credit note.
     outstanding: Money,
-    /// The currency of the three amounts (ISO 4217).
+    /// What is left of a credit note, as a positive amount; 0 of an invoice.
+    open_credit: Money,
+    /// The currency of the four amounts (ISO 4217).
     #[schema(example = "USD", min_length = 3, max_length = 3)]
     currency: String,
     /// Closed or Pending, as the file says.
     #[schema(example = "Pending")]
     status: String,
-    /// Days from the due date to the day that is asked of; 0 where it is not past due.
+    /// Days from the due date to the day that is asked of; 0 where it is not past due, and of a credit note.
     #[schema(example = 325, minimum = 0)]
     days_past_due: i32,
 }

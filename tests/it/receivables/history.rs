@@ -17,7 +17,13 @@ impl Dice {
     }
 }
 
+/// Every fifth is a credit note.
+fn signed(number: u32, amount: u32) -> i64 {
+    if number.is_multiple_of(5) { -i64::from(amount) } else { i64::from(amount) }
+}
+
 fn row(number: u32, (total, applied, is_pending): (u32, u32, bool)) -> String {
+    let (total, applied) = (signed(number, total), signed(number, applied));
     let status = if is_pending { "Pending" } else { "Closed" };
     let currency = if number.is_multiple_of(3) { "CAD" } else { "USD" };
     format!(
@@ -39,7 +45,7 @@ fn next(dice: &mut Dice, last: &Known) -> Known {
         }
     }
     for _ in 0..dice.roll(4) {
-        let total = dice.roll(50);
+        let total = 1 + dice.roll(50);
         file.insert(dice.roll(30), (total, dice.roll(60), true));
     }
     file
@@ -76,7 +82,9 @@ async fn what_was_known_on_a_day_is_what_the_files_until_then_said() {
 fn told(known: &Known) -> Vec<String> {
     let mut lines: Vec<String> = known
         .iter()
-        .map(|(number, (total, applied, is_pending))| format!("I{number} {total} {applied} {is_pending}"))
+        .map(|(number, (total, applied, is_pending))| {
+            format!("I{number} {} {} {is_pending}", signed(*number, *total), signed(*number, *applied))
+        })
         .collect();
     lines.sort();
     lines
@@ -120,7 +128,10 @@ async fn check_sums(world: &World) {
     let billed: i64 = world
         .scalar(
             "select count(*) from (
-                select date_trunc('month', invoice_date)::date, currency, count(*), sum(bill_total) from receivables.invoices group by 1, 2
+                select date_trunc('month', invoice_date)::date, currency,
+                       count(*) filter (where bill_total >= 0), coalesce(sum(bill_total) filter (where bill_total >= 0), 0),
+                       count(*) filter (where bill_total < 0), coalesce(sum(bill_total) filter (where bill_total < 0), 0)
+                  from receivables.invoices group by 1, 2
                 except table receivables.billed_by_month
             ) as billed",
         )

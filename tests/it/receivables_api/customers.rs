@@ -77,7 +77,8 @@ async fn a_statement_lists_what_is_open_with_the_balances_of_everything() {
     assert_eq!(members(&statement["items"], "days_past_due"), ["22", "12"]);
     assert_eq!(statement["total"], 3);
     let balance = json!({"currency": "USD", "invoices": 4, "billed": "165.00", "applied": "94.00",
-        "outstanding": "81.00", "past_due": "76.00", "open_ar": "75.00"});
+        "outstanding": "81.00", "past_due": "76.00", "open_ar": "75.00",
+        "credit_notes": 0, "credited": "0.00", "open_credit": "0.00"});
     assert_eq!(statement["balances"], json!([balance]));
     let customer = api.get(&format!("/customers/{id}?as_of=2025-02-01"));
     assert_eq!((&customer["balances"], &customer["invoices"]), (&json!([balance]), &json!(4)));

@@ -80,8 +80,10 @@ async fn currencies_are_never_added() {
     let api = Api::of(&world, &[of("1", "USD", "10"), of("2", "CAD", "200"), of("3", "USD", "3000.25")]).await;
     let month = api.get("/invoices/summary/month?month=2025-01");
     let both = json!([
-        {"currency": "CAD", "sum_bill_total": "200.00", "count_invoices": 1},
-        {"currency": "USD", "sum_bill_total": "3010.25", "count_invoices": 2},
+        {"currency": "CAD", "sum_bill_total": "200.00", "count_invoices": 1,
+         "sum_credit_total": "0.00", "count_credit_notes": 0},
+        {"currency": "USD", "sum_bill_total": "3010.25", "count_invoices": 2,
+         "sum_credit_total": "0.00", "count_credit_notes": 0},
     ]);
     assert_eq!(
         month,

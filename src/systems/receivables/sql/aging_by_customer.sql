@@ -8,7 +8,7 @@ select customers.id as customer_id, customers.name as customer_name, sums.curren
           count(*) as invoices,
           sum(outstanding) as outstanding
       from receivables.invoices
-      where applied < bill_total and ($3::text is null or currency = $3)
+      where outstanding > 0 and ($3::text is null or currency = $3)
       group by 1, 2, 3
   ) as sums
   join receivables.customers on customers.id = sums.customer_id

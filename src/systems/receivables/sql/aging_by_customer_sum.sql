@@ -9,7 +9,7 @@ select currency, count(*) as items, sum(invoices)::bigint as invoices, sum(outst
           count(*) as invoices,
           sum(outstanding) as outstanding
       from receivables.invoices
-      where applied < bill_total and ($3::text is null or currency = $3)
+      where outstanding > 0 and ($3::text is null or currency = $3)
       group by 1, 2, 3
   ) as sums
  group by currency

@@ -10,7 +10,7 @@ with months as (
 ), open_in as materialized (
     select date_trunc('month', invoice_date)::date as month, currency, sum(outstanding) as outstanding
       from receivables.invoices
-     where applied < bill_total and ($3::text is null or currency = $3)
+     where outstanding > 0 and ($3::text is null or currency = $3)
      group by 1, 2
 ), page as (
     select months.month, months.days, currencies.currency

@@ -3,7 +3,7 @@ select customers.id as customer_id, customers.name as customer_name, sums.curren
   from (
       select customer_id, currency, count(*) as invoices, sum(outstanding) as open_ar
         from receivables.invoices
-       where applied < bill_total and status = 'Pending' and ($1::text is null or currency = $1)
+       where outstanding > 0 and status = 'Pending' and ($1::text is null or currency = $1)
        group by customer_id, currency
   ) as sums
   join receivables.customers on customers.id = sums.customer_id

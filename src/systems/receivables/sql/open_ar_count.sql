@@ -3,5 +3,5 @@ select count(*)
   from (
       select distinct customer_id, currency
         from receivables.invoices
-       where applied < bill_total and status = 'Pending' and ($1::text is null or currency = $1)
+       where outstanding > 0 and status = 'Pending' and ($1::text is null or currency = $1)
   ) as sums

@@ -3,7 +3,7 @@ with page as (
     (
         select invoices.*
           from receivables.invoices
-         where applied < bill_total and due_date < $1 and $2 = 'due_date.asc'
+         where outstanding > 0 and due_date < $1 and $2 = 'due_date.asc'
          order by due_date, invoice_number
          limit $3 offset $4
     )
@@ -11,7 +11,7 @@ with page as (
     (
         select invoices.*
           from receivables.invoices
-         where applied < bill_total and due_date < $1 and $2 = 'due_date.desc'
+         where outstanding > 0 and due_date < $1 and $2 = 'due_date.desc'
          order by due_date desc, invoice_number
          limit $3 offset $4
     )

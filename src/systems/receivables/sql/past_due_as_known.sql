@@ -2,11 +2,11 @@
 with known as (
     select invoice_number, customer_id, invoice_date, due_date, bill_total, applied, outstanding, currency, status
       from receivables.invoices
-     where applied < bill_total and due_date < $1 and known_since <= $5
+     where outstanding > 0 and due_date < $1 and known_since <= $5
     union all
     select invoice_number, customer_id, invoice_date, due_date, bill_total, applied, outstanding, currency, status
       from receivables.invoice_history
-     where applied < bill_total and due_date < $1 and known_since <= $5 and known_until > $5
+     where outstanding > 0 and due_date < $1 and known_since <= $5 and known_until > $5
 ), page as (
     select *
       from known

@@ -3,9 +3,9 @@ select
     (
         select count(*)
           from receivables.invoices
-         where applied < bill_total and due_date < $1 and known_since <= $2
+         where outstanding > 0 and due_date < $1 and known_since <= $2
     ) + (
         select count(*)
           from receivables.invoice_history
-         where applied < bill_total and due_date < $1 and known_since <= $2 and known_until > $2
+         where outstanding > 0 and due_date < $1 and known_since <= $2 and known_until > $2
     )
