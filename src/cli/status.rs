@@ -108,11 +108,12 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
 
 /// What keeps today's data from its readers comes first.
 fn gravity(kind: &str) -> usize {
-    const ORDER: [Kind; 9] = [
+    const ORDER: [Kind; 10] = [
         Kind::LoadHeld,
         Kind::RunStranded,
         Kind::RunFailed,
         Kind::ScheduleConflict,
+        Kind::OccurrenceSkipped,
         Kind::FileRefused,
         Kind::FileMissing,
         Kind::FileChanged,

@@ -182,7 +182,7 @@ async fn lock(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<(Vec<Ta
 async fn reopen(connection: &mut PgConnection, id: Uuid) -> anyhow::Result<()> {
     let reopened = sqlx::query(
         "update bursar.runs
-            set state = 'running', fault = null, error = null, closed_at = null
+            set state = 'running', fault = null, error = null, closed_at = null, reopened_at = clock_timestamp()
           where id = $1 and state <> 'running'",
     )
     .bind(id)

@@ -4,9 +4,10 @@
 //! of a job and run date can be opened only once.
 
 use super::execute::Engine;
-use super::job::{Catchup, Job, Overlap};
-use super::occurrences::{self, Known, Occurrence};
-use super::runs::{self, Items, Opening, RunRequest};
+use super::job::{Catchup, Job};
+use super::occurrences::{self, Cause, Known, Occurrence, PassedOver};
+use super::overlap::{OpenRun, judge_overlap};
+use super::runs::{Items, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
 use crate::clock::timestamp;
@@ -63,9 +64,11 @@ async fn dispatch_job(
         occurrences::begin_to_watch(pool, &job.name, &words, now).await?;
         return Ok(false);
     };
-    let due = judge_due(job, since, now);
+    let mut due = judge_due(job, since, now);
     if !due.is_empty() {
-        occurrences::record(pool, &job.name, &due).await?;
+        judge_overlap(pool, job, &mut due, now - ON_TIME).await?;
+        let recorded = occurrences::record(pool, job, &due).await?;
+        log_overlaps(job, &due, &recorded);
     } else if !known.is_queued(&job.name) {
         return Ok(false);
     }
@@ -87,14 +90,15 @@ pub fn judge_due(job: &Job, since: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Occ
         .collect()
 }
 
-/// Says of a due instant in which state it is passed over and why; none when it is to be run. What counts is all
-/// that was due until `now`, not what one batch holds.
+/// Returns what the catchup policy makes of a due instant: `None` if it is to be run. All that was due until `now` counts,
+/// not only what one batch holds.
 fn policy(
     job: &Job,
     schedule: &Schedule,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> impl Fn(DateTime<Utc>) -> Option<(&'static str, String)> + use<> {
+) -> impl Fn(DateTime<Utc>) -> Option<PassedOver> + use<> {
+    let missed = |state, reason| Some(PassedOver { state, cause: Cause::Missed, reason });
     let (catchup, limit) = (job.catchup, job.catchup_limit);
     let missed_before = now - ON_TIME;
     let last = schedule.last_at(now);
@@ -104,30 +108,37 @@ fn policy(
     };
     move |due_at| match catchup {
         Catchup::None if due_at < missed_before => {
-            Some(("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned()))
+            missed("skipped", "missed while no daemon or no database was up (catchup = none)".to_owned())
         }
         Catchup::Latest if Some(due_at) != last => {
             let by = last.map_or_else(String::new, |l| timestamp(&l));
-            Some(("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)")))
+            missed("coalesced", format!("the occurrence of {by} stands for it (catchup = latest)"))
         }
         Catchup::All if due_at <= caught_up_after => {
-            Some(("skipped", format!("missed, and not one of the latest {limit} missed (catchup_limit = {limit})")))
+            missed("skipped", format!("missed, and not one of the latest {limit} missed (catchup_limit = {limit})"))
         }
         Catchup::All | Catchup::None | Catchup::Latest => None,
     }
 }
 
-/// Opens the run of the oldest queued occurrence, unless the job is still running. Whether one was opened.
+/// Logs the occurrences that this process has recorded as overlapping.
+fn log_overlaps(job: &Job, due: &[Occurrence], recorded: &[DateTime<Utc>]) {
+    for occurrence in due {
+        let overlapping = occurrence.passed_over.as_ref().filter(|passed_over| passed_over.cause == Cause::Overlap);
+        let Some(PassedOver { state, reason, .. }) = overlapping else { continue };
+        let due_at = occurrence.due_at;
+        if recorded.contains(&due_at) {
+            warn!(job.name = %job.name, "{} was due at {due_at} and is {state}: {reason}", job.name);
+        }
+    }
+}
+
+/// Opens the run of the oldest queued occurrence that no open run of its date keeps waiting, unless a scheduled run of the
+/// job is at work. Returns whether one was opened.
 async fn open_next(engine: &Engine, job: &Arc<Job>, items: &ItemsOf<'_>) -> anyhow::Result<bool> {
     let pool = &engine.pool;
     let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(false) };
-    if let Some(running) = runs::find_open(pool, &job.name, run_date).await? {
-        if job.overlap == Overlap::Skip {
-            let reason = format!("run {running} was still going on (overlap = skip)");
-            if occurrences::skip(pool, &job.name, due_at, &reason).await? {
-                warn!(job.name = %job.name, "{} was due at {due_at} and is skipped: {reason}", job.name);
-            }
-        }
+    if OpenRun::list(pool, &job.name, run_date).await?.iter().any(OpenRun::is_blocking) {
         return Ok(false);
     }
     let request = RunRequest {

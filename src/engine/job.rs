@@ -32,6 +32,8 @@ pub struct Job {
     pub catchup_limit: usize,
     /// See [`Overlap`].
     pub overlap: Overlap,
+    /// Whether an occurrence that is skipped or coalesced raises an alert.
+    pub alert_skipped: bool,
     /// At most so many of its tasks at a time over all daemons; 1 to 10,000.
     pub max_parallel_tasks: Option<u32>,
     /// Its tasks; [`Task::after`] are indexes into them.
@@ -146,6 +148,7 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
         catchup: loose.catchup,
         catchup_limit: loose.catchup_limit.unwrap_or(CATCHUP_LIMIT),
         overlap: loose.overlap,
+        alert_skipped: loose.alert_skipped,
         max_parallel_tasks: loose.max_parallel_tasks,
         tasks: tasks.into_iter().flatten().collect(),
     })

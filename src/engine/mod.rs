@@ -20,6 +20,7 @@ pub mod heartbeat;
 pub mod job;
 pub mod list;
 pub mod occurrences;
+pub mod overlap;
 pub mod presence;
 pub mod queue;
 pub mod retry;

@@ -66,8 +66,37 @@ pub struct Occurrence {
     pub due_at: DateTime<Utc>,
     /// Its calendar day in the job's zone.
     pub run_date: NaiveDate,
-    /// None: it is to be run. Else the state and the reason why it isn't.
-    pub passed_over: Option<(&'static str, String)>,
+    /// Why it is not run; `None` if it is.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// The outcome of a due instant that is not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// `skipped` or `coalesced`.
+    pub state: &'static str,
+    /// What decided it.
+    pub cause: Cause,
+    /// The same in words.
+    pub reason: String,
+}
+
+/// What decided that a due instant is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It was missed, and the catchup policy does not run it.
+    Missed,
+    /// A run of the job was going on.
+    Overlap,
+}
+
+impl Cause {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Overlap => "overlap",
+        }
+    }
 }
 
 /// What is recorded of all jobs, as one look at the database has it: a thousand jobs of which none is due cost no more
@@ -137,42 +166,72 @@ pub async fn begin_to_watch(pool: &PgPool, job: &str, schedule: &str, now: DateT
     Ok(())
 }
 
-/// Records occurrences; those another daemon recorded already stay as they are.
+/// Records occurrences of a job; those another daemon recorded already stay as they are. Returns the instants that were
+/// new.
 ///
 /// # Errors
-/// What the server says.
-pub async fn record(pool: &PgPool, job: &str, occurrences: &[Occurrence]) -> anyhow::Result<()> {
+/// Returns a database fault.
+pub async fn record(pool: &PgPool, job: &Job, occurrences: &[Occurrence]) -> anyhow::Result<Vec<DateTime<Utc>>> {
+    let passed_over = || occurrences.iter().map(|o| o.passed_over.as_ref());
     let due: Vec<DateTime<Utc>> = occurrences.iter().map(|o| o.due_at).collect();
     let dates: Vec<NaiveDate> = occurrences.iter().map(|o| o.run_date).collect();
-    let states: Vec<&str> = occurrences.iter().map(|o| o.passed_over.as_ref().map_or("queued", |p| p.0)).collect();
-    let reasons: Vec<Option<&str>> = occurrences.iter().map(|o| o.passed_over.as_ref().map(|p| p.1.as_str())).collect();
-    sqlx::query(
-        "insert into bursar.occurrences (job, due_at, run_date, state, reason)
-         select $1, o.due_at, o.run_date, o.state, o.reason
-           from unnest($2::timestamptz[], $3::date[], $4::text[], $5::text[]) as o (due_at, run_date, state, reason)
-         on conflict (job, due_at) do nothing",
+    let states: Vec<&str> = passed_over().map(|p| p.map_or("queued", |p| p.state)).collect();
+    let causes: Vec<Option<&str>> = passed_over().map(|p| p.map(|p| p.cause.as_str())).collect();
+    let reasons: Vec<Option<&str>> = passed_over().map(|p| p.map(|p| p.reason.as_str())).collect();
+    sqlx::query_scalar(
+        "insert into bursar.occurrences (job, due_at, run_date, state, cause, reason, is_alerted)
+         select $1, o.due_at, o.run_date, o.state, o.cause, o.reason, $7 and o.cause is not null
+           from unnest($2::timestamptz[], $3::date[], $4::text[], $5::text[], $6::text[])
+                as o (due_at, run_date, state, cause, reason)
+         on conflict (job, due_at) do nothing
+         returning due_at",
     )
-    .bind(job)
+    .bind(&job.name)
     .bind(due)
     .bind(dates)
     .bind(states)
+    .bind(causes)
     .bind(reasons)
-    .execute(pool)
+    .bind(job.alert_skipped)
+    .fetch_all(pool)
     .await
-    .context("record the occurrences")?;
-    Ok(())
+    .context("record the occurrences")
 }
 
-/// The oldest occurrence of a job that waits to be run.
+/// Finds the oldest occurrence of a job that waits to be run and for whose run date no run is open.
 ///
 /// # Errors
-/// What the server says.
+/// Returns a database fault.
 pub async fn oldest_queued(pool: &PgPool, job: &str) -> anyhow::Result<Option<(DateTime<Utc>, NaiveDate)>> {
     sqlx::query_as(
-        "select due_at, run_date from bursar.occurrences where job = $1 and state = 'queued' order by due_at limit 1",
+        "select o.due_at, o.run_date
+           from bursar.occurrences as o
+          where o.job = $1
+            and o.state = 'queued'
+            and not exists (
+                select
+                  from bursar.runs as r
+                 where r.job = o.job and r.run_date = o.run_date and r.state = 'running')
+          order by o.due_at
+          limit 1",
     )
     .bind(job)
     .fetch_optional(pool)
+    .await
+    .context("look for a queued occurrence")
+}
+
+/// Finds the oldest occurrence of a job for a run date that waits to be run.
+///
+/// # Errors
+/// Returns a database fault.
+pub async fn oldest_queued_for(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar(
+        "select min(due_at) from bursar.occurrences where job = $1 and run_date = $2 and state = 'queued'",
+    )
+    .bind(job)
+    .bind(run_date)
+    .fetch_one(pool)
     .await
     .context("look for a queued occurrence")
 }
@@ -194,24 +253,6 @@ pub(super) async fn settle_as_run(
     .execute(connection)
     .await
     .context("settle the occurrence")?;
-    Ok(changed.rows_affected() == 1)
-}
-
-/// A queued occurrence is not run; false when another daemon has settled it.
-///
-/// # Errors
-/// What the server says.
-pub async fn skip(pool: &PgPool, job: &str, due_at: DateTime<Utc>, reason: &str) -> anyhow::Result<bool> {
-    let changed = sqlx::query(
-        "update bursar.occurrences set state = 'skipped', reason = $3
-          where job = $1 and due_at = $2 and state = 'queued'",
-    )
-    .bind(job)
-    .bind(due_at)
-    .bind(reason)
-    .execute(pool)
-    .await
-    .context("skip the occurrence")?;
     Ok(changed.rows_affected() == 1)
 }
 

@@ -223,33 +223,6 @@ async fn join(pool: &PgPool, request: &RunRequest, config_hash: &str) -> anyhow:
     }
 }
 
-/// A run that keeps the job from being run for `run_date` by schedule: another scheduled one, or one for the same
-/// date. An operator's backfill of another date does not, nor does a run of another date whose configuration no worker
-/// has: nobody works on it.
-///
-/// # Errors
-/// What the server says.
-pub async fn find_open(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<Uuid>> {
-    sqlx::query_scalar(
-        "select id
-           from bursar.runs as r
-          where job = $1
-            and state = 'running'
-            and (run_date = $2
-                 or trigger = 'schedule' and exists (
-                     select
-                       from bursar.workers as w
-                      where w.stopped_at is null
-                        and (w.config_hash = r.config_hash or r.config_hash = any(w.kept_hashes))))
-          limit 1",
-    )
-    .bind(job)
-    .bind(run_date)
-    .fetch_optional(pool)
-    .await
-    .context("look for an open run")
-}
-
 /// Whether a run is over.
 ///
 /// # Errors

@@ -16,6 +16,8 @@ pub enum Kind {
     RunStranded,
     /// Daemons schedule a job differently.
     ScheduleConflict,
+    /// An occurrence of a job was not run.
+    OccurrenceSkipped,
     /// A file came after its time.
     FileLate,
     /// A file has not come in its time.
@@ -32,10 +34,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RunFailed,
         Self::RunStranded,
         Self::ScheduleConflict,
+        Self::OccurrenceSkipped,
         Self::FileLate,
         Self::FileMissing,
         Self::FileChanged,
@@ -51,6 +54,7 @@ impl Kind {
             Self::RunFailed => "run_failed",
             Self::RunStranded => "run_stranded",
             Self::ScheduleConflict => "schedule_conflict",
+            Self::OccurrenceSkipped => "occurrence_skipped",
             Self::FileLate => "file_late",
             Self::FileMissing => "file_missing",
             Self::FileChanged => "file_changed",

@@ -3,7 +3,7 @@
 use super::alert::{Alert, Kind, Subject};
 use crate::clock::timestamp;
 use crate::fault::Fault;
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -80,6 +80,38 @@ pub fn schedule_conflict(job: &str, who: String) -> Alert {
         next_step: "Give the daemons that are named the same configuration (bursar check there), then: bursar reload"
             .to_owned(),
     }
+}
+
+/// Occurrences of a job for a run date that were not run; `reason` is that of the last one.
+#[must_use]
+pub fn occurrence_skipped(job: &str, run_date: NaiveDate, skipped: &Skipped<'_>) -> Alert {
+    let Skipped { count, due_at, state, reason } = skipped;
+    let due = match count {
+        1 => format!("It was due at {} and was", timestamp(due_at)),
+        many => format!("{many} occurrences were not run; the last one was due at {} and was", timestamp(due_at)),
+    };
+    Alert {
+        kind: Kind::OccurrenceSkipped,
+        subject: Subject::run(job, run_date),
+        title: format!("{job} for {run_date} was not run when it was due"),
+        text: format!("{due} {state}: {reason}."),
+        next_step: format!(
+            "Run it: bursar run-job {job} --date {run_date}. The alert ends when a run for that date has succeeded"
+        ),
+    }
+}
+
+/// What is known of the occurrences of a job for a run date that were not run.
+#[derive(Clone, Copy, Debug)]
+pub struct Skipped<'a> {
+    /// How many there are.
+    pub count: i64,
+    /// When the last one was due.
+    pub due_at: DateTime<Utc>,
+    /// Its state.
+    pub state: &'a str,
+    /// Why it was not run.
+    pub reason: &'a str,
 }
 
 /// A load that a gate held; `reasons` are the gate's sentences.

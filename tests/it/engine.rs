@@ -8,6 +8,7 @@ mod ends;
 mod executor;
 mod model;
 mod offers;
+mod overlap;
 mod shares;
 mod takeover;
 
@@ -203,6 +204,7 @@ fn job(name: &str, tasks: Vec<Task>) -> Job {
         catchup: Catchup::None,
         catchup_limit: 1,
         overlap: Overlap::Queue,
+        alert_skipped: true,
         max_parallel_tasks: None,
         tasks,
     }

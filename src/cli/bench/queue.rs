@@ -142,6 +142,7 @@ fn job() -> Job {
         catchup: Catchup::None,
         catchup_limit: 1,
         overlap: Overlap::Queue,
+        alert_skipped: true,
         max_parallel_tasks: None,
         tasks: vec![task],
     }

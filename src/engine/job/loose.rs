@@ -28,9 +28,12 @@ pub struct LooseJob {
     /// given); those before are recorded as skipped.
     #[schemars(range(min = 1, max = 10_000))]
     pub catchup_limit: Option<usize>,
-    /// What to do when it falls due while a run of it is still going on.
+    /// What to do when it falls due while a scheduled run of it is still going on.
     #[serde(default)]
     pub overlap: Overlap,
+    /// Whether an alert is raised for an occurrence that is skipped or coalesced.
+    #[serde(default = "yes")]
+    pub alert_skipped: bool,
     /// At most so many of its tasks are worked on at a time, over all daemons and all its runs. Without it only
     /// `engine.parallel_tasks` of each daemon bounds them.
     #[schemars(range(min = 1, max = 10_000))]
@@ -38,6 +41,10 @@ pub struct LooseJob {
     /// Its tasks.
     #[schemars(length(min = 1))]
     pub task: Vec<LooseTask>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 fn utc() -> String {

@@ -4,7 +4,7 @@ use super::day;
 use bursar::engine::stranded::Stranded;
 use bursar::fault::Fault;
 use bursar::notify::alert::{Alert, Kind};
-use bursar::notify::wording::{self, File};
+use bursar::notify::wording::{self, File, Skipped};
 use chrono::{DateTime, TimeZone};
 use chrono_tz::America::New_York;
 use chrono_tz::Tz;
@@ -39,6 +39,11 @@ fn all() -> Vec<Alert> {
         wording::run_failed("nightly", day(13), Uuid::nil(), Fault::Data, "load agency_a: no file"),
         wording::run_stranded(&run.job, run.run_date, &run.to_string(), run.next_step()),
         wording::schedule_conflict("nightly", "It is due by the latest configuration: a. host 1 has b.".to_owned()),
+        wording::occurrence_skipped(
+            "nightly",
+            day(13),
+            &Skipped { count: 1, due_at: at(1, 0).to_utc(), state: "skipped", reason: "a reason" },
+        ),
         wording::load_held(&file(), 7, &reasons),
         wording::file_missing(&file(), "nothing matches in/a*.csv", at(6, 30), at(23, 0)),
         wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
@@ -66,6 +71,10 @@ fn every_alert_reads_like_this() {
       daemons schedule nightly differently
       It is due by the latest configuration: a. host 1 has b.
       Give the daemons that are named the same configuration (bursar check there), then: bursar reload
+    occurrence_skipped
+      nightly for 2025-05-13 was not run when it was due
+      It was due at 2025-05-13T05:00:00Z and was skipped: a reason.
+      Run it: bursar run-job nightly --date 2025-05-13. The alert ends when a run for that date has succeeded
     load_held
       ratings of agency_a for 2025-05-13: the load is held, the table was not changed
       Load 7 was not published: too many rejects; no rows
@@ -114,6 +123,7 @@ fn every_next_step_holds_a_command_for_just_this() {
                 ("bursar runs retry 00000000-0000-0000-0000-000000000000", "nightly for 2025-05-13")
             }
             Kind::ScheduleConflict => ("bursar reload", "nightly"),
+            Kind::OccurrenceSkipped => ("bursar run-job nightly --date 2025-05-13", "nightly for 2025-05-13"),
             _ => ("bursar run-job nightly --date 2025-05-13 --customer agency_a", "2025-05-13"),
         };
         assert!(alert.next_step.contains(command), "{}", alert.next_step);

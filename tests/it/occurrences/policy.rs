@@ -12,7 +12,7 @@ const MINUTE: TimeDelta = TimeDelta::seconds(60);
 
 /// The state that each gets.
 fn states(judged: &[Occurrence]) -> Vec<&'static str> {
-    judged.iter().map(|o| o.passed_over.as_ref().map_or("queued", |p| p.0)).collect()
+    judged.iter().map(|o| o.passed_over.as_ref().map_or("queued", |p| p.state)).collect()
 }
 
 fn run(judged: &[Occurrence]) -> Vec<DateTime<Utc>> {
@@ -51,7 +51,7 @@ fn what_is_due_now_is_run_beside_the_missed_that_the_limit_lets_through() {
     let job = due("daily", "0 5 * * *", "UTC", "catchup = \"all\"\ncatchup_limit = 1");
     let judged = judge_due(&job, utc("2025-05-09T12:00"), utc("2025-05-12T05:00"));
     assert_eq!(states(&judged), ["skipped", "queued", "queued"]);
-    let (_, reason) = judged[0].passed_over.as_ref().unwrap();
+    let reason = &judged[0].passed_over.as_ref().unwrap().reason;
     assert_eq!(reason, "missed, and not one of the latest 1 missed (catchup_limit = 1)");
 }
 
