@@ -1,5 +1,6 @@
 -- Begins an attempt of the worker $5: at the task that a message names ($1 to $4: run, task, item, offer), or, where $1 is
--- null, at that which the queue would deliver next; its message is void then, and taken out of the queue. Rows are found
+-- null, at that which the queue would deliver next; its message is void then, and taken out of the queue unless it is on its
+-- way to a worker. Such a message must not begin the next attempt before its time, so the offer must stand. Rows are found
 -- by their keys: an index of all that is ready would be walked through, which is what || '' keeps the planner from.
 -- Only runs under one of the configurations $6 are taken, and tasks that need no other credentials than $7.
 with next as (
@@ -59,6 +60,7 @@ claimed as (
        and t.item = n.item
        and t.offer = n.offer
        and t.state || '' = 'ready'
+       and t.offered_at is not null
        and t.needs <@ $7::text[]
        and r.state = 'running'
        and r.config_hash = any($6::text[])

@@ -334,6 +334,16 @@ impl Plant {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.expect(statements);
     }
 
+    /// Puts each message into the queue five times more.
+    async fn repeat_messages(&self) {
+        self.sql(
+            "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
+             select apalis.generate_ulid(), job_type, job, 'Pending', 0, max_attempts, run_at, priority
+               from apalis.jobs, generate_series(1, 5) as n",
+        )
+        .await;
+    }
+
     /// The message by which a task is offered at present.
     async fn message(&self, run: Uuid, task: &str) -> Message {
         let offer: i32 =

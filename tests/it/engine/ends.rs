@@ -5,6 +5,7 @@ use crate::proxy::{Proxy, Way};
 use crate::running::until;
 use bursar::config::{Environment, Settings};
 use bursar::db::Database;
+use bursar::engine::advance::advance_now;
 use bursar::engine::again;
 use bursar::engine::attempt::Cause;
 use bursar::engine::execute::Engine;
@@ -64,6 +65,20 @@ async fn what_is_tried_again_waits_for_its_delay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_again_does_not_begin_the_next_attempt_before_its_time() {
+    let plant = Plant::new().await;
+    plant.script("late", &[Step::Transient, Step::Done]);
+    let retry = Retry { attempts: 2, first_delay_s: 80_000, max_delay_s: 80_000 };
+    let run = plant.open(vec![Task { retry, ..task("late") }], &[]).await;
+    plant.repeat_messages().await;
+    let _worker = plant.worker(1).await;
+    plant.count_is(0, "apalis.jobs where status in ('Pending', 'Queued', 'Running')").await;
+    plant.count_is(1, "bursar.task_runs where state = 'ready' and failures = 1 and offered_at is null").await;
+    assert_eq!(plant.kind.count("late"), 1);
+    assert_eq!(plant.state(run).await, "running");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_takes_too_long_is_ended_and_tried_again() {
     let plant = Plant::new().await;
     plant.script("slow", &[Step::Slow, Step::Done]);
@@ -103,10 +118,7 @@ async fn a_message_that_is_delivered_twice_is_one_attempt() {
     plant.script("once", &[Step::Takes(Duration::from_millis(300))]);
     let run = plant.open(vec![task("once")], &[]).await;
     let message = plant.message(run, "once").await;
-    let again = "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, run_at, priority)
-        select apalis.generate_ulid(), job_type, job, 'Pending', 0, max_attempts, run_at, priority
-          from apalis.jobs, generate_series(1, 5) as n";
-    plant.sql(again).await;
+    plant.repeat_messages().await;
     let (_one, _two) = (plant.worker(4).await, plant.worker(4).await);
     assert_eq!(plant.over(run).await.0, "succeeded");
     plant.assert_settled().await;
@@ -121,6 +133,7 @@ async fn a_worker_that_dies_on_a_task_five_times_fails_it_and_what_is_behind_it_
     let run = plant.open(vec![task("deadly"), after("behind", &[0])], &[]).await;
     let mut sweep = Sweep::default();
     for death in 1..=5 {
+        advance_now(plant.pool(), run, Utc::now(), None).await.expect("an offer");
         let message = plant.message(run, "deadly").await;
         let claimed = tasks::claim(plant.pool(), &message, &plant.engine.claimant(&format!("ghost {death}")))
             .await
