@@ -15,27 +15,23 @@ pub(super) fn fingerprint<'a>(
     jobs: &[(Source, Job)],
 ) -> Fingerprint {
     let mut fingerprint = Fingerprint::default();
-    fingerprint.add("customers", by_name(values(customers)));
+    fingerprint.add("customers", by_name(customers.values()));
     for (source, dataset) in datasets {
-        let value = json!({"schema": schema.as_str(), "file": values(source)});
+        let value = json!({"schema": schema.as_str(), "file": source.values()});
         fingerprint.add(format!("dataset {}", dataset.name), value);
     }
     for (source, report) in reports {
-        let value = json!({"sql": report.tokens(), "parameters": report.sql.binds, "file": values(source)});
+        let value = json!({"sql": report.tokens(), "parameters": report.sql.binds, "file": source.values()});
         fingerprint.add(format!("report {}", report.name), value);
     }
     for (source, job) in jobs {
-        let mut value = values(source);
+        let mut value = source.values();
         if let (Value::Object(keys), Some(schedule)) = (&mut value, &job.schedule) {
             keys.insert("schedule".to_owned(), schedule.to_string().into());
         }
         fingerprint.add(format!("job {}", job.name), value);
     }
     fingerprint
-}
-
-fn values(source: &Source) -> Value {
-    toml::from_str(source.text()).unwrap_or_default()
 }
 
 /// The order of `[[customer]]` and `[[calendar]]` means nothing.

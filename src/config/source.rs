@@ -24,6 +24,8 @@ struct Overlay {
     at: At,
     /// The key of an array whose elements the table has by name, and their names in the array's order.
     array: (&'static str, Vec<String>),
+    /// The other file's values with those of the table in their place.
+    values: Arc<Value>,
 }
 
 impl Source {
@@ -52,8 +54,18 @@ impl Source {
     /// The table at `at` of this file, whose keys take the place of those of another file. A problem of a key of the
     /// result is one of the table's key. Elements of the array `key` stand in the table by their `names`.
     #[must_use]
-    pub fn overlay(&self, at: At, key: &'static str, names: Vec<String>) -> Self {
-        Self { overlay: Some(Overlay { at, array: (key, names) }), ..self.clone() }
+    pub fn overlay(&self, at: At, (key, names): (&'static str, Vec<String>), values: Value) -> Self {
+        let values = Arc::new(values);
+        Self { overlay: Some(Overlay { at, array: (key, names), values }), ..self.clone() }
+    }
+
+    /// All values; null where the text is not TOML.
+    #[must_use]
+    pub fn values(&self) -> Value {
+        match &self.overlay {
+            Some(overlay) => overlay.values.as_ref().clone(),
+            None => toml::from_str(&self.text).unwrap_or_default(),
+        }
     }
 
     /// Where the file lies.
@@ -140,7 +152,7 @@ impl Source {
 
     /// Where a key stands in the file.
     fn place(&self, at: &At) -> At {
-        let Some(Overlay { at: table, array: (key, names) }) = &self.overlay else { return at.clone() };
+        let Some(Overlay { at: table, array: (key, names), .. }) = &self.overlay else { return at.clone() };
         let is_named = matches!(at.0.first(), Some(Step::Key(first)) if first == key);
         let within = at.0.iter().enumerate().map(|(i, step)| match step {
             Step::Index(index) if i == 1 && is_named => {

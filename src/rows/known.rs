@@ -51,7 +51,7 @@ const BLOCK: usize = 256 * 1024;
 /// The fingerprint of a dataset's definition, as its file states it.
 #[must_use]
 pub fn definition(source: &Source) -> String {
-    fingerprint(toml::from_str(source.text()).unwrap_or_default())
+    fingerprint(source.values())
 }
 
 /// The fingerprint of the values of a dataset's file: of everything that decides what bytes become, however it is

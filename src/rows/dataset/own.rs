@@ -6,7 +6,6 @@
 
 use super::{CUSTOMER, Dataset, LooseDataset, compile_dataset};
 use crate::config::{At, Customer, Ident, Own, Problems, Shape, Source, suggest};
-use crate::rows::known::fingerprint;
 use crate::rows::publish::target::Target;
 use crate::rows::source::address::shown;
 use schemars::Schema;
@@ -67,7 +66,7 @@ pub fn compile_own(
     customers: &[Customer],
     problems: &mut Problems,
 ) -> BTreeMap<Ident, Arc<Dataset>> {
-    let base = values(around.dataset);
+    let base = around.dataset.values();
     let (name, names) = (base["name"].as_str().unwrap_or_default(), column_names(&base));
     let mut compiled = BTreeMap::new();
     if !base["table"].as_str().is_some_and(|table| table.contains(CUSTOMER)) {
@@ -75,7 +74,8 @@ pub fn compile_own(
     }
     for customer in customers.iter().filter(|customer| customer.delivers(name)) {
         let Some(own) = customer.own.get(name).filter(|own| !own.keys.is_empty()) else { continue };
-        let source = around.customers.overlay(customer.place_of(name), COLUMN, names.clone());
+        let values = merged(&base, own);
+        let source = around.customers.overlay(customer.place_of(name), (COLUMN, names.clone()), values);
         let compiling = Compiling { around, source: &source, dataset, base: &base, name };
         if let Some(of_customer) = compiling.compile(customer, own, problems) {
             compiled.insert(customer.name.clone(), Arc::new(of_customer));
@@ -97,15 +97,14 @@ impl Compiling<'_> {
         let before = problems.len();
         check_keys(self.source, own, &column_names(self.base), self.name, problems);
         (problems.len() == before).then_some(())?;
-        let merged = merged(self.base, own);
-        let loose = self.around.shape.typed(self.source, merged.clone(), problems)?;
+        let loose = self.around.shape.typed(self.source, self.source.values(), problems)?;
         let known = problems.len();
         // All that is the customer's own is in the file by now.
         let customer = Customer { own: BTreeMap::new(), ..customer.clone() };
         let Surroundings { schema, targets, .. } = self.around;
         let compiled = compile_dataset(self.source, loose, schema, &[customer], targets, problems);
         problems.drop_echoes(before, known);
-        let compiled = Dataset { definition: fingerprint(merged), ..compiled? };
+        let compiled = compiled?;
         if let Some(dataset) = self.dataset {
             check_table(self.source, dataset, &compiled, problems);
         }
@@ -155,10 +154,6 @@ fn check_table(source: &Source, dataset: &Dataset, of_customer: &Dataset, proble
         };
         problems.push(source.problem(&At::key(COLUMN).index(i), message));
     }
-}
-
-fn values(source: &Source) -> Value {
-    toml::from_str(source.text()).unwrap_or_default()
 }
 
 fn column_names(dataset: &Value) -> Vec<String> {
@@ -263,11 +258,12 @@ pub struct Setting {
 /// files set, and the defaults of all other keys.
 #[must_use]
 pub fn settings(dataset: &Source, customers: &Source, customer: Option<(&Customer, &str)>) -> Vec<Setting> {
-    let base = values(dataset);
+    let base = dataset.values();
     let own = customer.and_then(|(customer, name)| customer.own.get(name));
     let names = column_names(&base);
-    let overlay = customer.map(|(customer, name)| customers.overlay(customer.place_of(name), COLUMN, names));
     let merged = own.map_or_else(|| base.clone(), |own| merged(&base, own));
+    let overlay =
+        customer.map(|(customer, name)| customers.overlay(customer.place_of(name), (COLUMN, names), merged.clone()));
     let schema = crate::config::schema_of::<LooseDataset>();
     let mut listing =
         Listing { root: schema.as_value(), sources: [overlay.as_ref(), Some(dataset)], found: Vec::new() };
