@@ -7,13 +7,17 @@ use crate::clock::Clock;
 use crate::config::suggest;
 use crate::engine::runs::{RunRequest, RunSummary};
 use crate::engine::task::Trigger;
-use chrono::NaiveDate;
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// So many run dates are asked for at most: more than 27 years.
 const MOST_DAYS: i64 = 10_000;
+
+/// The years in which a run date can be; others are typing errors.
+const RUN_YEARS: RangeInclusive<i32> = 1900..=2199;
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person gives")]
@@ -21,13 +25,13 @@ pub(super) struct Arguments {
     /// The job's name; `bursar jobs` lists them.
     job: String,
     /// The run date, as YYYY-MM-DD; today in the job's time zone, plus its offset, where it is not given.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = run_date)]
     date: Option<NaiveDate>,
     /// Each run date of the job's schedule from this one on, oldest first (each day, for a job without one).
-    #[arg(long, value_name = "DATE", requires = "to", conflicts_with = "date")]
+    #[arg(long, value_name = "DATE", value_parser = run_date, requires = "to", conflicts_with = "date")]
     from: Option<NaiveDate>,
     /// Up to this run date.
-    #[arg(long, value_name = "DATE", requires = "from", conflicts_with = "date")]
+    #[arg(long, value_name = "DATE", value_parser = run_date, requires = "from", conflicts_with = "date")]
     to: Option<NaiveDate>,
     /// Leave out the run dates that have a succeeded run of these tasks, whoever asked for it.
     #[arg(long, requires = "from")]
@@ -44,6 +48,9 @@ pub(super) struct Arguments {
     /// Load files again of which nothing has changed since they were loaded.
     #[arg(long)]
     force: bool,
+    /// Accept run dates after the job's today. Once such a date is published, loads for earlier dates do not replace its rows.
+    #[arg(long)]
+    allow_future: bool,
     /// Say what would be loaded and what would become of it; open nothing, write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -63,7 +70,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
     let cancel = signals::stop_token()?;
     let settings = context.settings()?;
     let catalog = crate::app::compile(&settings)?;
-    if let Some(message) = usage_error(&catalog, &arguments) {
+    if let Some(message) = usage_error(&catalog, &arguments, Clock::system().now()) {
         return Err(usage(message));
     }
     let requests = requests(&catalog, &arguments)?;
@@ -102,12 +109,29 @@ pub(super) fn report(summary: &RunSummary, json: bool) -> anyhow::Result<ExitCod
     Ok(exit_code(summary))
 }
 
-fn usage_error(catalog: &Catalog, arguments: &Arguments) -> Option<String> {
-    if !catalog.jobs.contains_key(&arguments.job) {
+/// Reads a run date.
+fn run_date(text: &str) -> Result<NaiveDate, String> {
+    let date: NaiveDate = text.parse().map_err(|error: chrono::ParseError| error.to_string())?;
+    if RUN_YEARS.contains(&date.year()) {
+        return Ok(date);
+    }
+    Err(format!("a run date is in the years {} to {}", RUN_YEARS.start(), RUN_YEARS.end()))
+}
+
+fn usage_error(catalog: &Catalog, arguments: &Arguments, now: DateTime<Utc>) -> Option<String> {
+    let Some(job) = catalog.jobs.get(&arguments.job) else {
         return Some(format!(
             "there is no job {:?}{}",
             arguments.job,
             suggest(&arguments.job, catalog.jobs.keys().map(String::as_str))
+        ));
+    };
+    let (today, last) = (job.run_date_today(now), arguments.date.or(arguments.to));
+    if let Some(last) = last.filter(|last| *last > today && !arguments.allow_future) {
+        return Some(format!(
+            "{last} is after {today}, the run date that {} has today: once it is published, no earlier date replaces its \
+             rows; --allow-future runs it all the same",
+            job.name
         ));
     }
     if let Some((from, to)) = arguments.range() {

@@ -108,8 +108,9 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
 
 /// What keeps today's data from its readers comes first.
 fn gravity(kind: &str) -> usize {
-    const ORDER: [Kind; 10] = [
+    const ORDER: [Kind; 11] = [
         Kind::LoadHeld,
+        Kind::LoadMeasured,
         Kind::RunStranded,
         Kind::RunFailed,
         Kind::ScheduleConflict,

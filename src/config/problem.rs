@@ -144,7 +144,7 @@ impl Problems {
         self.warnings.extend(other.warnings);
     }
 
-    /// Adds a warning: something that is probably wrong, and that only the server can decide.
+    /// Adds a warning: something that is probably wrong and keeps nothing from being used.
     pub fn warn(&mut self, warning: Problem) {
         self.warnings.push(warning);
     }

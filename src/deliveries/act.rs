@@ -254,7 +254,7 @@ fn file_of(d: &Delivery) -> File<'_> {
 }
 
 /// Records, in a load's own transaction, what it means for its delivery, and raises and resolves what follows; the
-/// last but its row in the ledger. `held` are the gate's reasons.
+/// last but its row in the ledger.
 ///
 /// # Errors
 /// What the server says.
@@ -262,7 +262,7 @@ pub async fn loaded(
     connection: &mut PgConnection,
     job: &str,
     load: &store::Load<'_>,
-    held: Option<&[String]>,
+    ended: LoadEnd<'_>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let delivery = store::loaded(connection, load, now).await?;
@@ -272,21 +272,55 @@ pub async fn loaded(
         [Kind::FileChanged, Kind::FileDuplicate, Kind::FileLate, Kind::FileMissing, Kind::FileRefused, Kind::LoadHeld];
     let stays = |kind: &Kind| match kind {
         Kind::FileDuplicate => is_duplicate,
-        Kind::LoadHeld => held.is_some(),
+        Kind::LoadHeld => matches!(ended, LoadEnd::Held(_)),
         _ => false,
     };
     let over: Vec<Kind> = over.into_iter().filter(|kind| !stays(kind)).collect();
     let resolution = format!("load {} took in the file", load.load_id);
-    alert::resolve_of_file(connection, (load.dataset, load.customer, load.run_date), &over, &resolution).await?;
+    alert::resolve_of_file(connection, (load.dataset, load.customer, Some(load.run_date)), &over, &resolution).await?;
     if is_duplicate {
         let earlier = load.earlier.map_or(load.run_date, |earlier| earlier.run_date);
         let path = load.path.to_string_lossy();
         alert::raise(connection, &wording::file_duplicate(&file, &path, earlier)).await?;
     }
-    if let Some(reasons) = held {
-        alert::raise(connection, &wording::load_held(&file, load.load_id, reasons)).await?;
+    match ended {
+        LoadEnd::Held(reasons) => {
+            alert::raise(connection, &wording::load_held(&file, load.load_id, reasons)).await?;
+        }
+        LoadEnd::MeasuredBySchedule(reasons) => {
+            alert::raise(connection, &wording::load_measured(&file, load.load_id, reasons)).await?;
+        }
+        LoadEnd::Published => published(connection, (load.dataset, load.customer), load.load_id).await?,
+        LoadEnd::Other => {}
     }
     Ok(())
+}
+
+/// Resolves, in the transaction that publishes a load, the alert that loads of the customer are not published.
+///
+/// # Errors
+/// Passes on errors of the database.
+pub async fn published(
+    connection: &mut PgConnection,
+    (dataset, customer): (&str, &str),
+    load: i64,
+) -> anyhow::Result<()> {
+    let resolution = format!("load {load} was published");
+    alert::resolve_of_file(connection, (dataset, customer, None), &[Kind::LoadMeasured], &resolution).await?;
+    Ok(())
+}
+
+/// How a load ended, as far as alerts depend on it; with the load's reasons.
+#[derive(Clone, Copy, Debug)]
+pub enum LoadEnd<'a> {
+    /// Its rows are in the table.
+    Published,
+    /// A gate held it.
+    Held(&'a [String]),
+    /// A scheduled load that was not published, because the table holds a newer run date.
+    MeasuredBySchedule(&'a [String]),
+    /// Nothing was loaded, or an operator's load was not published.
+    Other,
 }
 
 /// What a scheduled load is to do about its file.

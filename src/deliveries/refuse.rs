@@ -46,7 +46,7 @@ pub async fn refuse(
     let zone = catalog.jobs.get(job).map_or(chrono_tz::UTC, |job| job.timezone);
     let watched_until = delivery.filter(|d| d.arrived_at.is_some()).map(|d| d.changes_until.with_timezone(&zone));
     let resolution = format!("the file was refused (id {})", refusal.id);
-    alert::resolve_of_file(connection, (dataset, customer, run_date), &[Kind::FileLate], &resolution).await?;
+    alert::resolve_of_file(connection, (dataset, customer, Some(run_date)), &[Kind::FileLate], &resolution).await?;
     alert::raise(connection, &wording::file_refused(file, refusal.reason, watched_until)).await?;
     Ok(())
 }

@@ -177,7 +177,12 @@ fn why_no_name(name: &str) -> Option<String> {
 
 fn compile_schedule(source: &Source, text: &str, zone: chrono_tz::Tz, problems: &mut Problems) -> Option<Schedule> {
     match Schedule::parse(text, zone.name()) {
-        Ok(schedule) => Some(schedule),
+        Ok(schedule) => {
+            for warning in schedule.warnings() {
+                problems.warn(source.problem(&At::key("schedule"), warning.clone()));
+            }
+            Some(schedule)
+        }
         Err(error) => {
             let key = if matches!(error, ScheduleError::Zone { .. }) { "timezone" } else { "schedule" };
             problems.push(source.problem(&At::key(key), error.to_string()));

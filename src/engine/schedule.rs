@@ -29,9 +29,9 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(41 * 366);
 /// When a job is due: a cron expression of five or six fields read in a time zone.
 ///
 /// Five fields are minute, hour, day of month, month, day of week (0 or 7 is Sunday); with six, the second
-/// comes first. Lists, ranges, steps, names (`MON`, `JAN`), `L`, `W` and `#` are read as by croner: when both
-/// the day of month and the day of week are restricted, either will do, unless the latter starts with `+`.
-/// A step counts within its field: `*/90` as a minute is minute 0.
+/// comes first. Lists, ranges, steps, names (`MON`, `JAN`), `L`, `W` and `#` are described in `docs/schedules.md`: when
+/// both the day of month and the day of week are restricted, either will do, unless the latter starts with `+`.
+/// A step counts within its field: `*/90` as a minute is minute 0 ([`Schedule::warnings`]).
 ///
 /// ```
 /// use bursar::engine::schedule::Schedule;
@@ -91,6 +91,12 @@ impl Schedule {
     #[must_use]
     pub fn expression(&self) -> &str {
         self.expression.as_str()
+    }
+
+    /// Returns what in the expression probably means something else than it says.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        self.expression.warnings()
     }
 
     /// The zone it is read in.

@@ -30,11 +30,13 @@ pub enum Kind {
     FileRefused,
     /// A gate held a load.
     LoadHeld,
+    /// A scheduled load was not published, because the table holds a newer run date.
+    LoadMeasured,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RunFailed,
         Self::RunStranded,
         Self::ScheduleConflict,
@@ -45,6 +47,7 @@ impl Kind {
         Self::FileDuplicate,
         Self::FileRefused,
         Self::LoadHeld,
+        Self::LoadMeasured,
     ];
 
     /// The word kept in the table.
@@ -61,6 +64,7 @@ impl Kind {
             Self::FileDuplicate => "file_duplicate",
             Self::FileRefused => "file_refused",
             Self::LoadHeld => "load_held",
+            Self::LoadMeasured => "load_measured",
         }
     }
 }
@@ -226,13 +230,14 @@ pub async fn resolve(connection: &mut PgConnection, key: &str, resolution: &str)
     Ok(resolved.rows_affected() > 0)
 }
 
-/// Resolves what is open of these kinds about a customer's file, whichever job it was raised for: how many were.
+/// Resolves what is open of these kinds about a customer's file, whichever job it was raised for; without a run date,
+/// about the customer's files of any date. Returns how many were.
 ///
 /// # Errors
 /// What the database says.
 pub async fn resolve_of_file(
     connection: &mut PgConnection,
-    (dataset, customer, run_date): (&str, &str, NaiveDate),
+    (dataset, customer, run_date): (&str, &str, Option<NaiveDate>),
     kinds: &[Kind],
     resolution: &str,
 ) -> anyhow::Result<u64> {
@@ -247,7 +252,7 @@ pub async fn resolve_of_file(
                 and kind = any ($4)
                 and dataset = $1
                 and customer = $2
-                and run_date = $3
+                and ($3::date is null or run_date = $3)
              returning id
          )
          insert into bursar.notices (alert_id, event)

@@ -27,6 +27,12 @@ impl File<'_> {
         Subject::file(self.job, self.dataset, self.customer, self.run_date)
     }
 
+    /// What an alert about the customer's files of any run date concerns.
+    #[must_use]
+    pub fn of_any_date(&self) -> Subject {
+        Subject { run_date: None, ..self.subject() }
+    }
+
     fn load_command(&self) -> String {
         let Self { job, customer, run_date, .. } = self;
         format!("bursar run-job {job} --date {run_date} --customer {customer}")
@@ -127,6 +133,24 @@ pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
             file.load_command()
         ),
     )
+}
+
+/// Loads of a customer that are counted and not published, because the table holds a newer run date; `reasons` are the
+/// load's sentences. One alert for all run dates.
+#[must_use]
+pub fn load_measured(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {
+    let command = file.load_command();
+    let alert = file.alert(
+        Kind::LoadMeasured,
+        "the load was not published",
+        format!("Load {load} was counted, and the table was not changed: {}.", reasons.join("; ")),
+        format!(
+            "If the newer run date is a mistake: {command} --publish. Otherwise nothing needs to be done: the alert ends \
+             when a load of {} is published",
+            file.customer
+        ),
+    );
+    Alert { subject: file.of_any_date(), ..alert }
 }
 
 /// A file that has not come by its deadline; `found` is what was found instead, `until` how long it is still loaded

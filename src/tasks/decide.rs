@@ -3,6 +3,7 @@
 
 use super::load::SPEC;
 use crate::catalog::{Catalog, Deliverer};
+use crate::deliveries::act;
 use crate::engine::again::{self, Settled};
 use crate::engine::task::Label;
 use crate::notify::alert::{self, Kind};
@@ -52,8 +53,11 @@ pub async fn decide(
         Verdict::Discarded => "discarded",
     };
     let resolution = format!("load {id} was {what} by {}: {}", decision.by, decision.reason);
-    let of = (load.dataset.as_str(), load.customer.as_str(), load.run_date);
+    let of = (load.dataset.as_str(), load.customer.as_str(), Some(load.run_date));
     alert::resolve_of_file(&mut transaction, of, &[Kind::LoadHeld], &resolution).await?;
+    if decision.verdict == Verdict::Accepted {
+        act::published(&mut transaction, (&load.dataset, &load.customer), id).await?;
+    }
     transaction.commit().await.context("decide about the load")?;
     Ok(Decided { load, way, left })
 }

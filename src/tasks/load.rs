@@ -6,7 +6,7 @@ use crate::clock::timestamp;
 use crate::config::Customer;
 use crate::db::fence::{Finish, Finishing};
 use crate::deliveries;
-use crate::deliveries::act::{self, Standing};
+use crate::deliveries::act::{self, LoadEnd, Standing};
 use crate::engine::job::Task;
 use crate::engine::task::{KindSpec, OUTCOME_TARGET, Outcome, TaskContext, TaskFuture, TaskKind, Trigger};
 use crate::escape;
@@ -179,8 +179,13 @@ impl Record<'_> {
             sha256: &loaded.certificate.sha256,
             earlier: loaded.earlier,
         };
-        let held = (loaded.state == State::Held).then_some(&loaded.reasons[..]);
-        act::loaded(connection, &context.run.job, &load, held, deps.clock.now()).await
+        let ended = match loaded.state {
+            State::Published => LoadEnd::Published,
+            State::Held => LoadEnd::Held(&loaded.reasons),
+            State::Measured if context.run.trigger == Trigger::Schedule => LoadEnd::MeasuredBySchedule(&loaded.reasons),
+            State::Measured | State::Unchanged => LoadEnd::Other,
+        };
+        act::loaded(connection, &context.run.job, &load, ended, deps.clock.now()).await
     }
 }
 

@@ -38,6 +38,10 @@ fn a_schedule_is_the_same_however_it_is_written() {
         ("0 5 * * 7", "0 5 ? * SUN"),
         ("0 5 1-3 JAN,FEB *", "0 5 3,1,2 1-2 *"),
         ("0 5 l * *", "0 5 L * *"),
+        ("0 5 * * 7L", "0 5 * * 0L"),
+        ("0 5 * * sunL", "0 5 * * 0L"),
+        ("0 5 * * FRIL", "0 5 * * 5L"),
+        ("0 5 * * +7#2", "0 5 * * +0#2"),
     ] {
         assert_eq!(schedule(one, "UTC").to_string(), schedule(other, "UTC").to_string(), "{one} and {other}");
     }
@@ -185,6 +189,10 @@ fn what_is_no_schedule_is_refused_with_the_field_that_is_wrong() {
         ("0 5 * MON *", "month MON: MON is not understood here (1-12 allowed)"),
         ("sun 5 * * *", "minute sun: sun is not understood here (0-59 allowed)"),
         ("0 0 5 ? * 2025", "day of week 2025: number out of bounds (0-7 allowed)"),
+        ("0 0 30,15 2 *", "day of month 30,15: 30 never falls due (1-31 allowed)"),
+        ("0 0 31 2 MON", "day of month 31: 31 never falls due (1-31 allowed)"),
+        ("0 0 * * 5,L", "day of week 5,L: L never falls due (0-7 allowed)"),
+        ("0 0 * * XYZL", "day of week XYZL: XYZL is not understood here (0-7 allowed)"),
         ("0 5; * * *", "hour 5;: a character is not understood here (0-23 allowed)"),
     ];
     for (expression, message) in cases {
@@ -192,6 +200,37 @@ fn what_is_no_schedule_is_refused_with_the_field_that_is_wrong() {
         let expected = ScheduleError::Expression { expression: expression.into(), message: message.into() };
         assert_eq!(error, expected);
         assert_eq!(error.to_string(), format!("{expression:?} is no schedule: {message}"));
+    }
+}
+
+#[test]
+fn seven_is_sunday_in_front_of_a_modifier_too() {
+    let quarter = ("2027-01-01T12:00", "2027-03-31T12:00");
+    let last = ["2027-01-31T00:00", "2027-02-28T00:00", "2027-03-28T00:00"];
+    for expression in ["0 0 * * 0L", "0 0 * * 7L", "0 0 * * 7#L", "0 0 * * SUNL", "0 0 * * SUN#L"] {
+        assert_due(expression, "UTC", quarter, &last);
+    }
+    assert_due("0 0 * * 7#2", "UTC", quarter, &["2027-01-10T00:00", "2027-02-14T00:00", "2027-03-14T00:00"]);
+    let january = ("2027-01-01T12:00", "2027-01-31T12:00");
+    assert_due("0 0 * * 5L,7L", "UTC", january, &["2027-01-29T00:00", "2027-01-31T00:00"]);
+    assert_due("0 0 * * 6-7#2", "UTC", january, &["2027-01-09T00:00", "2027-01-10T00:00"]);
+    assert_due(
+        "0 0 * * 6-7",
+        "UTC",
+        ("2027-01-08T12:00", "2027-01-10T12:00"),
+        &["2027-01-09T00:00", "2027-01-10T00:00"],
+    );
+}
+
+#[test]
+fn a_step_that_is_longer_than_its_field_is_warned_about() {
+    for (expression, field) in [("*/90 * * * *", "minute"), ("0 */24 * * *", "hour"), ("0 8-10/5 * * *", "hour")] {
+        let schedule = schedule(expression, "UTC");
+        let [warning] = schedule.warnings() else { panic!("{expression}: {:?}", schedule.warnings()) };
+        assert!(warning.contains(field) && warning.contains("a step counts within its field"), "{warning}");
+    }
+    for expression in ["*/59 * * * *", "*/7 */23 * * *", "0 8-10/2 1/30 * MON-FRI/2", "0 5 * * *"] {
+        assert_eq!(schedule(expression, "UTC").warnings(), &[] as &[String], "{expression}");
     }
 }
 

@@ -11,6 +11,12 @@ use std::ops::RangeInclusive;
 /// The 28 years from 1970 are of every kind there is: leap or not, beginning with each weekday.
 const DAYS_OF_EVERY_KIND: usize = 28 * 366;
 
+/// Where the month is among the six fields; the day fields are before and after it.
+const MONTH: usize = 4;
+
+/// The days of the week, from 0 on.
+const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
 struct Field {
     name: &'static str,
     range: &'static str,
@@ -36,6 +42,7 @@ const FIELDS: [Field; 6] = [
 pub(super) struct Expression {
     text: String,
     canonical: String,
+    warnings: Vec<String>,
     cron: Cron,
     every_hour: bool,
 }
@@ -48,9 +55,13 @@ impl Expression {
             Err(message) => Err(ScheduleError::Expression { expression: text, message }),
             Ok(cron) if !ever_matches(&cron) => Err(ScheduleError::NeverFires { expression: text }),
             Ok(cron) => {
+                let fields = Fields::split(&text);
+                if let Some(message) = fields.useless_day() {
+                    return Err(ScheduleError::Expression { expression: text, message });
+                }
                 let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
-                let canonical = canonical(&text, &cron);
-                Ok(Self { text, canonical, cron, every_hour })
+                let canonical = canonical(&fields, &cron);
+                Ok(Self { canonical, warnings: fields.warnings(), text, cron, every_hour })
             }
         }
     }
@@ -63,6 +74,11 @@ impl Expression {
     /// Its six fields with every value they match: the same for expressions that mean the same.
     pub(super) fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// What in it probably means something else than it says.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether its hours are all 24.
@@ -84,40 +100,143 @@ impl Expression {
 }
 
 fn read(text: &str) -> Result<Cron, String> {
-    let written: Vec<&str> = text.split_whitespace().collect();
-    let omitted = match written.len() {
-        5 => 1,
-        6 => 0,
+    let fields = Fields::split(text);
+    match fields.written.len() {
+        5 | 6 => {}
         _ if text.starts_with('@') => return Err("nicknames are not understood, write 0 0 * * * for @daily".to_owned()),
         n => return Err(format!("five fields (minute first) or six (second first) are needed, not {n}")),
-    };
-    for (index, text) in written.iter().enumerate() {
-        check(omitted + index, text)?;
     }
-    CronParser::new().parse(&written.join(" ")).map_err(|error| reason(&error))
+    for (index, text) in fields.written.iter().enumerate() {
+        check(fields.omitted() + index, text, &fields.read[index])?;
+    }
+    CronParser::new().parse(&fields.read.join(" ")).map_err(|error| reason(&error))
+}
+
+/// The fields of an expression.
+struct Fields<'a> {
+    /// As they were written.
+    written: Vec<&'a str>,
+    /// As croner reads them: in the day of week, Sunday is 0 in front of `L` and `#`.
+    read: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    fn split(text: &'a str) -> Self {
+        let written: Vec<&str> = text.split_whitespace().collect();
+        let mut read: Vec<String> = written.iter().map(|field| (*field).to_owned()).collect();
+        if let Some(weekday) = read.last_mut().filter(|_| written.len() >= 5) {
+            *weekday = with_sunday_as_zero(weekday);
+        }
+        Self { written, read }
+    }
+
+    /// How many of the six fields are not written.
+    const fn omitted(&self) -> usize {
+        FIELDS.len().saturating_sub(self.written.len())
+    }
+
+    /// Finds an item of a day field that no day of any year matches, in the months of the expression, although other
+    /// items do.
+    fn useless_day(&self) -> Option<String> {
+        let month = &self.read[MONTH - self.omitted()];
+        [MONTH - 1, MONTH + 1].into_iter().find_map(|index| {
+            let place = index - self.omitted();
+            let useless = self.read[place].trim_start_matches('+').split(',').find(|item| {
+                let (day, weekday) = if index < MONTH { (*item, "*") } else { ("*", *item) };
+                let alone = CronParser::new().parse(&format!("* * {day} {month} {weekday}"));
+                alone.is_ok_and(|cron| !ever_matches(&cron))
+            })?;
+            let (field, written) = (&FIELDS[index], self.written[place]);
+            Some(format!("{} {written}: {useless} never falls due ({} allowed)", field.name, field.range))
+        })
+    }
+
+    /// Names steps that are longer than what they step through.
+    fn warnings(&self) -> Vec<String> {
+        let warning = |(place, written): (usize, &&str)| {
+            let field = &FIELDS[self.omitted() + place];
+            let item = written.split(',').find(|item| field.is_stepped_over(item))?;
+            let name = field.name;
+            Some(format!(
+                "the step of {item} in the {name} is longer than the field ({}) and matches only its first value: a step \
+                 counts within its field",
+                field.range
+            ))
+        };
+        self.written.iter().enumerate().filter_map(warning).collect()
+    }
+}
+
+impl Field {
+    /// Whether an item has a step that leaves only the first value.
+    fn is_stepped_over(&self, item: &str) -> bool {
+        let Some((values, step)) = item.trim_start_matches('+').split_once('/') else { return false };
+        let bounds = self.range.split_once('-').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
+        let Some((min, max)): Option<(u32, u32)> = bounds else { return false };
+        let (first, last) = values.split_once('-').map_or((values, None), |(first, last)| (first, Some(last)));
+        let first = first.parse().unwrap_or(min);
+        let last = last.map_or(max, |last| last.parse().unwrap_or(max));
+        step.parse::<u32>().is_ok_and(|step| step > last.saturating_sub(first))
+    }
+}
+
+/// Writes the day of week so that croner reads it in full: of Sunday it knows `0` in front of `L` and `#`, neither `7` nor
+/// the end of a range, and of names none in front of `L`.
+fn with_sunday_as_zero(field: &str) -> String {
+    let (plus, items) = field.strip_prefix('+').map_or(("", field), |items| ("+", items));
+    let rewritten: Vec<String> = items.split(',').map(rewrite_weekday).collect();
+    format!("{plus}{}", rewritten.join(","))
+}
+
+fn rewrite_weekday(item: &str) -> String {
+    let item = item.to_uppercase();
+    let (days, modifier) = match item.find(['#', 'L']) {
+        Some(place) if place > 0 => item.split_at(place),
+        _ => return item,
+    };
+    let number = |day: &str| {
+        let known = WEEKDAYS.iter().position(|known| *known == day);
+        known.map_or_else(|| day.to_owned(), |index| index.to_string())
+    };
+    if days == "7" {
+        return format!("0{modifier}");
+    }
+    match days.split_once('-') {
+        None => format!("{}{modifier}", number(days)),
+        Some((first, last)) if last == "7" && first != "7" => {
+            format!("{}-6{modifier},0{modifier}", number(first))
+        }
+        Some(_) => item,
+    }
 }
 
 /// Parses one field alone, so that the error can name it.
-fn check(index: usize, text: &str) -> Result<(), String> {
+fn check(index: usize, written: &str, text: &str) -> Result<(), String> {
     let field = &FIELDS[index];
     let mut alone = ["*"; FIELDS.len()];
     alone[index] = text;
     let problem = if text.split(',').any(str::is_empty) {
         Some("an item of the list is empty".to_owned())
-    } else if let Some(word) = unknown_word(field, text) {
+    } else if let Some(word) = unknown_word(field, written, text) {
         Some(format!("{word} is not understood here"))
     } else {
         CronParser::new().parse(&alone.join(" ")).err().map(|error| reason(&error))
     };
     match problem {
-        Some(problem) => Err(format!("{} {text}: {problem} ({} allowed)", field.name, field.range)),
+        Some(problem) => Err(format!("{} {written}: {problem} ({} allowed)", field.name, field.range)),
         None => Ok(()),
     }
 }
 
-fn unknown_word<'a>(field: &Field, text: &'a str) -> Option<&'a str> {
-    let mut words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
-    words.find(|word| !field.words.iter().any(|known| known.eq_ignore_ascii_case(word)))
+/// Finds a word that the field does not know, as it was written; `text` is the field as it is read.
+fn unknown_word<'a>(field: &Field, written: &'a str, text: &str) -> Option<&'a str> {
+    let is_unknown = |word: &&str| !field.words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    words(text).find(is_unknown)?;
+    words(written).find(is_unknown)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty())
 }
 
 fn reason(error: &CronError) -> String {
@@ -129,10 +248,9 @@ fn reason(error: &CronError) -> String {
 }
 
 /// Writes an expression so that blanks, names, ranges, steps and the order of lists make no difference.
-fn canonical(text: &str, cron: &Cron) -> String {
-    let pattern = &cron.pattern;
-    let written: Vec<&str> = text.split_whitespace().collect();
-    let (day, weekday) = (written[written.len() - 3], written[written.len() - 1]);
+fn canonical(fields: &Fields<'_>, cron: &Cron) -> String {
+    let (pattern, read) = (&cron.pattern, &fields.read);
+    let (day, weekday) = (&read[read.len() - 3], &read[read.len() - 1]);
     let fields = [
         values(0..=59, |second| pattern.second_match(second)),
         values(0..=59, |minute| pattern.minute_match(minute)),

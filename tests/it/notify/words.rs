@@ -45,6 +45,7 @@ fn all() -> Vec<Alert> {
             &Skipped { count: 1, due_at: at(1, 0).to_utc(), state: "skipped", reason: "a reason" },
         ),
         wording::load_held(&file(), 7, &reasons),
+        wording::load_measured(&file(), 7, &["the table holds the rows of 2062-11-30, which is newer".to_owned()]),
         wording::file_missing(&file(), "nothing matches in/a*.csv", at(6, 30), at(23, 0)),
         wording::file_late(&file(), "in/a.csv", at(6, 30), at(7, 5)),
         wording::file_changed(&file(), "in/a.csv", 7),
@@ -79,6 +80,10 @@ fn every_alert_reads_like_this() {
       ratings of agency_a for 2025-05-13: the load is held, the table was not changed
       Load 7 was not published: too many rejects; no rows
       Publish it as it is: bursar loads accept 7 --reason "…". Drop it: bursar loads discard 7 --reason "…". Or load a corrected file: bursar run-job nightly --date 2025-05-13 --customer agency_a
+    load_measured
+      ratings of agency_a for 2025-05-13: the load was not published
+      Load 7 was counted, and the table was not changed: the table holds the rows of 2062-11-30, which is newer.
+      If the newer run date is a mistake: bursar run-job nightly --date 2025-05-13 --customer agency_a --publish. Otherwise nothing needs to be done: the alert ends when a load of agency_a is published
     file_missing
       ratings of agency_a for 2025-05-13: the file is missing
       It was due by 2025-05-13T06:30:00-04:00: nothing matches in/a*.csv.

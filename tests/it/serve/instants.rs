@@ -202,3 +202,20 @@ async fn a_job_seen_for_the_first_time_has_missed_nothing() {
     serve_from(&world, "2025-05-13T12:00:00Z", "schedules").await;
     assert_eq!(occurrences(&world).await, BTreeMap::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_future_run_date_is_refused_and_what_it_keeps_from_being_published_is_alerted() {
+    let world = due("* * * * * *").await;
+    let future = ["run-job", "customer-ratings", "--date", "2062-11-30"];
+    let refused = world.bursar(&future).code(64).stderr;
+    assert!(refused.contains("2062-11-30 is after ") && refused.contains("--allow-future"), "{refused}");
+    let absurd = world.bursar(&["run-job", "customer-ratings", "--date", "+262142-12-31", "--allow-future"]).code(64);
+    assert!(absurd.stderr.contains("1900 to 2199"), "{}", absurd.stderr);
+    world.bursar(&[&future[..], &["--allow-future"]].concat()).code(0);
+    let daemon = Daemon::start(&world).await;
+    recorded(&world, 1, "alerts where kind = 'load_measured' and state = 'open' and run_date is null").await;
+    daemon.stop(Signal::SIGTERM, Duration::from_secs(5)).await.code(0);
+    let today = Utc::now().date_naive().to_string();
+    world.bursar(&["run-job", "customer-ratings", "--date", &today, "--publish", "--force"]).code(0);
+    assert_eq!(count(&world, "alerts where kind = 'load_measured' and state = 'open'").await, 0);
+}
