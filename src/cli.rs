@@ -94,7 +94,7 @@ enum Command {
     /// List runs, show one, retry what failed in it, or cancel it.
     #[command(subcommand)]
     Runs(runs::Command),
-    /// List the jobs, and when each is due next.
+    /// List the jobs, and when each is due next; pause or resume one, or reset its schedule.
     Jobs(jobs::Arguments),
     /// List the instants at which jobs were due, with what became of each.
     Occurrences(occurrences::Arguments),
@@ -238,7 +238,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
             Command::Runs(command) => runs::run(context, command).await,
             Command::Reload => reload::run(context).await,
             Command::Workers(arguments) => workers::run(context, &arguments).await,
-            Command::Jobs(arguments) => jobs::run(context, &arguments),
+            Command::Jobs(arguments) => jobs::run(context, &arguments).await,
             Command::Occurrences(arguments) => occurrences::run(context, &arguments).await,
             Command::Deliveries(arguments) => deliveries::run(context, arguments).await,
             Command::Loads(command) => loads::run(context, command).await,

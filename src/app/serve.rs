@@ -9,6 +9,7 @@ use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::schedule::Schedule;
+use crate::engine::watermarks::{self, Known};
 use crate::engine::worker::Worker;
 use crate::http::{self, Access, Answering};
 use crate::notify::Channels;
@@ -54,7 +55,8 @@ impl App {
         self.report_left_over().await?;
         let parallel = self.parallel_tasks();
         let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
-        self.announce(address, &access);
+        Self::announce(address, &access);
+        self.announce_jobs().await?;
         listening(address);
         let beside = orders.stop.child_token();
         let pulse = heartbeat.pulse();
@@ -132,28 +134,47 @@ impl App {
         let dropped = self.drop_unused_configurations(worker).await;
         let (catalog, fleet) = (self.catalog(), Fleet::read(&self.database.pool).await?);
         let is_in_force =
-            |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.schedule.as_ref().map(Schedule::to_string).as_deref());
+            |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.due_schedule().map(Schedule::to_string).as_deref());
         let jobs: Vec<Arc<Job>> = catalog.jobs.values().filter(is_in_force).cloned().collect();
         let items = |job: &Job, run_date| catalog.items(job, run_date);
         let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &items, self.clock.now()).await;
+        let ended = watermarks::end_watches(&self.database.pool, &self.engine.configuration().schedules).await;
         reloaded?;
         dropped?;
+        ended?;
         faults.into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn announce(&self, address: SocketAddr, access: &Access) {
+    fn announce(address: SocketAddr, access: &Access) {
         match access {
             Access::Closed => warn!(http.address = %address, "answering on http://{address}, {access}"),
             _ => info!(http.address = %address, "answering on http://{address}, {access}"),
         }
+    }
+
+    /// Logs when each job is due next.
+    async fn announce_jobs(&self) -> anyhow::Result<()> {
+        let (known, now) = (Known::look(&self.database.pool).await?, self.clock.now());
         for job in self.catalog().jobs.values() {
             let Some(schedule) = &job.schedule else { continue };
-            match schedule.next_after(self.clock.now()) {
+            if !job.is_enabled {
+                info!(job.name = %job.name, "{} is disabled (enabled = false)", job.name);
+                continue;
+            }
+            if let Some(paused) = known.paused(&job.name) {
+                warn!(job.name = %job.name, "{} is {paused}", job.name);
+                continue;
+            }
+            if let Some(warning) = known.warning(job, now) {
+                warn!(job.name = %job.name, "{warning}");
+            }
+            match known.next_due(job, now) {
                 Some(due) => {
                     info!(job.name = %job.name, "{} is next due at {} ({})", job.name, due.with_timezone(&job.timezone), schedule.expression());
                 }
                 None => warn!(job.name = %job.name, "{} is never due", job.name),
             }
         }
+        Ok(())
     }
 }

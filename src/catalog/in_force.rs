@@ -80,7 +80,7 @@ impl Configurations for InForce {
     fn present(&self) -> Configuration {
         let catalog = self.get();
         let schedules =
-            catalog.jobs.values().filter_map(|job| Some((job.name.clone(), job.schedule.as_ref()?.to_string())));
+            catalog.jobs.values().filter_map(|job| Some((job.name.clone(), job.due_schedule()?.to_string())));
         Configuration {
             hash: catalog.hash.clone(),
             fingerprint: catalog.fingerprint.clone(),

@@ -6,8 +6,11 @@ use crate::app;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, timestamp};
 use crate::db::Database;
+use crate::engine::job::Job;
 use crate::engine::list::{Filter, RunRow, list_runs, list_workers};
+use crate::engine::pause::Paused;
 use crate::engine::task::RunState;
+use crate::engine::watermarks::Known;
 use crate::escape;
 use crate::notify::alert::{self, Kept, Kind, Which};
 use anyhow::Context as _;
@@ -45,7 +48,7 @@ struct Status {
 /// A condition that needs a person.
 #[derive(Debug, Serialize)]
 struct Attention {
-    /// The kind of the alert, or `no_daemon`.
+    /// The kind of the alert, or `no_daemon` or `schedule_ahead`.
     kind: String,
     /// The alert's number.
     alert: Option<i64>,
@@ -63,6 +66,8 @@ struct Attention {
 struct JobStatus {
     job: String,
     next_due: Option<String>,
+    enabled: bool,
+    paused: Option<Paused>,
     #[serde(skip)]
     due: Option<DateTime<Utc>>,
     last_run: Option<RunRow>,
@@ -88,12 +93,20 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
     alerts.sort_by_key(|alert| (gravity(&alert.kind), alert.id));
     let running = Filter { state: Some(RunState::Running.as_str()), ..Filter::default() };
     let running = list_runs(pool, &running, MAX_LISTED.into()).await?;
+    let known = Known::look(pool).await?;
     let mut jobs = Vec::new();
     for job in catalog.jobs.values() {
         let newest = list_runs(pool, &Filter { job: Some(&job.name), ..Filter::default() }, 1).await?;
-        let due = job.schedule.as_ref().and_then(|schedule| schedule.next_after(now));
+        let due = known.next_due(job, now);
         let next_due = due.map(|due| timestamp(&due));
-        jobs.push(JobStatus { job: job.name.clone(), next_due, due, last_run: newest.into_iter().next() });
+        jobs.push(JobStatus {
+            job: job.name.clone(),
+            next_due,
+            enabled: job.is_enabled,
+            paused: known.paused(&job.name).cloned(),
+            due,
+            last_run: newest.into_iter().next(),
+        });
     }
     jobs.sort_by_key(|job| (job.due.is_none(), job.due));
     let mut attention = Vec::new();
@@ -101,6 +114,8 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
     if !is_daemon_up && jobs.iter().any(|job| job.due.is_some()) {
         attention.push(no_daemon());
     }
+    let ahead = catalog.jobs.values().filter_map(|job| Some(schedule_ahead(job, known.warning(job, now)?)));
+    attention.extend(ahead);
     attention.extend(jobs.iter().filter_map(|job| failed_without_alert(job, &alerts)));
     attention.extend(alerts.into_iter().map(of_alert));
     Ok(Status { all_right: attention.is_empty(), at: timestamp(&now), attention, running, jobs })
@@ -140,6 +155,20 @@ fn no_daemon() -> Attention {
         title: "no daemon is up".to_owned(),
         text: "Jobs are not started at their schedules, and late files are not noticed.".to_owned(),
         next_step: "Start it: bursar serve".to_owned(),
+    }
+}
+
+fn schedule_ahead(job: &Job, warning: String) -> Attention {
+    Attention {
+        kind: "schedule_ahead".to_owned(),
+        alert: None,
+        job: Some(job.name.clone()),
+        run_date: None,
+        dataset: None,
+        customer: None,
+        title: format!("{} is recorded ahead of the clock", job.name),
+        text: warning,
+        next_step: format!("If the clock is right now: bursar jobs reset {}", job.name),
     }
 }
 
@@ -213,13 +242,22 @@ fn print_running(zones: &Zones, running: &[RunRow]) -> anyhow::Result<()> {
     show::line(&format!("\n{table}"))
 }
 
+/// When a job is due next, or why it is not.
+fn show_due(zones: &Zones, job: &JobStatus) -> String {
+    match job {
+        JobStatus { enabled: false, .. } => "disabled".to_owned(),
+        JobStatus { paused: Some(_), .. } => "paused".to_owned(),
+        _ => zones.show_or_dash(&job.job, job.due),
+    }
+}
+
 fn print_jobs(zones: &Zones, jobs: &[JobStatus]) -> anyhow::Result<()> {
     let mut table = show::table(&["job", "due next", "last run for", "its state"], &[]);
     for job in jobs {
         let last = job.last_run.as_ref();
         table.add_row([
             job.job.clone(),
-            zones.show_or_dash(&job.job, job.due),
+            show_due(zones, job),
             last.map_or_else(|| "-".to_owned(), |run| run.run_date.to_string()),
             last.map_or_else(|| "-".to_owned(), |run| run.state.clone()),
         ]);

@@ -70,7 +70,7 @@ pub fn run_date(job: &Job, due_day: NaiveDate) -> NaiveDate {
 /// Every file that is, or by a calendar is not, expected on a due day of a job: one for each customer and dataset.
 #[must_use]
 pub fn expectations(catalog: &Catalog, job: &Job, due_day: NaiveDate) -> Vec<Expectation> {
-    let Some(schedule) = &job.schedule else { return Vec::new() };
+    let Some(schedule) = job.due_schedule() else { return Vec::new() };
     let Some(next_day) = due_day.succ_opt() else { return Vec::new() };
     let upto = due_day + LONGEST_WATCH;
     let following: Vec<NaiveDate> = due_days(schedule, begin(next_day, job.timezone) - TimeDelta::seconds(1))

@@ -88,7 +88,7 @@ impl Lookout {
     }
 
     async fn make_rows(&mut self, pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<()> {
-        let scheduled = self.catalog.jobs.values().filter_map(|job| Some((job, job.schedule.as_ref()?)));
+        let scheduled = self.catalog.jobs.values().filter_map(|job| Some((job, job.due_schedule()?)));
         let asked: Vec<(&Arc<Job>, &Schedule)> =
             scheduled.filter(|(job, _)| !self.made.contains(&(job.name.clone(), today(job, now)))).collect();
         if asked.is_empty() {

@@ -5,11 +5,12 @@
 
 use super::execute::Engine;
 use super::job::{Catchup, Job};
-use super::occurrences::{self, Cause, Known, Occurrence, PassedOver};
+use super::occurrences::{self, Cause, Occurrence, PassedOver};
 use super::overlap::{OpenRun, judge_overlap};
 use super::runs::{Items, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
+use super::watermarks::{self, Known};
 use crate::clock::timestamp;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub async fn dispatch_due(engine: &Engine, jobs: &[Arc<Job>], items: &ItemsOf<'_
         Err(error) => return Dispatched { faults: vec![error], ..dispatched },
     };
     for job in jobs {
-        let Some(schedule) = &job.schedule else { continue };
+        let Some(schedule) = job.due_schedule() else { continue };
         match dispatch_job(engine, &known, job, schedule, items, now).await {
             Ok(is_opened) => dispatched.opened += usize::from(is_opened),
             Err(error) => dispatched.faults.push(error.context(job.name.clone())),
@@ -61,9 +62,16 @@ async fn dispatch_job(
 ) -> anyhow::Result<bool> {
     let (pool, words) = (&engine.pool, schedule.to_string());
     let Some(since) = known.watermark(&job.name, &words) else {
-        occurrences::begin_to_watch(pool, &job.name, &words, now).await?;
+        watermarks::begin_to_watch(pool, &job.name, &words, now).await?;
         return Ok(false);
     };
+    if let Some(paused) = known.paused(&job.name) {
+        let skipped = paused.skip(job, since, now, MOST_AT_ONCE);
+        if !skipped.is_empty() {
+            occurrences::record(pool, job, &skipped).await?;
+        }
+        return Ok(false);
+    }
     let mut due = judge_due(job, since, now);
     if !due.is_empty() {
         judge_overlap(pool, job, &mut due, now - ON_TIME).await?;

@@ -20,6 +20,8 @@ const CATCHUP_LIMIT: usize = 31;
 pub struct Job {
     /// Its name.
     pub name: String,
+    /// Whether it is due by its schedule.
+    pub is_enabled: bool,
     /// When it is due, if ever by itself.
     pub schedule: Option<Schedule>,
     /// The zone of its run dates.
@@ -41,6 +43,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// Returns the schedule by which it is due: none if it is disabled.
+    #[must_use]
+    pub fn due_schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref().filter(|_| self.is_enabled)
+    }
+
     /// The run date of a due instant of its schedule: the day it belongs to ([`Schedule::run_date`]), plus the
     /// job's offset.
     #[must_use]
@@ -142,6 +150,7 @@ pub fn compile_job(source: &Source, loose: &LooseJob, words: &Vocabulary, proble
     (problems.len() == before).then_some(())?;
     Some(Job {
         name: loose.name.clone(),
+        is_enabled: loose.enabled,
         schedule,
         timezone,
         run_date_offset_days: loose.run_date_offset_days,

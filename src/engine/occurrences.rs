@@ -1,4 +1,4 @@
-//! The only door to `bursar.occurrences` and `bursar.schedules`.
+//! The door to `bursar.occurrences`.
 //!
 //! Each instant at which a job was due is one row under a unique key, whatever number of daemons see it.
 
@@ -8,7 +8,7 @@ use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// So many due instants, the latest ones, are looked at for gaps: some five hours of a job that is due every second,
@@ -88,6 +88,8 @@ pub enum Cause {
     Missed,
     /// A run of the job was going on.
     Overlap,
+    /// The job was paused.
+    Paused,
 }
 
 impl Cause {
@@ -95,75 +97,39 @@ impl Cause {
         match self {
             Self::Missed => "missed",
             Self::Overlap => "overlap",
+            Self::Paused => "paused",
         }
     }
 }
 
-/// What is recorded of all jobs, as one look at the database has it: a thousand jobs of which none is due cost no more
-/// than one.
-#[derive(Debug)]
-pub struct Known {
-    watched: HashMap<String, (String, DateTime<Utc>)>,
-    queued: HashSet<String>,
-}
-
-impl Known {
-    /// Looks.
-    ///
-    /// # Errors
-    /// What the server says.
-    pub async fn look(pool: &PgPool) -> anyhow::Result<Self> {
-        let watched: Vec<(String, String, DateTime<Utc>)> = sqlx::query_as(
-            "select job,
-                    schedule,
-                    greatest(watched_since, (select max(due_at) from bursar.occurrences as o where o.job = s.job))
-               from bursar.schedules as s",
-        )
-        .fetch_all(pool)
-        .await
-        .context("look for the occurrences recorded last")?;
-        let queued: Vec<String> =
-            sqlx::query_scalar("select distinct job from bursar.occurrences where state = 'queued'")
-                .fetch_all(pool)
-                .await
-                .context("look for queued occurrences")?;
-        let watched = watched.into_iter().map(|(job, schedule, since)| (job, (schedule, since))).collect();
-        Ok(Self { watched, queued: queued.into_iter().collect() })
-    }
-
-    /// The instant since which a job's occurrences are not recorded yet: that of the last one, or when a daemon first
-    /// saw the job with this schedule. None when nobody has; see [`begin_to_watch`].
-    #[must_use]
-    pub fn watermark(&self, job: &str, schedule: &str) -> Option<DateTime<Utc>> {
-        let (known, since) = self.watched.get(job)?;
-        (known == schedule).then_some(*since)
-    }
-
-    /// Whether an occurrence of the job waits to be run.
-    #[must_use]
-    pub fn is_queued(&self, job: &str) -> bool {
-        self.queued.contains(job)
-    }
-}
-
-/// A job is watched with this schedule from now on. What an earlier schedule missed, or what this one would have had
-/// before it was there, is nobody's to run.
+/// Queues the newest `limit` occurrences of a job that were skipped because it was paused since then. Returns how many.
 ///
 /// # Errors
-/// What the server says.
-pub async fn begin_to_watch(pool: &PgPool, job: &str, schedule: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
-    sqlx::query(
-        "insert into bursar.schedules (job, schedule, watched_since) values ($1, $2, $3)
-         on conflict (job) do update set schedule = excluded.schedule, watched_since = excluded.watched_since
-          where schedules.schedule <> excluded.schedule",
+/// Returns a database fault.
+pub(super) async fn queue_skipped_by_pause(
+    connection: &mut PgConnection,
+    job: &str,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> anyhow::Result<u64> {
+    let queued = sqlx::query(
+        "update bursar.occurrences
+            set state = 'queued', cause = null, reason = null
+          where job = $1
+            and due_at in (
+                select due_at
+                  from bursar.occurrences
+                 where job = $1 and due_at >= $2 and cause = 'paused'
+                 order by due_at desc
+                 limit $3)",
     )
     .bind(job)
-    .bind(schedule)
-    .bind(now)
-    .execute(pool)
+    .bind(since)
+    .bind(limit)
+    .execute(connection)
     .await
-    .context("remember the job's schedule")?;
-    Ok(())
+    .context("queue what was due during the pause")?;
+    Ok(queued.rows_affected())
 }
 
 /// Records occurrences of a job; those another daemon recorded already stay as they are. Returns the instants that were
@@ -180,7 +146,7 @@ pub async fn record(pool: &PgPool, job: &Job, occurrences: &[Occurrence]) -> any
     let reasons: Vec<Option<&str>> = passed_over().map(|p| p.map(|p| p.reason.as_str())).collect();
     sqlx::query_scalar(
         "insert into bursar.occurrences (job, due_at, run_date, state, cause, reason, is_alerted)
-         select $1, o.due_at, o.run_date, o.state, o.cause, o.reason, $7 and o.cause is not null
+         select $1, o.due_at, o.run_date, o.state, o.cause, o.reason, $7 and coalesce(o.cause in ('missed', 'overlap'), false)
            from unnest($2::timestamptz[], $3::date[], $4::text[], $5::text[], $6::text[])
                 as o (due_at, run_date, state, cause, reason)
          on conflict (job, due_at) do nothing
@@ -312,7 +278,7 @@ pub async fn find_gaps(
     filter: &Filter<'_>,
     now: DateTime<Utc>,
 ) -> anyhow::Result<Option<Gaps>> {
-    let Some(schedule) = &job.schedule else { return Ok(None) };
+    let Some(schedule) = job.due_schedule() else { return Ok(None) };
     let watching = watching(pool, &job.name, &schedule.to_string()).await?;
     let Some((watched, recorded_until)) = watching else { return Ok(None) };
     let (first, last) = span(job, filter);

@@ -198,6 +198,7 @@ fn fanned(name: &str) -> Task {
 fn job(name: &str, tasks: Vec<Task>) -> Job {
     Job {
         name: name.to_owned(),
+        is_enabled: true,
         schedule: None,
         timezone: chrono_tz::UTC,
         run_date_offset_days: 0,

@@ -136,6 +136,7 @@ fn job() -> Job {
     };
     Job {
         name: "bench".to_owned(),
+        is_enabled: true,
         schedule: None,
         timezone: chrono_tz::UTC,
         run_date_offset_days: 0,

@@ -2,16 +2,18 @@
 
 use super::super::Context;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::{At, Customer, Ident, Problem, Problems, Settings, Source};
 use crate::db::migrations::Migrations;
 use crate::db::room::{MIN_OF_COMMAND, MIN_OF_DAEMON};
 use crate::db::{Database, check};
 use crate::engine::queue;
+use crate::engine::watermarks::Known;
 use crate::report::check::{self as report_check, Tables};
 use crate::rows::dataset::Dataset;
 use crate::rows::{drift, measure, privileges};
 use anyhow::Context as _;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
 
 /// The variable that sets the schema of the customers' tables.
@@ -30,20 +32,34 @@ pub(super) async fn check(context: &Context, settings: &Settings, catalog: &Cata
     let database = Database::open(settings).await?;
     let found = async {
         let problems = ask(context, settings, catalog, &database).await?;
-        Ok(DatabaseCheck { problems, notes: notes(settings, &database).await? })
+        Ok(DatabaseCheck { problems, notes: notes(settings, catalog, &database).await? })
     };
     let found: anyhow::Result<DatabaseCheck> = found.await;
     database.close().await?;
     found
 }
 
-async fn notes(settings: &Settings, database: &Database) -> anyhow::Result<Vec<String>> {
+async fn notes(settings: &Settings, catalog: &Catalog, database: &Database) -> anyhow::Result<Vec<String>> {
     let mut notes = check::overridden_settings(&database.pool).await?;
+    notes.extend(schedules_ahead(catalog, &database.pool).await?);
     if let Some(note) = database.room.note(settings.file.engine.parallel_tasks) {
         let needs = format!("a command needs {MIN_OF_COMMAND} connections, a daemon {MIN_OF_DAEMON}");
         notes.push(format!("{note}; {needs}, and more let it load faster"));
     }
     Ok(notes)
+}
+
+/// Warns about jobs whose occurrences are recorded ahead of the clock.
+async fn schedules_ahead(catalog: &Catalog, pool: &PgPool) -> anyhow::Result<Vec<String>> {
+    let is_made: bool = sqlx::query_scalar("select to_regclass('bursar.paused_jobs') is not null")
+        .fetch_one(pool)
+        .await
+        .context("look for the tables")?;
+    if !is_made {
+        return Ok(Vec::new());
+    }
+    let (known, now) = (Known::look(pool).await?, Clock::system().now());
+    Ok(catalog.jobs.values().filter_map(|job| known.warning(job, now)).collect())
 }
 
 /// The statements that repair all tables that differ from their datasets.

@@ -13,6 +13,10 @@ pub struct LooseJob {
     /// When it is due: a cron expression of five fields (minute first) or six (second first). Without it the
     /// job runs only when an operator says so.
     pub schedule: Option<String>,
+    /// Whether the job is due by its schedule. If not, it runs only when an operator says so, and nothing that the schedule
+    /// would have had meanwhile is made up for when it is enabled again.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// The time zone that the schedule and the run date are read in.
     #[serde(default = "utc")]
     pub timezone: String,

@@ -5,11 +5,14 @@ use crate::running::until;
 use crate::support::World;
 use bursar::clock::Clock;
 use bursar::db::Database;
+use bursar::engine::configurations::Schedules;
 use bursar::engine::dispatch::dispatch_due;
 use bursar::engine::execute::Engine;
 use bursar::engine::job::Job;
+use bursar::engine::pause::{self, Meanwhile, Paused};
 use bursar::engine::presence::Role;
 use bursar::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use bursar::engine::watermarks::{self, Known};
 use bursar::engine::worker::Worker;
 use bursar::fault;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -115,6 +118,73 @@ async fn a_machine_that_was_suspended_misses_as_the_job_says_and_forgets_nothing
     assert_eq!(daemon.count(out_of_order).await, 0, "the oldest is run first");
     let unexplained = "select count(*) from bursar.occurrences where (state = 'ran') <> (reason is null)";
     assert_eq!(daemon.count(unexplained).await, 0);
+}
+
+fn paused_at(at: &str) -> Paused {
+    Paused { paused_at: utc(at), paused_by: "ops@host".to_owned(), reason: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_during_a_pause_is_skipped_and_run_afterwards_only_on_request() {
+    let world = World::new().await;
+    let job = due("rest", "0 5 * * *", "UTC", "catchup = \"all\"");
+    let daemon = Daemon::new(&world, std::slice::from_ref(&job)).await;
+    daemon.settle(utc("2025-05-10T04:59")).await;
+    daemon.settle(utc("2025-05-10T05:00")).await;
+    assert!(pause::pause(daemon.pool(), "rest", &paused_at("2025-05-10T06:00")).await.unwrap());
+    daemon.settle(utc("2025-05-11T05:00")).await;
+    let known = Known::look(daemon.pool()).await.expect("a look");
+    assert_eq!(known.next_due(&job, utc("2025-05-11T06:00")), None);
+    // Nobody is up on the 12th.
+    let resume = async |meanwhile, now| pause::resume(daemon.pool(), &job, meanwhile, utc(now)).await.expect("resumed");
+    assert_eq!(resume(Meanwhile::Skip, "2025-05-12T12:00").await, Some(0));
+    assert_eq!(resume(Meanwhile::Skip, "2025-05-12T12:00").await, None, "it is not paused any more");
+    daemon.settle(utc("2025-05-12T12:01")).await;
+    assert_eq!(states(&daemon.recorded("rest").await), ["ran", "skipped", "skipped"]);
+    assert_eq!(daemon.count("select count(*) from bursar.occurrences where is_alerted").await, 0);
+    assert!(pause::pause(daemon.pool(), "rest", &paused_at("2025-05-12T13:00")).await.unwrap());
+    daemon.settle(utc("2025-05-13T05:00")).await;
+    assert_eq!(resume(Meanwhile::Run, "2025-05-14T06:00").await, Some(2));
+    daemon.settle(utc("2025-05-14T06:01")).await;
+    assert_eq!(states(&daemon.recorded("rest").await), ["ran", "skipped", "skipped", "ran", "ran"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_no_daemon_has_is_not_watched_and_nothing_of_it_is_missed() {
+    let world = World::new().await;
+    let job = due("rest", "0 5 * * *", "UTC", "catchup = \"all\"");
+    let daemon = Daemon::new(&world, std::slice::from_ref(&job)).await;
+    let disabled = due("rest", "0 5 * * *", "UTC", "enabled = false");
+    assert_eq!(disabled.due_schedule().map(ToString::to_string), None);
+    daemon.settle(utc("2025-05-10T04:59")).await;
+    let own = Schedules::from([("rest".to_owned(), "0 0 5 * * * UTC".to_owned())]);
+    watermarks::end_watches(daemon.pool(), &own).await.expect("it is this daemon's own");
+    daemon.settle(utc("2025-05-10T05:00")).await;
+    watermarks::end_watches(daemon.pool(), &Schedules::new()).await.expect("ended");
+    daemon.settle(utc("2025-05-12T06:00")).await;
+    daemon.settle(utc("2025-05-13T05:00")).await;
+    assert_eq!(instants(&daemon.recorded("rest").await), ["2025-05-10T05:00", "2025-05-13T05:00"].map(utc));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_recorded_ahead_of_the_clock_is_warned_about_and_can_be_reset() {
+    let world = World::new().await;
+    let job = due("rest", "0 5 * * *", "UTC", "");
+    let daemon = Daemon::new(&world, std::slice::from_ref(&job)).await;
+    daemon.settle(utc("2098-05-10T04:59")).await;
+    daemon.settle(utc("2098-05-10T05:00")).await;
+    let now = Utc::now();
+    let known = Known::look(daemon.pool()).await.expect("a look");
+    assert_eq!(known.next_due(&job, now), Some(utc("2098-05-11T05:00")), "what will happen");
+    let warning = known.warning(&job, now).expect("a warning");
+    assert!(
+        warning.contains("not due before 2098-05-10T05:00") && warning.contains("bursar jobs reset rest"),
+        "{warning}"
+    );
+    assert_eq!(watermarks::reset(daemon.pool(), "rest", now).await.expect("reset"), 1);
+    let known = Known::look(daemon.pool()).await.expect("a look");
+    assert_eq!(known.warning(&job, now), None);
+    assert!(known.next_due(&job, now).is_some_and(|due| due <= now + TimeDelta::days(1)));
 }
 
 /// Instants that a bad clock shows: on by seconds, hours or days, and back.

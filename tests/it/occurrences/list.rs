@@ -180,3 +180,26 @@ fn jobs_are_shown_with_their_offset_and_limits_where_they_have_them() {
     let table = folder.bursar(&["jobs"]).code(0).stdout;
     assert!(table.contains("run date -1 d, catches up 31, 10 tasks at a time"), "{table}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_paused_and_resumed_by_commands_and_every_list_shows_it() {
+    let world = World::new().await;
+    App::migrate(&world.settings()).await.expect("the tables");
+    let pause = ["jobs", "pause", "customer-ratings", "--reason", "they move"];
+    assert!(world.bursar(&pause).code(0).stdout.starts_with("customer-ratings is paused; "));
+    assert_eq!(world.bursar(&pause).code(0).stdout, "customer-ratings was paused already\n");
+    let jobs = world.bursar(&["jobs", "--json"]).code(0).json();
+    let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == "customer-ratings").unwrap();
+    assert_eq!((&job["paused"]["reason"], &job["next_due"]), (&json!("they move"), &Value::Null));
+    assert!(world.bursar(&["status"]).stdout.contains("paused"));
+    assert_eq!(world.bursar(&["jobs", "resume", "customer-ratings"]).code(0).stdout, "customer-ratings is resumed\n");
+    assert_eq!(
+        world.bursar(&["jobs", "resume", "customer-ratings"]).code(0).stdout,
+        "customer-ratings is not paused\n"
+    );
+    assert!(world.bursar(&["jobs", "pause", "nightly"]).code(64).stderr.contains("there is no job \"nightly\""));
+    world.edit("jobs/customer-ratings.toml", |text| text.replace("catchup = ", "enabled = false\ncatchup = "));
+    let jobs = world.bursar(&["jobs", "--json"]).code(0).json();
+    let job = jobs.as_array().unwrap().iter().find(|job| job["job"] == "customer-ratings").unwrap();
+    assert_eq!((&job["enabled"], &job["next_due"]), (&json!(false), &Value::Null));
+}
