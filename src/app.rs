@@ -45,13 +45,12 @@ pub fn compile(settings: &Settings) -> anyhow::Result<Catalog> {
 }
 
 impl App {
-    /// Compiles the configuration, makes sure of the output folder, opens the database and makes what it lacks.
+    /// Compiles the configuration, opens the database and makes what it lacks.
     ///
     /// # Errors
     /// A configuration fault for anything that must be mended first; a transient one for a database that is away.
     pub async fn build(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         let catalog = compile(&settings)?;
-        report::write::check_output(&settings.file.paths.output)?;
         let database = Database::open(&settings).await?;
         let prepared = prepare(&database, &catalog, settings.file.database.lock_timeout_s).await;
         let (settings, catalog) = (Arc::new(settings), InForce::new(catalog));
@@ -77,6 +76,7 @@ impl App {
                 for error in &left {
                     warn!("{}", fault::told(error));
                 }
+                app.restore_reports().await;
                 Ok(app)
             }
             Err(error) => {
@@ -99,6 +99,14 @@ impl App {
         match prepared?.into_iter().next() {
             None => Ok(catalog),
             Some(left) => Err(left),
+        }
+    }
+
+    /// Restores reports that attempts replaced which were taken over.
+    async fn restore_reports(&self) {
+        let restored = report::place::restore(&self.database.pool, &self.settings.file.paths.output).await;
+        if let Err(error) = restored {
+            warn!("reports could not be compared with those recorded last: {}", fault::told(&error));
         }
     }
 

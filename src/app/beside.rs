@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 /// How long to wait between two looks at the inbox, or at the workers.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long to wait between two looks for staged rows that were left behind.
+/// How long to wait between two looks for staged rows that were left behind, and for reports that were replaced.
 const SWEEP: Duration = Duration::from_mins(1);
 /// How long to wait between two looks for notices.
 const SEND: Duration = Duration::from_secs(2);
@@ -70,12 +70,16 @@ impl App {
         look_and_act(&self.engine, &catalog, &mut lookout.1, self.clock.now()).await
     }
 
-    /// Drops what loads left that died, until `stop`; the program's start has done so before.
+    /// Drops what loads left that died, and restores reports that were replaced, until `stop`; the program's start has done
+    /// so before.
     pub(super) async fn sweep_staged(&self, stop: &CancellationToken) {
         let mut troubles = Troubles::default();
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
             let Some(swept) = stop.run_until_cancelled(staged::sweep(&self.database.pool)).await else { return };
             troubles.tell("could not drop staged rows left behind", &swept.err().into_iter().collect::<Vec<_>>());
+            if stop.run_until_cancelled(self.restore_reports()).await.is_none() {
+                return;
+            }
         }
     }
 

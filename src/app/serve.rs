@@ -11,8 +11,10 @@ use crate::engine::presence::Role;
 use crate::engine::schedule::Schedule;
 use crate::engine::watermarks::{self, Known};
 use crate::engine::worker::Worker;
+use crate::fault;
 use crate::http::{self, Access, Answering};
 use crate::notify::Channels;
+use crate::report::write::check_output;
 use crate::systems;
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -38,6 +40,9 @@ impl App {
     /// A configuration fault when it can't start; runs that fail are recorded, not returned.
     pub async fn serve(&self, orders: Orders, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
         self.database.room.check_daemon()?;
+        if let Err(error) = check_output(&self.settings.file.paths.output) {
+            warn!("reports fail, and are tried again, until it is repaired: {}", fault::told(&error));
+        }
         let channels = Channels::from_settings(&self.settings)?;
         let listener = http::listen(self.settings.file.http.bind).await?;
         let (heartbeat, beats) = Heartbeat::start().await?;

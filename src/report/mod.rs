@@ -8,6 +8,7 @@ pub mod check;
 pub mod compile;
 pub mod names;
 pub mod parameter;
+pub mod place;
 pub mod provenance;
 pub mod query;
 pub mod write;

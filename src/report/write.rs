@@ -2,6 +2,7 @@
 
 use super::compile::Report;
 use super::parameter::Values;
+use super::place::{self, Draft, sidecar_path};
 use super::provenance::{self, FileFacts, Input, Missing, Program, Provenance, RunOrigin, SourceRows, SqlOrigin};
 use super::query;
 use crate::db::fence::{Fence, Finish};
@@ -14,19 +15,20 @@ use ring::digest;
 use serde::Serialize;
 use sqlx::types::Json;
 use sqlx::{Executor, PgConnection, PgPool};
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// What files without a name that anybody would read are called, until they are whole.
 const DRAFT: (&str, &str) = (".bursar-", ".part");
 
 /// A draft that nobody has written to for so long was left behind by a process that was killed.
-const STALE: Duration = Duration::from_hours(24);
+pub(super) const STALE: Duration = Duration::from_hours(24);
 
 /// A report that is asked for.
 #[derive(Clone, Debug)]
@@ -133,20 +135,34 @@ pub async fn write_report(
     transaction.rollback().await.context("end the report's snapshot")?;
     let provenance = Provenance { sources, ..provenance_of(request, file.clone(), inputs, missing.clone()) };
     let written = Written::Written { path: path.clone(), file, missing };
-    let mut transaction = pool.begin().await.context("record the report")?;
-    request.fence.hold(&mut transaction).await?;
-    record(&mut transaction, &provenance, &path).await?;
-    finish.finish(&mut transaction, &written).await?;
-    publish(&provenance, draft, &path)?;
-    transaction.commit().await.context("record the report")?;
+    // Before the attempt is looked at again: a disk may take its time.
+    let draft = Draft::complete(draft, &provenance, &path)?;
+    let published = publish(pool, request.fence, finish, (&provenance, draft, &path), &written).await;
+    if let Err(error) = published {
+        // The files may be in place, and their transaction was not committed.
+        if let Err(error) = place::restore_one(pool, &path).await {
+            warn!("whether {} is the report recorded last is looked at later: {}", path.display(), fault::told(&error));
+        }
+        return Err(error);
+    }
     Ok(written)
 }
 
-/// Puts the report's files in place; the sidecar first, so that no report is ever seen without one.
-fn publish(provenance: &Provenance, draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
-    let sidecar = draft_sidecar(path.parent().unwrap_or(path), provenance)?;
-    put_in_place(sidecar, &sidecar_path(path))?;
-    put_in_place(draft, path)
+/// Records the report and puts its files in place, while nobody else does that for the same path.
+async fn publish(
+    pool: &PgPool,
+    fence: &Fence,
+    finish: &dyn Finish<Written>,
+    (provenance, draft, path): (&Provenance, Draft, &Path),
+    written: &Written,
+) -> anyhow::Result<()> {
+    let mut transaction = pool.begin().await.context("record the report")?;
+    fence.hold(&mut transaction).await?;
+    place::lock(&mut transaction, path).await?;
+    let id = record(&mut transaction, provenance, path).await?;
+    finish.finish(&mut transaction, written).await?;
+    draft.put(&mut transaction, id).await?;
+    transaction.commit().await.context("record the report")
 }
 
 /// Makes sure that files can be written to `output`, before anything else is done, and clears away what killed
@@ -155,7 +171,10 @@ fn publish(provenance: &Provenance, draft: NamedTempFile, path: &Path) -> anyhow
 /// # Errors
 /// A configuration fault that names the folder; a transient one when its disk is full.
 pub fn check_output(output: &Path) -> anyhow::Result<()> {
-    draft(output)?;
+    new_draft(output).map_err(|error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => fault::transient(unwritable(output, &error)),
+        _ => fault::config(unwritable(output, &error)),
+    })?;
     remove_stale(output);
     Ok(())
 }
@@ -183,25 +202,28 @@ fn check_places(path: &Path) -> anyhow::Result<()> {
 }
 
 /// A file in the output folder that has no name yet that anybody would read.
-fn draft(output: &Path) -> anyhow::Result<NamedTempFile> {
-    let unwritable = |error: std::io::Error| {
-        let folder = output.display();
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                fault::transient(format!("the output folder {folder} can't be written to: {error}"))
-            }
-            _ => fault::config(format!(
-                "the output folder {folder} can't be written to: {error} (set BURSAR_OUTPUT_DIR)"
-            )),
-        }
-    };
-    std::fs::create_dir_all(output).map_err(unwritable)?;
+///
+/// # Errors
+/// A transient fault if it can't be made: a disk is mounted read-only after an error and repaired.
+pub(super) fn draft(output: &Path) -> anyhow::Result<NamedTempFile> {
+    new_draft(output).map_err(|error| fault::transient(unwritable(output, &error)))
+}
+
+fn new_draft(output: &Path) -> std::io::Result<NamedTempFile> {
+    std::fs::create_dir_all(output)?;
     tempfile::Builder::new()
         .prefix(DRAFT.0)
         .suffix(DRAFT.1)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(output)
-        .map_err(unwritable)
+}
+
+fn unwritable(output: &Path, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "",
+        _ => " (set BURSAR_OUTPUT_DIR)",
+    };
+    format!("the output folder {} can't be written to: {error}{hint}", output.display())
 }
 
 async fn fill(
@@ -274,32 +296,12 @@ fn provenance_of(request: &Request<'_>, file: FileFacts, inputs: Vec<Input>, mis
     }
 }
 
-fn put_in_place(draft: NamedTempFile, path: &Path) -> anyhow::Result<()> {
-    draft.as_file().sync_all().with_context(|| format!("write {}", path.display()))?;
-    draft.persist(path).map_err(|error| error.error).with_context(|| format!("put {} in place", path.display()))?;
-    let folder = path.parent().unwrap_or(path);
-    File::open(folder).and_then(|f| f.sync_all()).with_context(|| format!("sync {}", folder.display()))
-}
-
-fn draft_sidecar(output: &Path, provenance: &Provenance) -> anyhow::Result<NamedTempFile> {
-    let mut sidecar = draft(output)?;
-    let mut text = serde_json::to_vec_pretty(provenance).context("describe the report")?;
-    text.push(b'\n');
-    sidecar.write_all(&text).context("write the sidecar")?;
-    Ok(sidecar)
-}
-
-fn sidecar_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".json");
-    name.into()
-}
-
-async fn record(connection: &mut PgConnection, provenance: &Provenance, path: &Path) -> anyhow::Result<()> {
+async fn record(connection: &mut PgConnection, provenance: &Provenance, path: &Path) -> anyhow::Result<i64> {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    sqlx::query(
+    sqlx::query_scalar(
         "insert into bursar.artifacts (run_id, report, run_date, path, bytes, sha256, row_count, provenance)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         returning id",
     )
     .bind(provenance.run.id)
     .bind(&provenance.report)
@@ -309,16 +311,16 @@ async fn record(connection: &mut PgConnection, provenance: &Provenance, path: &P
     .bind(&provenance.file.sha256)
     .bind(signed(provenance.file.rows))
     .bind(Json(provenance))
-    .execute(connection)
+    .fetch_one(connection)
     .await
-    .context("record the report")?;
-    Ok(())
+    .context("record the report")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fault::{Fault, judge};
+    use std::fs::File;
 
     /// A disk with room for so many bytes.
     struct Disk(usize);

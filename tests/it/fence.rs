@@ -1,6 +1,6 @@
 //! An attempt that is not the present one any more changes nothing.
 
-use crate::running::until;
+use crate::running::{Running, until};
 use crate::support::World;
 use std::process::Stdio;
 
@@ -33,4 +33,45 @@ async fn a_load_whose_run_was_closed_by_somebody_else_changes_nothing() {
     assert!(said.contains("attempt 1 is stale: the task was taken over by another worker or cancelled"), "{said}");
     let after = (world.rows("agency_a").await, world.scalar::<i64>("select count(*) from bursar.loads").await);
     assert_eq!(after, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_attempt_is_not_the_present_one_never_takes_its_place() {
+    let world = World::new().await;
+    world.deliver_all();
+    let path = world.path("output/Customer_Rating_Aggregate_Report_20250514.csv");
+    let mut holder = world.connect().await;
+    let take = "select pg_advisory_lock(hashtextextended('bursar report ' || $1, 0))";
+    sqlx::query(take).bind(path.to_string_lossy()).execute(&mut holder).await.expect("hold the report's place");
+    let mut command = world.command(&["run-job", "customer-ratings", "--date", "2025-05-14"]);
+    let late = Running::of(&mut command);
+    let waiting = "select count(*) from pg_locks join pg_database as d on d.oid = database
+                    where d.datname = current_database() and locktype = 'advisory' and not granted";
+    until("the report waits for its place", || async { world.scalar::<i64>(waiting).await > 0 }).await;
+    let lose = "update bursar.task_runs set attempt = attempt + 1 where task = 'report' and state = 'running'";
+    sqlx::raw_sql(lose).execute(&mut holder).await.expect("begin another attempt");
+    drop(holder);
+    late.says("counts for nothing").await;
+    assert!(!path.exists(), "it was put in place");
+    assert_eq!(world.scalar::<i64>("select count(*) from bursar.artifacts").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_a_stale_attempt_replaced_is_restored_as_it_was_recorded() {
+    let world = World::new().await;
+    world.deliver_all();
+    world.run_job("2025-05-13", &[]).code(0);
+    let path = world.path("output/Customer_Rating_Aggregate_Report_20250513.csv");
+    let sidecar = world.path("output/Customer_Rating_Aggregate_Report_20250513.csv.json");
+    let recorded = (world.report("20250513"), std::fs::read(&sidecar).expect("a sidecar"));
+    for place in [&sidecar, &path] {
+        let stale = world.write("output/stale", "older");
+        std::fs::rename(stale, place).expect("replace it");
+    }
+    let ran = world.run_job("2025-05-14", &[]).code(0);
+    assert!(ran.stderr.contains("20250513.csv was replaced by a version that was never recorded"), "{}", ran.stderr);
+    assert_eq!((world.report("20250513"), std::fs::read(&sidecar).expect("a sidecar")), recorded);
+    std::fs::remove_file(&path).expect("collect it");
+    world.run_job("2025-05-15", &[]).code(0);
+    assert!(!path.exists(), "a report that was collected stays away");
 }
