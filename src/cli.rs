@@ -35,7 +35,7 @@ mod zones;
 use crate::config::{Environment, Settings};
 use crate::fault;
 use crate::outbound;
-use crate::telemetry;
+use crate::telemetry::{self, DaemonLog};
 use clap::{Parser, Subcommand};
 use progress::Bars;
 use serde_json::json;
@@ -188,6 +188,11 @@ impl Context {
         self.log(if Bars::are_shown() { TERMINAL_LOG } else { COMMAND_LOG });
     }
 
+    /// Starts a daemon's log, which blocks nobody.
+    fn log_daemon(&self) -> DaemonLog {
+        DaemonLog::start(self.environment.var("RUST_LOG").unwrap_or(DAEMON_LOG))
+    }
+
     fn log(&self, directives: &str) {
         telemetry::start(self.environment.var("RUST_LOG").unwrap_or(directives), self.bars.suspend());
     }
@@ -210,7 +215,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environ
 /// Says what went wrong: to people on stderr, and to a program in place of the result it waits for.
 fn fail(error: &anyhow::Error, is_json: bool) -> ExitCode {
     let message = fault::told(error);
-    show::message(&format!("error: {message}"));
+    show::last_message(&format!("error: {message}"));
     let (fault, code) = judge(error);
     if is_json {
         // Nobody is left to tell when stdout is gone too.

@@ -9,6 +9,10 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+/// How long the last message may take to be printed.
+const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A table with this header; columns whose index is in `numbers` are set to the right.
 pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
@@ -33,6 +37,16 @@ pub(super) fn line(text: &dyn std::fmt::Display) -> anyhow::Result<()> {
 /// Prints a message on stderr, with nothing in it that a terminal acts on.
 pub(super) fn message(text: &str) {
     eprintln!("{}", escape::lines(text));
+}
+
+/// As [`message`], for what is printed before the program ends: a reader that reads nothing does not keep it from that.
+pub(super) fn last_message(text: &str) {
+    let text = text.to_owned();
+    let printing = std::thread::spawn(move || message(&text));
+    let since = Instant::now();
+    while !printing.is_finished() && since.elapsed() < LAST_MESSAGE_TIMEOUT {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Prints a text and a line end; a reader who went away (`| head`) is no fault.
