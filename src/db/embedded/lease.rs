@@ -79,6 +79,27 @@ impl Lease {
         }
     }
 
+    /// Whether the server's process runs, or it can't be told. One that was started here and has ended is reaped first: its
+    /// number would look like a live process's.
+    pub(super) fn server_runs(&mut self) -> bool {
+        let has_ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+        if has_ended {
+            self.child = None;
+        }
+        matches!(Holder::of(&self.place.cluster()), Holder::Server(_) | Holder::Unknown)
+    }
+
+    /// Waits for the turn, and brings the server up again.
+    ///
+    /// # Errors
+    /// As [`Lease::begin`] and [`Lease::bring_up`].
+    pub(super) async fn renew(&mut self, binaries: &Binaries, database: &str) -> anyhow::Result<Origin> {
+        self.turn = Some(Turn::wait(&self.place.turn_lock(), TURN_WITHIN).await?);
+        let renewed = self.bring_up(binaries, database).await;
+        self.turn = None;
+        renewed
+    }
+
     /// Ends the use, and stops the server if nobody else uses it.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
 
 use binaries::Binaries;
 use lease::Lease;
@@ -71,7 +72,7 @@ impl Origin {
 /// A use of the private server. Without `stop` it ends when dropped, on the dropping thread.
 #[derive(Debug)]
 pub struct Embedded {
-    lease: Lease,
+    lease: Mutex<Lease>,
     place: Place,
     binaries: Binaries,
     database: String,
@@ -101,7 +102,7 @@ impl Embedded {
             Origin::Started if major.is_none() => Origin::Created,
             origin => origin,
         };
-        let embedded = Self { lease, place, binaries, database: options.database.clone(), origin };
+        let embedded = Self { lease: Mutex::new(lease), place, binaries, database: options.database.clone(), origin };
         embedded.announce(begun);
         Ok(embedded)
     }
@@ -126,13 +127,26 @@ impl Embedded {
         self.origin
     }
 
+    /// Starts the server again if its process has ended while this uses it. Returns how it came to run; `None` if it
+    /// runs.
+    ///
+    /// # Errors
+    /// As [`Embedded::start`].
+    pub async fn revive(&self) -> anyhow::Result<Option<Origin>> {
+        let mut lease = self.lease.lock().await;
+        if lease.server_runs() {
+            return Ok(None);
+        }
+        lease.renew(&self.binaries, &self.database).await.map(Some)
+    }
+
     /// Ends this use. The last user's stop shuts the server down, connections or not, and
     /// returns when it has ended.
     ///
     /// # Errors
     /// A transient fault when the server does not end; others when the locks fail.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let mut lease = self.lease;
+        let mut lease = self.lease.into_inner();
         tokio::task::spawn_blocking(move || lease.end()).await.context("stop the private PostgreSQL")?
     }
 

@@ -48,6 +48,25 @@ async fn a_killed_server_recovers_what_was_committed() {
 }
 
 #[tokio::test]
+async fn a_server_that_died_while_it_is_used_is_started_again_with_what_was_committed() {
+    let home = data_dir();
+    let server = start(home.path()).await;
+    keep_a_row(&server).await;
+    assert_eq!(server.revive().await.unwrap(), None, "it runs");
+    kill(server_pid(home.path()), Signal::SIGKILL).unwrap();
+
+    let mut revived = None;
+    while revived.is_none() {
+        revived = server.revive().await.unwrap();
+    }
+
+    assert_eq!(revived, Some(Origin::Recovered));
+    assert_eq!(kept_row(&server).await, "a row");
+    server.stop().await.unwrap();
+    assert!(!pid_file(home.path()).exists());
+}
+
+#[tokio::test]
 async fn a_number_that_another_program_has_by_now_is_no_server() {
     let home = data_dir();
     start(home.path()).await.stop().await.unwrap();
