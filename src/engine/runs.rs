@@ -104,8 +104,8 @@ async fn insert(
 ) -> anyhow::Result<bool> {
     let inserted = sqlx::query(
         "insert into bursar.runs
-                (id, job, run_date, trigger, priority, publish, force, plan, max_parallel_tasks, host, pid, config_hash)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                (id, job, run_date, trigger, priority, publish, force, plan, max_parallel_tasks, host, pid, config_hash, tasks)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          on conflict (job, run_date) where state = 'running' do nothing",
     )
     .bind(id)
@@ -120,6 +120,7 @@ async fn insert(
     .bind(nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
     .bind(i32::try_from(std::process::id()).unwrap_or(0))
     .bind(config_hash)
+    .bind(i32::try_from(request.nodes().len()).unwrap_or(i32::MAX))
     .execute(connection)
     .await
     .context("record the run")?;
