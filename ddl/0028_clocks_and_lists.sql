@@ -8,15 +8,17 @@ alter table bursar.alerts add constraint alerts_kind_known check (kind in (
     'run_failed',
     'run_stranded',
     'schedule_conflict',
+    'occurrence_skipped',
     'clock_skew',
     'file_late',
     'file_missing',
     'file_changed',
     'file_duplicate',
     'file_refused',
-    'load_held'
+    'load_held',
+    'load_measured'
 ));
-comment on column bursar.alerts.kind is 'run_failed, run_stranded, schedule_conflict, clock_skew, file_late, file_missing, file_changed, file_duplicate, file_refused or load_held.';
+comment on column bursar.alerts.kind is 'run_failed, run_stranded, schedule_conflict, occurrence_skipped, clock_skew, file_late, file_missing, file_changed, file_duplicate, file_refused, load_held or load_measured.';
 
 -- Lists stay as fast as they are after years: what is rare is found by an index, and a run's tasks are counted once.
 

@@ -2,6 +2,7 @@
 
 mod beside;
 mod helper;
+mod private;
 mod rehearsal;
 mod reload;
 mod serve;
@@ -45,6 +46,15 @@ pub fn compile(settings: &Settings) -> anyhow::Result<Catalog> {
 }
 
 impl App {
+    /// As [`App::build`], for a command: one that can't write its reports does not begin.
+    ///
+    /// # Errors
+    /// As [`App::build`]; also a configuration fault if the output folder can't be written to.
+    pub async fn build_for_command(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        report::write::check_output(&settings.file.paths.output)?;
+        Self::build(settings, clock).await
+    }
+
     /// Compiles the configuration, opens the database and makes what it lacks.
     ///
     /// # Errors

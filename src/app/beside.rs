@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::catalog::Catalog;
+use crate::db::patience::within;
 use crate::deliveries::Lookout;
 use crate::deliveries::act::look_and_act;
 use crate::engine::watch::Watch;
@@ -19,6 +20,8 @@ use tracing::{debug, warn};
 const LOOK: Duration = Duration::from_secs(5);
 /// How long to wait between two looks for staged rows that were left behind, and for reports that were replaced.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How long a look may wait for the database, or for the disks and servers on which files are looked for.
+const LOOK_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long to wait between two looks for notices.
 const SEND: Duration = Duration::from_secs(2);
 /// How long a notice that is just being sent may keep a daemon from stopping: a database may hang.
@@ -48,7 +51,7 @@ impl App {
         let mut troubles = Troubles::default();
         let mut lookout = self.lookout(self.catalog());
         loop {
-            let looked = stop.run_until_cancelled(self.look_once(&mut lookout)).await;
+            let looked = stop.run_until_cancelled(within(LOOK_TIMEOUT, self.look_once(&mut lookout))).await;
             let Some(looked) = looked else { return };
             let found = looked.unwrap_or_else(|error| vec![error]);
             troubles.tell("could not look for files", &found);
@@ -75,7 +78,8 @@ impl App {
     pub(super) async fn sweep_staged(&self, stop: &CancellationToken) {
         let mut troubles = Troubles::default();
         while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
-            let Some(swept) = stop.run_until_cancelled(staged::sweep(&self.database.pool)).await else { return };
+            let sweeping = within(LOOK_TIMEOUT, staged::sweep(&self.database.pool));
+            let Some(swept) = stop.run_until_cancelled(sweeping).await else { return };
             troubles.tell("could not drop staged rows left behind", &swept.err().into_iter().collect::<Vec<_>>());
             if stop.run_until_cancelled(self.restore_reports()).await.is_none() {
                 return;
@@ -87,7 +91,7 @@ impl App {
     pub(super) async fn watch_workers(&self, stop: &CancellationToken) {
         let (mut troubles, mut watch) = (Troubles::default(), Watch::default());
         loop {
-            let looking = watch.check(&self.database.pool, self.clock.now());
+            let looking = within(LOOK_TIMEOUT, watch.check(&self.database.pool, self.clock.now()));
             let Some(looked) = stop.run_until_cancelled(looking).await else { return };
             troubles.tell("could not compare the workers", &looked.err().into_iter().collect::<Vec<_>>());
             if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {

@@ -11,7 +11,6 @@ use crate::engine::task::{Label, Watching};
 use crate::engine::worker::Worker;
 use crate::engine::{again, configurations};
 use crate::fault;
-use crate::report::write::check_output;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,9 +34,8 @@ impl App {
     /// Starts to help until [`Helper::leave`], which must be called.
     ///
     /// # Errors
-    /// A configuration fault if the output folder can't be written to.
+    /// A database fault.
     pub async fn help(&self, watching: Watching, cancel: &CancellationToken) -> anyhow::Result<Helper<'_>> {
-        check_output(&self.settings.file.paths.output)?;
         let parallel = self.parallel_tasks();
         let worker = Worker::start(&self.engine, Role::RunJob, parallel, Some(watching)).await?;
         Ok(Helper {

@@ -2,6 +2,7 @@
 
 use super::App;
 use super::beside::Troubles;
+use crate::db::patience::within;
 use crate::engine::attempt::Cause;
 use crate::engine::dispatch::{Dispatched, dispatch_due};
 use crate::engine::fleet::Fleet;
@@ -9,6 +10,7 @@ use crate::engine::heartbeat::{Heartbeat, Pulse};
 use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::schedule::Schedule;
+use crate::engine::skew;
 use crate::engine::watermarks::{self, Known};
 use crate::engine::worker::Worker;
 use crate::fault;
@@ -23,6 +25,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// How long a beat may wait for the database.
+const BEAT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What the daemon is told from outside.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,8 @@ impl App {
         let router = http::router(Answering {
             pool: self.database.reader.clone(),
             pulse: heartbeat.pulse(),
+            swept: self.engine.swept.clone(),
+            clock: self.clock.clone(),
             configurations: Arc::new(self.catalog.clone()),
             routes: systems::routes(&self.deps),
             access: access.clone(),
@@ -73,8 +80,15 @@ impl App {
         let (looking, sending) = (self.look_for_files(&beside), self.send_notices(&channels, &beside));
         let (sweeping, watching) = (self.sweep_staged(&beside), self.watch_workers(&beside));
         let acting = systems::beside(&self.deps, &beside);
-        let (followed, (), (), (), (), ()) =
-            Box::pin(async { tokio::join!(beating, looking, sending, sweeping, watching, acting) }).await;
+        let keeping = async {
+            let kept = self.keep_private_server(&beside).await;
+            if kept.is_err() {
+                orders.stop.cancel();
+            }
+            kept
+        };
+        let (followed, kept, (), (), (), (), ()) =
+            Box::pin(async { tokio::join!(beating, keeping, looking, sending, sweeping, watching, acting) }).await;
         info!("stopping: no new runs are started");
         heartbeat.stop().await;
         worker.stop(Duration::from_secs(self.settings.file.engine.grace_s), Cause::Stopping).await;
@@ -84,7 +98,7 @@ impl App {
             Err(_) => warn!("a connection was still open and is cut"),
         }
         info!("stopped");
-        followed
+        followed.and(kept)
     }
 
     /// Says what the daemon finds of those before it.
@@ -115,7 +129,7 @@ impl App {
         orders: &Orders,
         worker: &str,
     ) -> anyhow::Result<()> {
-        let mut troubles = Troubles::default();
+        let (mut troubles, mut ahead) = (Troubles::default(), Troubles::default());
         loop {
             let is_asked = tokio::select! {
                 biased;
@@ -124,7 +138,8 @@ impl App {
                 beat = beats.recv() => beat.map(|()| false).context("the heartbeat has stopped")?,
             };
             // A database that hangs must not keep the daemon from stopping.
-            let looked = orders.stop.run_until_cancelled(self.beat(worker, is_asked)).await;
+            let looked =
+                orders.stop.run_until_cancelled(within(BEAT_TIMEOUT, self.beat(worker, is_asked, &mut ahead))).await;
             let Some(looked) = looked else { return Ok(()) };
             if looked.is_ok() {
                 pulse.feel();
@@ -134,7 +149,8 @@ impl App {
     }
 
     /// One beat. The first thing that went wrong is an error; the rest was done nevertheless.
-    async fn beat(&self, worker: &str, reload_is_asked: bool) -> anyhow::Result<()> {
+    async fn beat(&self, worker: &str, reload_is_asked: bool, ahead: &mut Troubles) -> anyhow::Result<()> {
+        skew::measure(&self.engine, worker).await?;
         let reloaded = self.reload_if_asked(worker, reload_is_asked).await;
         let dropped = self.drop_unused_configurations(worker).await;
         let (catalog, fleet) = (self.catalog(), Fleet::read(&self.database.pool).await?);
@@ -142,11 +158,14 @@ impl App {
             |job: &&Arc<Job>| fleet.is_in_force(&job.name, job.due_schedule().map(Schedule::to_string).as_deref());
         let jobs: Vec<Arc<Job>> = catalog.jobs.values().filter(is_in_force).cloned().collect();
         let items = |job: &Job, run_date| catalog.items(job, run_date);
-        let Dispatched { faults, .. } = dispatch_due(&self.engine, &jobs, &items, self.clock.now()).await;
-        let ended = watermarks::end_watches(&self.database.pool, &self.engine.configuration().schedules).await;
         reloaded?;
         dropped?;
-        ended?;
+        skew::check(self.clock.ahead())?;
+        let Dispatched { faults, recorded_ahead, .. } =
+            dispatch_due(&self.engine, &jobs, &items, self.clock.now()).await;
+        let recorded_ahead: Vec<_> = recorded_ahead.into_iter().map(fault::data).collect();
+        ahead.tell("a clock was wrong", &recorded_ahead);
+        watermarks::end_watches(&self.database.pool, &self.engine.configuration().schedules).await?;
         faults.into_iter().next().map_or(Ok(()), Err)
     }
 
@@ -159,7 +178,8 @@ impl App {
 
     /// Logs when each job is due next.
     async fn announce_jobs(&self) -> anyhow::Result<()> {
-        let (known, now) = (Known::look(&self.database.pool).await?, self.clock.now());
+        let now = self.clock.now();
+        let known = Known::look(&self.database.pool, now).await?;
         for job in self.catalog().jobs.values() {
             let Some(schedule) = &job.schedule else { continue };
             if !job.is_enabled {
@@ -170,7 +190,7 @@ impl App {
                 warn!(job.name = %job.name, "{} is {paused}", job.name);
                 continue;
             }
-            if let Some(warning) = known.warning(job, now) {
+            if let Some(warning) = known.warning(job) {
                 warn!(job.name = %job.name, "{warning}");
             }
             match known.next_due(job, now) {

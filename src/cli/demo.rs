@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<ExitCode> {
         Some(_) => "database: DATABASE_URL".to_owned(),
         None => format!("database: a private PostgreSQL under {}", settings.file.paths.data.display()),
     })?;
-    let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
+    let app = signals::unless_stopped(&cancel, Box::pin(App::build_for_command(settings, Clock::system()))).await?;
     let outcome = perform(&app, context, &cancel).await;
     app.close().await?;
     let summary = outcome?;

@@ -111,13 +111,13 @@ impl Command {
 
 /// Asks the database, if there is one that answers soon: what is due next depends on what is recorded. A private database
 /// that was never made is not made for this.
-async fn known(settings: &Settings) -> Option<Known> {
+async fn known(settings: &Settings, now: DateTime<Utc>) -> Option<Known> {
     if settings.database_url.is_none() && !settings.file.paths.data.join("postgres").exists() {
         return None;
     }
     let asked = async {
         let database = runs::open(settings).await?;
-        let known = Known::look(&database.pool).await;
+        let known = Known::look(&database.pool, now).await;
         database.close().await?;
         known
     };
@@ -133,11 +133,11 @@ async fn known(settings: &Settings) -> Option<Known> {
 }
 
 async fn list(settings: &Settings, catalog: &Catalog, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let known = known(settings).await;
     let now = Clock::system().now();
+    let known = known(settings, now).await;
     let jobs: Vec<(&Job, Value)> =
         catalog.jobs.values().map(|job| (job.as_ref(), describe(job, known.as_ref(), now))).collect();
-    for warning in catalog.jobs.values().filter_map(|job| known.as_ref()?.warning(job, now)) {
+    for warning in catalog.jobs.values().filter_map(|job| known.as_ref()?.warning(job)) {
         show::message(&format!("warning: {warning}"));
     }
     if arguments.json {
@@ -199,7 +199,7 @@ fn describe(job: &Job, known: Option<&Known>, now: DateTime<Utc>) -> Value {
         "timezone": job.timezone.name(),
         "enabled": job.is_enabled,
         "paused": known.and_then(|known| known.paused(&job.name)),
-        "warning": known.and_then(|known| known.warning(job, now)),
+        "warning": known.and_then(|known| known.warning(job)),
         "next_due": next.map(|due| timestamp(&due)),
         "run_date_offset_days": job.run_date_offset_days,
         "catchup_limit": (job.catchup == Catchup::All).then_some(job.catchup_limit),

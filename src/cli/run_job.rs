@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, arguments: Arguments) -> anyhow::Resu
         let dry_run = dry_run::run(&settings, &catalog, requests, arguments.missing_only, arguments.json);
         return signals::unless_stopped(&cancel, Box::pin(dry_run)).await;
     }
-    let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
+    let app = signals::unless_stopped(&cancel, Box::pin(App::build_for_command(settings, Clock::system()))).await?;
     let ran = match arguments.range() {
         None => once(&app, context, &requests, arguments.json, &cancel).await,
         Some(_) => Box::pin(backfill::run(&app, context, requests, &arguments, &cancel)).await,

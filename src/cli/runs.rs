@@ -114,7 +114,7 @@ async fn only(pool: &PgPool, run: &RunRow, arguments: &RetryArguments) -> anyhow
 
 async fn retry(context: &Context, settings: Settings, arguments: &RetryArguments) -> anyhow::Result<ExitCode> {
     let cancel = signals::stop_token()?;
-    let app = signals::unless_stopped(&cancel, Box::pin(App::build(settings, Clock::system()))).await?;
+    let app = signals::unless_stopped(&cancel, Box::pin(App::build_for_command(settings, Clock::system()))).await?;
     let retried = async {
         let pool = &app.database().pool;
         let run = find(pool, &arguments.id).await?;

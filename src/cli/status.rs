@@ -93,7 +93,7 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
     alerts.sort_by_key(|alert| (gravity(&alert.kind), alert.id));
     let running = Filter { state: Some(RunState::Running.as_str()), ..Filter::default() };
     let running = list_runs(pool, &running, MAX_LISTED.into()).await?;
-    let known = Known::look(pool).await?;
+    let known = Known::look(pool, now).await?;
     let mut jobs = Vec::new();
     for job in catalog.jobs.values() {
         let newest = list_runs(pool, &Filter { job: Some(&job.name), ..Filter::default() }, 1).await?;
@@ -114,7 +114,7 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
     if !is_daemon_up && jobs.iter().any(|job| job.due.is_some()) {
         attention.push(no_daemon());
     }
-    let ahead = catalog.jobs.values().filter_map(|job| Some(schedule_ahead(job, known.warning(job, now)?)));
+    let ahead = catalog.jobs.values().filter_map(|job| Some(schedule_ahead(job, known.warning(job)?)));
     attention.extend(ahead);
     attention.extend(jobs.iter().filter_map(|job| failed_without_alert(job, &alerts)));
     attention.extend(alerts.into_iter().map(of_alert));
@@ -123,11 +123,12 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
 
 /// What keeps today's data from its readers comes first.
 fn gravity(kind: &str) -> usize {
-    const ORDER: [Kind; 11] = [
+    const ORDER: [Kind; 12] = [
         Kind::LoadHeld,
         Kind::LoadMeasured,
         Kind::RunStranded,
         Kind::RunFailed,
+        Kind::ClockSkew,
         Kind::ScheduleConflict,
         Kind::OccurrenceSkipped,
         Kind::FileRefused,

@@ -41,8 +41,7 @@ fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
     if workers.is_empty() {
         return show::line(&"no worker is up");
     }
-    let header =
-        ["role", "host", "pid", "state", "since", "busy", "configuration", "read at", "configuration's problem"];
+    let header = ["role", "host", "pid", "state", "since", "busy", "configuration", "read at", "clock", "problem"];
     let mut table = show::table(&header, &[2, 5]);
     for worker in workers {
         let gone = worker.stopped_at.map_or_else(|| "dead".to_owned(), |at| format!("gone {}", timestamp(&at)));
@@ -55,8 +54,14 @@ fn print(workers: &[WorkerRow]) -> anyhow::Result<()> {
             worker.busy.to_string(),
             short_hash(&worker.config_hash).to_owned(),
             timestamp(&worker.config_loaded_at),
+            clock(worker.clock_skew_s),
             worker.config_error.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     show::line(&table)
+}
+
+/// How far a clock is from the database's, in whole seconds.
+fn clock(ahead_s: f64) -> String {
+    if ahead_s.abs() < 1.0 { "ok".to_owned() } else { format!("{ahead_s:+.0} s") }
 }

@@ -9,9 +9,10 @@ use anyhow::Context;
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use uuid::Uuid;
 
 /// One attempt at a task.
@@ -26,6 +27,17 @@ pub struct Fence {
     /// Which attempt it is, from 1.
     pub attempt: i32,
     settled: Arc<AtomicBool>,
+    transactions: Arc<AtomicUsize>,
+}
+
+/// A transaction of an attempt that holds its lock, from the process's point of view, for as long as this lives.
+#[derive(Debug)]
+pub struct OpenTransaction(Arc<AtomicUsize>);
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What an attempt came to.
@@ -54,7 +66,7 @@ impl Fence {
     /// The fence of an attempt.
     #[must_use]
     pub fn new(run: Uuid, task: String, item: String, attempt: i32) -> Self {
-        Self { run, task, item, attempt, settled: Arc::default() }
+        Self { run, task, item, attempt, settled: Arc::default(), transactions: Arc::default() }
     }
 
     /// The attempt before this one, if there was one.
@@ -68,6 +80,20 @@ impl Fence {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Acquire)
+    }
+
+    /// Notes that a transaction is open which holds the attempt's lock ([`Fence::hold`]). If the server has none, the
+    /// connection broke without a word, and who waits for an answer waits in vain.
+    #[must_use]
+    pub fn open_transaction(&self) -> OpenTransaction {
+        self.transactions.fetch_add(1, Ordering::AcqRel);
+        OpenTransaction(Arc::clone(&self.transactions))
+    }
+
+    /// Whether a transaction of the attempt is open, as far as this process knows.
+    #[must_use]
+    pub fn has_open_transaction(&self) -> bool {
+        self.transactions.load(Ordering::Acquire) > 0
     }
 
     /// Makes a transaction known as this attempt's, so that whoever takes the task over can end it. Asked first in
@@ -165,6 +191,28 @@ impl Fence {
         .await
         .context("end the transactions of an attempt that was taken over")?;
         Ok(ended.rows_affected())
+    }
+
+    /// Returns those of the attempts' locks, by name, that no session holds.
+    ///
+    /// # Errors
+    /// A database fault.
+    pub async fn list_unheld(pool: &PgPool, names: &[String]) -> anyhow::Result<HashSet<String>> {
+        let unheld: Vec<String> = sqlx::query_scalar(
+            "select name
+               from unnest($1::text[]) as name
+              where not exists (
+                    select
+                      from pg_locks
+                     where locktype = 'advisory' and granted and objsubid = 1
+                       and database = (select oid from pg_database where datname = current_database())
+                       and ((classid::bigint << 32) | objid::bigint) = hashtextextended(name, 0))",
+        )
+        .bind(names)
+        .fetch_all(pool)
+        .await
+        .context("look for the transactions of attempts")?;
+        Ok(unheld.into_iter().collect())
     }
 
     /// What the lock is called by which the attempt's transactions are known.

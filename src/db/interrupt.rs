@@ -47,7 +47,9 @@ impl Backend {
     async fn break_off(self, pool: &PgPool, cancel: &CancellationToken) -> Infallible {
         cancel.cancelled().await;
         loop {
-            if let Err(error) = sqlx::query("select pg_cancel_backend($1)").bind(self.0).execute(pool).await {
+            // Only if it is there: of one that is gone the server would warn each time.
+            let cancel = "select pg_cancel_backend(pid) from pg_stat_activity where pid = $1";
+            if let Err(error) = sqlx::query(cancel).bind(self.0).execute(pool).await {
                 tracing::warn!("could not have the server break off its work: {error}");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod fence;
 pub mod interrupt;
 pub mod migrations;
+pub mod patience;
 mod pools;
 pub mod prepare;
 pub mod room;
@@ -22,9 +23,14 @@ use room::{Limits, Room};
 use session::Server;
 use sqlx::{Connection, PgConnection, PgPool, Row};
 use std::time::Duration;
+use tokio::time::timeout;
+use tracing::warn;
 
 /// The database's name, in the embedded server and in the shipped container files.
 pub const DATABASE: &str = "CustomerRatingData";
+
+/// How long connections may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open database.
 #[derive(Debug)]
@@ -114,9 +120,10 @@ impl Database {
     /// # Errors
     /// When the embedded server does not stop.
     pub async fn close(self) -> anyhow::Result<()> {
-        self.reader.close().await;
-        self.queue.close().await;
-        self.pool.close().await;
+        let closing = async { tokio::join!(self.reader.close(), self.queue.close(), self.pool.close()) };
+        if timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            warn!("connections to the database did not close within {} s and are dropped", CLOSE_TIMEOUT.as_secs());
+        }
         match self.embedded {
             Some(embedded) => embedded.stop().await.context("stop the embedded PostgreSQL"),
             None => Ok(()),

@@ -1,6 +1,7 @@
 //! The pools of connections: one for work, one for the queue, one for answers over HTTP.
 
 use super::connect::connect;
+use super::patience::ping;
 use super::session::{Purpose, Server, Sessions};
 use crate::config::Ident;
 use crate::fault;
@@ -58,7 +59,9 @@ impl Pools {
             .max_connections(connections)
             .test_before_acquire(false)
             .acquire_timeout(self.patience)
-            .before_acquire(move |connection, _| Box::pin(is_fit(connection, purpose)))
+            .before_acquire(move |connection, _| Box::pin(ping(is_fit(connection, purpose))))
+            // The pool itself pings what it gets back, and would wait for the answer for ever.
+            .after_release(|connection, _| Box::pin(async { ping(connection.ping()).await.map(|()| true) }))
             .after_connect(move |connection, _| {
                 let sessions = sessions.clone();
                 Box::pin(async move { sessions.set_up_in_pool(connection).await })

@@ -5,6 +5,7 @@ use super::task::{Label, OUTCOME_TARGET, Outcome, TaskContext, TaskResult, TaskS
 use super::tasks::{self, Claimed, Later, Standing};
 use super::{advance, retry};
 use crate::clock::Stopwatch;
+use crate::db::patience::within;
 use crate::db::{self, fence::Settlement};
 use crate::fault::{self, Fault};
 use serde_json::Value;
@@ -20,6 +21,12 @@ const LAST_CALL: Duration = Duration::from_secs(10);
 /// task over.
 const PERSISTENCE: Duration = Duration::from_mins(10);
 
+/// How long one try to record it may take.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an attempt may take whose task has no `timeout_s`, in seconds: none hangs for ever.
+const DEFAULT_TIMEOUT_S: u64 = 21_600;
+
 /// Why an attempt was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -31,6 +38,8 @@ pub enum Cause {
     TimedOut,
     /// It is not the present attempt any more.
     Stale,
+    /// The server does not have its transaction any more, and the connection has not said so.
+    CutOff,
 }
 
 /// What the end of an attempt means for the run.
@@ -103,11 +112,11 @@ impl Making<'_> {
         };
         // In a task of its own, so that a panic ends this one attempt and is reported like any bug.
         let mut running = tokio::spawn(async move { kind.run(&context).await }.in_current_span());
-        let limit = task.timeout_s.map_or(Duration::MAX, Duration::from_secs);
+        let limit = Duration::from_secs(task.timeout_s.unwrap_or(DEFAULT_TIMEOUT_S));
         let joined = tokio::select! {
             joined = &mut running => Some(joined),
             () = self.cancel.cancelled() => None,
-            () = sleep_at_most(limit) => {
+            () = tokio::time::sleep(limit) => {
                 let _ = self.cause.set(Cause::TimedOut);
                 self.cancel.cancel();
                 None
@@ -127,7 +136,7 @@ impl Making<'_> {
 
     /// Ends what the attempt may still do in the database.
     async fn break_off(&self) {
-        if let Err(error) = self.claimed.fence.break_off(&self.engine.pool).await {
+        if let Err(error) = within(LAST_CALL, self.claimed.fence.break_off(&self.engine.pool)).await {
             warn!("what {} does in the database could not be ended: {}", self.label, fault::told(&error));
         }
     }
@@ -162,9 +171,13 @@ impl Making<'_> {
                 return self.stale();
             }
             Some(Cause::TimedOut) => {
-                let limit = self.claimed.task.timeout_s.unwrap_or_default();
+                let limit = self.claimed.task.timeout_s.unwrap_or(DEFAULT_TIMEOUT_S);
                 fault::transient(format!("not done within {limit} s (timeout_s): {}", fault::told(&error)))
             }
+            Some(Cause::CutOff) => fault::transient(
+                "the database no longer has the transaction of this attempt: its server was restarted or replaced, and the \
+                 connection did not close",
+            ),
             Some(Cause::Cancelled) => return self.record(Err(error)).await,
             None => db::explain(&self.engine.pool, error).await,
         };
@@ -276,7 +289,7 @@ impl Making<'_> {
     {
         let since = Stopwatch::start();
         loop {
-            let error = match ask().await {
+            let error = match within(RECORD_TIMEOUT, ask()).await {
                 Ok(answer) => return Some(answer),
                 Err(error) => error,
             };
@@ -288,11 +301,6 @@ impl Making<'_> {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
-}
-
-/// `Duration::MAX` is for ever.
-async fn sleep_at_most(limit: Duration) {
-    if limit == Duration::MAX { std::future::pending().await } else { tokio::time::sleep(limit).await }
 }
 
 fn log(result: &TaskResult) {

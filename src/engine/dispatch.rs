@@ -32,17 +32,20 @@ pub struct Dispatched {
     pub opened: usize,
     /// Why some jobs could not be looked at; they are at the next beat.
     pub faults: Vec<anyhow::Error>,
+    /// What a daemon whose clock was ahead recorded for times that have not come, and that is ignored.
+    pub recorded_ahead: Vec<String>,
 }
 
 /// Records what has fallen due since the last time and opens the runs that are to start now.
 pub async fn dispatch_due(engine: &Engine, jobs: &[Arc<Job>], items: &ItemsOf<'_>, now: DateTime<Utc>) -> Dispatched {
     let mut dispatched = Dispatched::default();
-    let known = match Known::look(&engine.pool).await {
+    let known = match Known::look(&engine.pool, now).await {
         Ok(known) => known,
         Err(error) => return Dispatched { faults: vec![error], ..dispatched },
     };
     for job in jobs {
         let Some(schedule) = job.due_schedule() else { continue };
+        dispatched.recorded_ahead.extend(known.warning(job));
         match dispatch_job(engine, &known, job, schedule, items, now).await {
             Ok(is_opened) => dispatched.opened += usize::from(is_opened),
             Err(error) => dispatched.faults.push(error.context(job.name.clone())),
@@ -80,7 +83,7 @@ async fn dispatch_job(
     } else if !known.is_queued(&job.name) {
         return Ok(false);
     }
-    open_next(engine, job, items).await
+    open_next(engine, job, items, now).await
 }
 
 /// The job's occurrences in `(since, now]` and what its catchup policy makes of each. Pure.
@@ -143,9 +146,9 @@ fn log_overlaps(job: &Job, due: &[Occurrence], recorded: &[DateTime<Utc>]) {
 
 /// Opens the run of the oldest queued occurrence that no open run of its date keeps waiting, unless a scheduled run of the
 /// job is at work. Returns whether one was opened.
-async fn open_next(engine: &Engine, job: &Arc<Job>, items: &ItemsOf<'_>) -> anyhow::Result<bool> {
+async fn open_next(engine: &Engine, job: &Arc<Job>, items: &ItemsOf<'_>, now: DateTime<Utc>) -> anyhow::Result<bool> {
     let pool = &engine.pool;
-    let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name).await? else { return Ok(false) };
+    let Some((due_at, run_date)) = occurrences::oldest_queued(pool, &job.name, now).await? else { return Ok(false) };
     if OpenRun::list(pool, &job.name, run_date).await?.iter().any(OpenRun::is_blocking) {
         return Ok(false);
     }

@@ -1,6 +1,7 @@
 //! The engine: what every part of it shares, and the way to ask it for a run.
 
 use super::configurations::{Configuration, Configurations, Unconfigured};
+use super::heartbeat::Pulse;
 use super::job::Task;
 use super::queue;
 use super::runs::{self, Opening, RunRequest};
@@ -24,6 +25,8 @@ pub struct Engine {
     pub clock: Clock,
     /// At most so many tasks under way over all jobs and daemons.
     pub limit: Option<u32>,
+    /// When this process's worker last swept.
+    pub swept: Pulse,
     /// Whether a connection of the queue's listens for messages; without one the queue is only looked at.
     pub listens: bool,
     configurations: Arc<dyn Configurations>,
@@ -36,7 +39,8 @@ impl Engine {
     pub fn new(pool: PgPool, queue: PgPool, kinds: Vec<Arc<dyn TaskKind>>, clock: Clock, limit: Option<u32>) -> Self {
         let kinds = kinds.into_iter().map(|k| (k.spec().name, k)).collect();
         let (configurations, credentials) = (Arc::new(Unconfigured), Arc::default());
-        Self { pool, queue, kinds: Arc::new(kinds), clock, limit, listens: true, configurations, credentials }
+        let swept = Pulse::new();
+        Self { pool, queue, kinds: Arc::new(kinds), clock, limit, swept, listens: true, configurations, credentials }
     }
 
     /// The same engine, which works by these configurations.

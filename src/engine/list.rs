@@ -289,6 +289,8 @@ pub struct WorkerRow {
     pub credentials: Vec<String>,
     /// When it last looked at its configuration.
     pub config_loaded_at: DateTime<Utc>,
+    /// How far the clock of its machine is ahead of the database's, in seconds; negative if it is behind.
+    pub clock_skew_s: f64,
     /// Why it kept the one it had.
     pub config_error: Option<String>,
     /// When it was last told to read it again.

@@ -27,6 +27,7 @@ select id,
        kept_hashes,
        credentials,
        config_loaded_at,
+       clock_skew_s,
        config_error,
        reload_requested_at
   from listed

@@ -27,6 +27,7 @@ pub mod queue;
 pub mod retry;
 pub mod runs;
 pub mod schedule;
+pub mod skew;
 pub mod stranded;
 pub mod sweep;
 pub mod task;

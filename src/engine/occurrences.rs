@@ -4,6 +4,7 @@
 
 use super::dispatch::ON_TIME;
 use super::job::Job;
+use super::skew::{MAX_SKEW, seconds};
 use crate::fault;
 use anyhow::Context;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -132,7 +133,8 @@ pub(super) async fn queue_skipped_by_pause(
     Ok(queued.rows_affected())
 }
 
-/// Records occurrences of a job; those another daemon recorded already stay as they are. Returns the instants that were
+/// Records occurrences of a job; those another daemon recorded already stay as they are. One that was passed over before it
+/// was due, by a daemon whose clock was ahead, was not judged rightly and is recorded anew. Returns the instants that were
 /// new.
 ///
 /// # Errors
@@ -149,7 +151,11 @@ pub async fn record(pool: &PgPool, job: &Job, occurrences: &[Occurrence]) -> any
          select $1, o.due_at, o.run_date, o.state, o.cause, o.reason, $7 and coalesce(o.cause in ('missed', 'overlap'), false)
            from unnest($2::timestamptz[], $3::date[], $4::text[], $5::text[], $6::text[])
                 as o (due_at, run_date, state, cause, reason)
-         on conflict (job, due_at) do nothing
+         on conflict (job, due_at) do update
+            set state = excluded.state, cause = excluded.cause, reason = excluded.reason,
+                is_alerted = excluded.is_alerted, recorded_at = now()
+          where occurrences.state in ('skipped', 'coalesced')
+            and occurrences.recorded_at < occurrences.due_at - make_interval(secs => $8)
          returning due_at",
     )
     .bind(&job.name)
@@ -159,47 +165,51 @@ pub async fn record(pool: &PgPool, job: &Job, occurrences: &[Occurrence]) -> any
     .bind(causes)
     .bind(reasons)
     .bind(job.alert_skipped)
+    .bind(seconds(MAX_SKEW))
     .fetch_all(pool)
     .await
     .context("record the occurrences")
 }
 
-/// Finds the oldest occurrence of a job that waits to be run and for whose run date no run is open.
+/// Finds the oldest occurrence of a job that waits to be run, was due by `now`, and for whose run date no run is open.
 ///
 /// # Errors
 /// Returns a database fault.
-pub async fn oldest_queued(pool: &PgPool, job: &str) -> anyhow::Result<Option<(DateTime<Utc>, NaiveDate)>> {
+pub async fn oldest_queued(
+    pool: &PgPool,
+    job: &str,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Option<(DateTime<Utc>, NaiveDate)>> {
     sqlx::query_as(
         "select o.due_at, o.run_date
            from bursar.occurrences as o
           where o.job = $1
-            and o.state = 'queued'
+            and o.state = 'queued' and o.due_at <= $2
             and not exists (
-                select
-                  from bursar.runs as r
-                 where r.job = o.job and r.run_date = o.run_date and r.state = 'running')
+                select from bursar.runs as r where r.job = o.job and r.run_date = o.run_date and r.state = 'running')
           order by o.due_at
           limit 1",
     )
     .bind(job)
+    .bind(now)
     .fetch_optional(pool)
     .await
     .context("look for a queued occurrence")
 }
 
-/// Finds the oldest occurrence of a job for a run date that waits to be run.
+/// Finds the oldest occurrence of a job for a run date that waits to be run and was due by `until`.
 ///
 /// # Errors
 /// Returns a database fault.
-pub async fn oldest_queued_for(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<DateTime<Utc>>> {
-    sqlx::query_scalar(
-        "select min(due_at) from bursar.occurrences where job = $1 and run_date = $2 and state = 'queued'",
-    )
-    .bind(job)
-    .bind(run_date)
-    .fetch_one(pool)
-    .await
-    .context("look for a queued occurrence")
+pub async fn oldest_queued_for(
+    pool: &PgPool,
+    job: &str,
+    run_date: NaiveDate,
+    until: DateTime<Utc>,
+) -> anyhow::Result<Option<DateTime<Utc>>> {
+    let oldest = "select min(due_at) from bursar.occurrences where job = $1 and run_date = $2 and due_at <= $3 and state = 'queued'";
+    let asked = sqlx::query_scalar(oldest).bind(job).bind(run_date).bind(until).fetch_one(pool).await;
+    asked.context("look for a queued occurrence")
 }
 
 /// A queued occurrence is what the run was opened for; false when another daemon was first.

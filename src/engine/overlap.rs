@@ -79,13 +79,20 @@ pub(super) async fn judge_overlap(
         let run_date = occurrence.run_date;
         occurrence.passed_over = match known.entry(run_date) {
             Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(unknown) => unknown.insert(overlap(pool, &job.name, run_date).await?).clone(),
+            Entry::Vacant(unknown) => {
+                unknown.insert(overlap(pool, &job.name, run_date, occurrence.due_at).await?).clone()
+            }
         };
     }
     Ok(())
 }
 
-async fn overlap(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Result<Option<PassedOver>> {
+async fn overlap(
+    pool: &PgPool,
+    job: &str,
+    run_date: NaiveDate,
+    due_at: DateTime<Utc>,
+) -> anyhow::Result<Option<PassedOver>> {
     let cause = Cause::Overlap;
     let open = OpenRun::list(pool, job, run_date).await?;
     if let Some(run) = open.iter().find(|run| run.is_overlap()) {
@@ -93,7 +100,7 @@ async fn overlap(pool: &PgPool, job: &str, run_date: NaiveDate) -> anyhow::Resul
         return Ok(Some(PassedOver { state: "skipped", cause, reason }));
     }
     // What waits already for the same date will do the same work.
-    let waiting = occurrences::oldest_queued_for(pool, job, run_date).await?;
+    let waiting = occurrences::oldest_queued_for(pool, job, run_date, due_at).await?;
     Ok(waiting.map(|due_at| {
         let reason = format!(
             "the occurrence of {} still waits for its run and stands for it (overlap = skip)",

@@ -90,7 +90,7 @@ pub enum Meanwhile {
 /// # Errors
 /// Returns a database fault.
 pub async fn resume(pool: &PgPool, job: &Job, meanwhile: Meanwhile, now: DateTime<Utc>) -> anyhow::Result<Option<u64>> {
-    let known = Known::look(pool).await?;
+    let known = Known::look(pool, now).await?;
     let Some(paused) = known.paused(&job.name) else { return Ok(None) };
     // What no daemon has recorded was due during the pause as well.
     let watermark = job.due_schedule().and_then(|schedule| known.watermark(&job.name, &schedule.to_string()));

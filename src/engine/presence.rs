@@ -3,9 +3,14 @@
 
 use super::configurations::{self, Taken};
 use super::execute::Engine;
+use crate::db::patience::within;
 use anyhow::Context;
 use sqlx::{Connection, PgConnection, PgPool};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long the connection of the lock may take to answer before it is made anew.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a worker is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +80,7 @@ impl Presence {
     /// What the server says; it is asked for again at the next sweep.
     pub async fn keep(&mut self) -> anyhow::Result<()> {
         if let Some(mut connection) = self.connection.take()
-            && connection.ping().await.is_ok()
+            && within(PING_TIMEOUT, async { Ok(connection.ping().await?) }).await.is_ok()
         {
             self.connection = Some(connection);
             return Ok(());

@@ -1,9 +1,9 @@
-//! Alerts about runs that no worker can work on, about daemons that disagree about schedules, and about occurrences that
-//! were not run. Each is raised when
+//! Alerts about runs that no worker can work on, about daemons that disagree about schedules, about clocks, and about
+//! occurrences that were not run. Each is raised when
 //! it has lasted for a while: daemons are restarted and reloaded one after the other.
 
 use super::fleet::Fleet;
-use super::stranded;
+use super::{skew, stranded};
 use crate::notify::alert::{self, Alert, Kind};
 use crate::notify::wording::{self, Skipped};
 use anyhow::Context;
@@ -37,9 +37,11 @@ impl Watch {
             self.since.entry(key.clone()).or_insert(now);
         }
         let mut transaction = pool.begin().await.context("alert about workers")?;
-        let open =
-            alert::list_open(&mut transaction, &[Kind::RunStranded, Kind::ScheduleConflict, Kind::OccurrenceSkipped])
-                .await?;
+        let open = alert::list_open(
+            &mut transaction,
+            &[Kind::RunStranded, Kind::ScheduleConflict, Kind::ClockSkew, Kind::OccurrenceSkipped],
+        )
+        .await?;
         // In the order of their keys, as whoever locks several does.
         let mut keys: Vec<&String> = present.keys().chain(&open).collect();
         keys.sort();
@@ -65,8 +67,10 @@ async fn conditions(pool: &PgPool) -> anyhow::Result<Vec<Alert>> {
     let runs = runs.iter().map(|run| wording::run_stranded(&run.job, run.run_date, &run.to_string(), run.next_step()));
     let conflicts = Fleet::read(pool).await?.conflicts();
     let conflicts = conflicts.iter().map(|conflict| wording::schedule_conflict(&conflict.job, conflict.text()));
+    let skewed = skew::list(pool).await?;
+    let clocks = skewed.iter().map(|daemon| wording::clock_skew(&daemon.host, daemon.clock_skew_s));
     let skipped = skipped(pool).await?;
-    Ok(runs.chain(conflicts).chain(skipped.iter().map(NotRun::alert)).collect())
+    Ok(runs.chain(conflicts).chain(clocks).chain(skipped.iter().map(NotRun::alert)).collect())
 }
 
 /// The occurrences of a job for a run date that were skipped or coalesced.

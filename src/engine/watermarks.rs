@@ -1,9 +1,9 @@
 //! The door to `bursar.schedules`: since when each job's due instants are watched and up to when they are recorded.
 
 use super::configurations::Schedules;
-use super::dispatch::ON_TIME;
 use super::job::Job;
 use super::pause::{self, Paused};
+use super::skew::{MAX_SKEW, seconds};
 use crate::clock::timestamp;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -11,37 +11,53 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 use std::collections::{HashMap, HashSet};
 
+/// A job, its schedule, its watermark, and until when occurrences are recorded that are not due yet.
+type Watched = (String, String, DateTime<Utc>, Option<DateTime<Utc>>);
+
 /// What is recorded of all jobs, as one look at the database has it: a thousand jobs of which none is due cost no more
 /// than one.
 #[derive(Debug)]
 pub struct Known {
     watched: HashMap<String, (String, DateTime<Utc>)>,
+    ahead: HashMap<String, DateTime<Utc>>,
     queued: HashSet<String>,
     paused: HashMap<String, Paused>,
 }
 
 impl Known {
-    /// Looks.
+    /// Looks. What was recorded for a time after `now`, or passed over before it was due, by a daemon whose clock was
+    /// ahead, does not count.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn look(pool: &PgPool) -> anyhow::Result<Self> {
-        let watched: Vec<(String, String, DateTime<Utc>)> = sqlx::query_as(
-            "select job,
-                    schedule,
-                    greatest(watched_since, (select max(due_at) from bursar.occurrences as o where o.job = s.job))
+    pub async fn look(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Self> {
+        let watched: Vec<Watched> = sqlx::query_as(
+            "select s.job,
+                    s.schedule,
+                    greatest(
+                        least(s.watched_since, $1),
+                        (select max(due_at) from bursar.occurrences as o
+                          where o.job = s.job and due_at <= $1
+                            and not (o.state in ('skipped', 'coalesced') and o.recorded_at < o.due_at - make_interval(secs => $2)))),
+                    greatest(
+                        case when s.watched_since > $1 then s.watched_since end,
+                        (select max(due_at) from bursar.occurrences as o where o.job = s.job and due_at > $1))
                from bursar.schedules as s",
         )
+        .bind(now)
+        .bind(seconds(MAX_SKEW))
         .fetch_all(pool)
         .await
         .context("look for the occurrences recorded last")?;
         let queued: Vec<String> =
-            sqlx::query_scalar("select distinct job from bursar.occurrences where state = 'queued'")
+            sqlx::query_scalar("select distinct job from bursar.occurrences where state = 'queued' and due_at <= $1")
+                .bind(now)
                 .fetch_all(pool)
                 .await
                 .context("look for queued occurrences")?;
-        let watched = watched.into_iter().map(|(job, schedule, since)| (job, (schedule, since))).collect();
-        Ok(Self { watched, queued: queued.into_iter().collect(), paused: pause::list(pool).await? })
+        let ahead = watched.iter().filter_map(|(job, _, _, ahead)| Some((job.clone(), (*ahead)?))).collect();
+        let watched = watched.into_iter().map(|(job, schedule, since, _)| (job, (schedule, since))).collect();
+        Ok(Self { watched, ahead, queued: queued.into_iter().collect(), paused: pause::list(pool).await? })
     }
 
     /// The instant since which a job's occurrences are not recorded yet: that of the last one, or when a daemon first
@@ -66,17 +82,14 @@ impl Known {
         schedule.next_after(watermark.map_or(now, |watermark| watermark.max(now)))
     }
 
-    /// Warns about a job whose occurrences are recorded ahead of `now`, because a clock was ahead.
+    /// Warns about a job with occurrences that are not due yet, recorded by a daemon whose clock was ahead.
     #[must_use]
-    pub fn warning(&self, job: &Job, now: DateTime<Utc>) -> Option<String> {
-        let watermark = self.watermark(&job.name, &job.due_schedule()?.to_string())?;
-        (watermark > now + ON_TIME).then(|| {
-            let (name, until) = (&job.name, timestamp(&watermark.with_timezone(&job.timezone)));
-            format!(
-                "{name} is not due before {until}: its occurrences are recorded up to then, because a clock was ahead. \
-                 \"bursar jobs reset {name}\" discards what is recorded after now"
-            )
-        })
+    pub fn warning(&self, job: &Job) -> Option<String> {
+        let (name, until) = (&job.name, timestamp(&self.ahead.get(&job.name)?.with_timezone(&job.timezone)));
+        Some(format!(
+            "{name} has occurrences that are not due yet, until {until}, recorded by a daemon whose clock was ahead: they \
+             are ignored. \"bursar jobs reset {name}\" discards them"
+        ))
     }
 
     /// Whether an occurrence of the job waits to be run.

@@ -1,5 +1,6 @@
 //! A worker: this process taking tasks from the queue, working on them and recording what they came to.
 
+mod cut_off;
 mod follow;
 
 use super::advance;
@@ -12,7 +13,10 @@ use super::sweep::Sweep;
 use super::task::{RunInfo, Unwatched, Watch, Watching};
 use super::tasks::{self, Claimed, Key};
 use crate::clock::Stopwatch;
+use crate::db::fence::Fence;
+use crate::db::patience::within;
 use crate::fault;
+use cut_off::CutOff;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -25,6 +29,8 @@ use uuid::Uuid;
 
 /// How often a worker sweeps.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long a sweep may take before it is begun anew over other connections.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Sweeps between two prunings of the queue.
 const PRUNE_EVERY: u64 = 600;
 /// Sweeps between two looks for runs that a daemon leaves alone.
@@ -45,7 +51,7 @@ pub struct Worker {
 
 /// An attempt under way in this process.
 struct Active {
-    attempt: i32,
+    fence: Fence,
     cancel: CancellationToken,
     cause: Arc<OnceLock<Cause>>,
 }
@@ -164,20 +170,25 @@ async fn receive(shared: Arc<Shared>, parallel: usize, closing: CancellationToke
 
 /// Sweeps until it leaves. A sweep that fails is told once, until one succeeds again.
 async fn sweep(shared: Arc<Shared>, mut presence: Presence, leaving: CancellationToken) -> Presence {
-    let (mut sweep, mut left_alone, mut is_failing, mut count) = (Sweep::default(), LeftAlone::default(), false, 0_u64);
+    let (mut sweep, mut cut_off, mut left_alone) = (Sweep::default(), CutOff::default(), LeftAlone::default());
+    let (mut is_failing, mut count) = (false, 0_u64);
     loop {
         let sweeping = async {
             shared.sweep_once(&mut presence, &mut sweep, count).await?;
+            shared.end_cut_off(&mut cut_off).await?;
             shared.take_offered().await?;
             if shared.role == Role::Serve && count.is_multiple_of(LEFT_ALONE_EVERY) {
                 left_alone.log(&shared.engine, &shared.engine.claimant(&shared.id)).await?;
             }
             anyhow::Ok(())
         };
-        let swept = leaving.run_until_cancelled(sweeping).await;
+        let swept = leaving.run_until_cancelled(within(SWEEP_TIMEOUT, sweeping)).await;
         match swept {
             None => return presence,
-            Some(Ok(())) => is_failing = false,
+            Some(Ok(())) => {
+                is_failing = false;
+                shared.engine.swept.feel();
+            }
             Some(Err(error)) if is_failing => debug!("the sweep fails: {}", fault::told(&error)),
             Some(Err(error)) => {
                 is_failing = true;
@@ -280,7 +291,7 @@ impl Shared {
     async fn work(&self, claimed: Claimed) {
         let key = (claimed.run.id, claimed.fence.task.clone(), claimed.fence.item.clone());
         let (cancel, cause) = (CancellationToken::new(), Arc::new(OnceLock::new()));
-        let active = Active { attempt: claimed.fence.attempt, cancel: cancel.clone(), cause: Arc::clone(&cause) };
+        let active = Active { fence: claimed.fence.clone(), cancel: cancel.clone(), cause: Arc::clone(&cause) };
         self.active().insert(key.clone(), active);
         self.end_attempt_before(&claimed).await;
         let watch = self.watch_of(&claimed.run);
@@ -332,23 +343,38 @@ impl Shared {
         Ok(())
     }
 
+    /// Ends attempts that wait for an answer of a server which does not have their transaction any more.
+    async fn end_cut_off(&self, cut_off: &mut CutOff) -> anyhow::Result<()> {
+        let under_way: Vec<Fence> = self.active().values().map(|active| active.fence.clone()).collect();
+        for Fence { run, task, item, attempt, .. } in cut_off.find(&self.engine.pool, under_way).await? {
+            let active = self.active();
+            let Some(active) = active.get(&(run, task, item)).filter(|active| active.fence.attempt == attempt) else {
+                continue;
+            };
+            let _ = active.cause.set(Cause::CutOff);
+            active.cancel.cancel();
+        }
+        Ok(())
+    }
+
     /// Compares the attempts under way here with those that are recorded as this worker's.
     ///
     /// Those that are not the present ones any more have to stop: they were taken over, or their run was cancelled.
     /// Those that are not under way (the answer to a claim, or the end of an attempt, was never heard of) are given up.
     async fn compare(&self, sweep: &mut Sweep) -> anyhow::Result<()> {
-        let before: Vec<(Key, i32)> = self.active().iter().map(|(key, a)| (key.clone(), a.attempt)).collect();
+        let before: Vec<(Key, i32)> = self.active().iter().map(|(key, a)| (key.clone(), a.fence.attempt)).collect();
         let present = tasks::list_of_worker(&self.engine.pool, &self.id).await?;
         for (key, attempt) in before {
             if present.contains(&(key.clone(), attempt)) {
                 continue;
             }
-            if let Some(active) = self.active().get(&key).filter(|a| a.attempt == attempt) {
+            if let Some(active) = self.active().get(&key).filter(|a| a.fence.attempt == attempt) {
                 let _ = active.cause.set(Cause::Stale);
                 active.cancel.cancel();
             }
         }
-        let is_active = |(key, attempt): &(Key, i32)| self.active().get(key).is_some_and(|a| a.attempt == *attempt);
+        let is_active =
+            |(key, attempt): &(Key, i32)| self.active().get(key).is_some_and(|a| a.fence.attempt == *attempt);
         let unheard = present.into_iter().filter(|p| !is_active(p)).collect();
         sweep.give_up(&self.engine.pool, unheard, self.engine.clock.now()).await
     }

@@ -8,6 +8,7 @@ use super::operation::Operation;
 use super::pages;
 use super::problem::Problem;
 use super::routes::Routes;
+use crate::clock::Clock;
 use crate::config::Http;
 use crate::engine::configurations::Configurations;
 use crate::engine::heartbeat::Pulse;
@@ -28,6 +29,10 @@ pub struct Answering {
     pub pool: PgPool,
     /// The daemon's heart, to ask whether it beats.
     pub pulse: Pulse,
+    /// The worker's sweep, to ask when it last looked.
+    pub swept: Pulse,
+    /// The clock, to ask how far the machine's is from the database's.
+    pub clock: Clock,
     /// The configuration in force, to ask whether its schedules are those of the other daemons.
     pub configurations: Arc<dyn Configurations>,
     /// What the systems hand over.
@@ -41,8 +46,14 @@ pub struct Answering {
 /// Everything that is answered.
 pub fn router(answering: Answering) -> Router {
     let written = Arc::new(OnceLock::new());
-    let own =
-        health::routes(answering.pool, answering.pulse, answering.configurations).with(openapi(Arc::clone(&written)));
+    let own = health::routes(health::Daemon {
+        pool: answering.pool,
+        pulse: answering.pulse,
+        swept: answering.swept,
+        clock: answering.clock,
+        configurations: answering.configurations,
+    })
+    .with(openapi(Arc::clone(&written)));
     let all: Vec<Routes> = answering.routes.into_iter().chain([own]).collect();
     // It was made from values that all can be written.
     let text = serde_json::to_vec_pretty(&document(&all)).unwrap_or_default();

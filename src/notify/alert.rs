@@ -18,6 +18,8 @@ pub enum Kind {
     ScheduleConflict,
     /// An occurrence of a job was not run.
     OccurrenceSkipped,
+    /// The clock of a daemon's machine is wrong.
+    ClockSkew,
     /// A file came after its time.
     FileLate,
     /// A file has not come in its time.
@@ -36,11 +38,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RunFailed,
         Self::RunStranded,
         Self::ScheduleConflict,
         Self::OccurrenceSkipped,
+        Self::ClockSkew,
         Self::FileLate,
         Self::FileMissing,
         Self::FileChanged,
@@ -58,6 +61,7 @@ impl Kind {
             Self::RunStranded => "run_stranded",
             Self::ScheduleConflict => "schedule_conflict",
             Self::OccurrenceSkipped => "occurrence_skipped",
+            Self::ClockSkew => "clock_skew",
             Self::FileLate => "file_late",
             Self::FileMissing => "file_missing",
             Self::FileChanged => "file_changed",
@@ -86,6 +90,8 @@ pub struct Subject {
     pub dataset: Option<String>,
     /// The customer.
     pub customer: Option<String>,
+    /// The machine.
+    pub host: Option<String>,
 }
 
 impl Subject {
@@ -93,6 +99,12 @@ impl Subject {
     #[must_use]
     pub fn run(job: &str, run_date: NaiveDate) -> Self {
         Self { job: Some(job.to_owned()), run_date: Some(run_date), ..Self::default() }
+    }
+
+    /// A machine.
+    #[must_use]
+    pub fn host(host: &str) -> Self {
+        Self { host: Some(host.to_owned()), ..Self::default() }
     }
 
     /// A job, whatever the run date.
@@ -111,7 +123,7 @@ impl Subject {
     #[must_use]
     pub fn key(&self, kind: Kind) -> String {
         let date = self.run_date.map(|date| date.to_string());
-        let parts = [&self.job, &self.dataset, &self.customer, &date];
+        let parts = [&self.host, &self.job, &self.dataset, &self.customer, &date];
         let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
         format!("{kind} {}", parts.join("/"))
     }

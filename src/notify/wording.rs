@@ -120,6 +120,23 @@ pub struct Skipped<'a> {
     pub reason: &'a str,
 }
 
+/// A daemon that dispatches nothing, because its machine's clock is `ahead_s` seconds ahead of the database's (negative:
+/// behind).
+#[must_use]
+pub fn clock_skew(host: &str, ahead_s: f64) -> Alert {
+    let direction = if ahead_s > 0.0 { "ahead of" } else { "behind" };
+    Alert {
+        kind: Kind::ClockSkew,
+        subject: Subject::host(host),
+        title: format!("the clock of {host} is wrong"),
+        text: format!(
+            "It is {:.0} s {direction} the database's. A daemon there dispatches nothing until it is set; others go on.",
+            ahead_s.abs()
+        ),
+        next_step: format!("Set the clock of {host} (NTP), or that of the database's machine, then: bursar workers"),
+    }
+}
+
 /// A load that a gate held; `reasons` are the gate's sentences.
 #[must_use]
 pub fn load_held(file: &File<'_>, load: i64, reasons: &[String]) -> Alert {

@@ -113,6 +113,7 @@ pub async fn write_report(
         .await
         .context("begin the report's transaction")?;
     request.fence.hold(&mut transaction).await?;
+    let open = request.fence.open_transaction();
     let (inputs, mut missing) =
         provenance::inputs(&mut transaction, &report.datasets, request.expected, request.run_date).await?;
     missing.retain(|m| !request.not_expected.iter().any(|(dataset, who)| *dataset == m.dataset && *who == m.customer));
@@ -133,6 +134,7 @@ pub async fn write_report(
     let filling = fill(&mut transaction, report, &values, &mut draft, name);
     let file = backend.until_cancelled(pool, request.cancel, filling).await?;
     transaction.rollback().await.context("end the report's snapshot")?;
+    drop(open);
     let provenance = Provenance { sources, ..provenance_of(request, file.clone(), inputs, missing.clone()) };
     let written = Written::Written { path: path.clone(), file, missing };
     // Before the attempt is looked at again: a disk may take its time.
@@ -158,6 +160,7 @@ async fn publish(
 ) -> anyhow::Result<()> {
     let mut transaction = pool.begin().await.context("record the report")?;
     fence.hold(&mut transaction).await?;
+    let _open = fence.open_transaction();
     place::lock(&mut transaction, path).await?;
     let id = record(&mut transaction, provenance, path).await?;
     finish.finish(&mut transaction, written).await?;

@@ -112,6 +112,7 @@ async fn load_file(loading: &mut Loading<'_>, finish: &dyn Finish<Loaded>) -> an
     let mut connection = pool.acquire().await.context("take a connection for the load")?;
     let mut transaction = connection.begin().await.context("begin the load's transaction")?;
     let held = Held::take(&mut transaction, request, &loading.table).await?;
+    let open = request.fence.open_transaction();
     let running = Box::pin(loading.run(&mut transaction, held, source, finish));
     let loaded = match held.backend().until_cancelled(pool, cancel, running).await {
         Err(_) if cancel.is_cancelled() => {
@@ -131,6 +132,7 @@ async fn load_file(loading: &mut Loading<'_>, finish: &dyn Finish<Loaded>) -> an
         Ok(loaded) => loaded,
     };
     transaction.commit().await.context("commit the load")?;
+    drop(open);
     archive::settle_or_tell(pool, request, loaded.load_id).await;
     Ok(loaded)
 }

@@ -2,6 +2,7 @@
 
 use crate::running::{Running, until};
 use crate::support::World;
+use bursar::db::fence::Fence;
 use std::process::Stdio;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,4 +75,25 @@ async fn a_report_that_a_stale_attempt_replaced_is_restored_as_it_was_recorded()
     std::fs::remove_file(&path).expect("collect it");
     world.run_job("2025-05-15", &[]).code(0);
     assert!(!path.exists(), "a report that was collected stays away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_session_the_server_lost_is_told_from_one_that_it_has() {
+    let world = World::new().await;
+    let pool = world.pool().await;
+    let fences = ["kept", "lost"].map(|task| Fence::new(uuid::Uuid::nil(), task.to_owned(), String::new(), 1));
+    let names = fences.map(|fence| fence.lock_name());
+    let mut sessions = [world.connect().await, world.connect().await];
+    for (session, name) in sessions.iter_mut().zip(&names) {
+        let hold = "select pg_advisory_lock_shared(hashtextextended($1, 0))";
+        sqlx::query(hold).bind(name).execute(session).await.expect("hold the attempt's lock");
+    }
+    assert!(Fence::list_unheld(&pool, &names).await.expect("a look").is_empty());
+    let cut = "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
+                  and ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)";
+    sqlx::query(cut).bind(&names[1]).execute(&pool).await.expect("cut it");
+    until("the lock is gone", async || {
+        Fence::list_unheld(&pool, &names).await.expect("a look") == [names[1].clone()].into()
+    })
+    .await;
 }

@@ -57,6 +57,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     upstream: Upstream,
     stalled: watch::Sender<Stalled>,
+    /// How often the connections were frozen.
+    frozen: watch::Sender<u32>,
     /// Each connection is cut when so many bytes went to the program.
     most: Arc<AtomicU64>,
     /// Dropping them cuts both their ends.
@@ -102,6 +104,7 @@ impl Proxy {
             address,
             upstream,
             stalled: watch::Sender::new(Stalled::default()),
+            frozen: watch::Sender::new(0),
             most: Arc::new(AtomicU64::new(u64::MAX)),
             connections: Arc::default(),
             door: Door::Shut(socket),
@@ -143,6 +146,12 @@ impl Proxy {
         });
     }
 
+    /// Keeps the connections there are and never forwards anything over them again, as if the server's machine were gone and
+    /// something between acknowledged what is sent; new ones are taken.
+    pub(crate) fn freeze(&self) {
+        self.frozen.send_modify(|times| *times += 1);
+    }
+
     /// Takes new connections and forwards everything again, also what waited.
     pub(crate) fn heal(&mut self) {
         self.stalled.send_replace(Stalled::default());
@@ -156,10 +165,11 @@ impl Proxy {
                 let listener = socket.listen(1024).expect("listen");
                 let (upstream, stalled) = (self.upstream.clone(), self.stalled.subscribe());
                 let connections = Arc::clone(&self.connections);
-                let most = Arc::clone(&self.most);
+                let (most, frozen) = (Arc::clone(&self.most), self.frozen.subscribe());
                 Door::Open(tokio::spawn(async move {
                     while let Ok((program, _)) = listener.accept().await {
                         let carried = carry(program, upstream.clone(), stalled.clone(), most.load(Ordering::Relaxed));
+                        let carried = until_frozen(Box::pin(carried), frozen.clone());
                         connections.lock().expect("the connections").spawn(carried);
                     }
                 }))
@@ -183,6 +193,15 @@ fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
+}
+
+/// A connection that stays open and carries nothing more once it is frozen.
+async fn until_frozen(mut carried: impl Future<Output = ()> + Unpin, mut frozen: watch::Receiver<u32>) {
+    frozen.mark_unchanged();
+    tokio::select! {
+        () = &mut carried => {}
+        _ = frozen.changed() => std::future::pending().await,
+    }
 }
 
 /// One connection, until either end closes it.

@@ -58,8 +58,8 @@ async fn schedules_ahead(catalog: &Catalog, pool: &PgPool) -> anyhow::Result<Vec
     if !is_made {
         return Ok(Vec::new());
     }
-    let (known, now) = (Known::look(pool).await?, Clock::system().now());
-    Ok(catalog.jobs.values().filter_map(|job| known.warning(job, now)).collect())
+    let known = Known::look(pool, Clock::system().now()).await?;
+    Ok(catalog.jobs.values().filter_map(|job| known.warning(job)).collect())
 }
 
 /// The statements that repair all tables that differ from their datasets.

@@ -76,7 +76,7 @@ pub struct LooseTask {
     /// what is missing.
     #[serde(default)]
     pub after_any_outcome: bool,
-    /// An attempt that takes longer, in seconds, is broken off: a transient fault. Without it none is.
+    /// An attempt that takes longer, in seconds, is ended: a transient fault. Without it six hours.
     #[schemars(range(min = 1, max = 604_800))]
     pub timeout_s: Option<u64>,
     /// How often, and after which delays, it is tried again after a transient fault.

@@ -3,6 +3,7 @@
 use super::{Shared, Worker};
 use crate::clock::Stopwatch;
 use crate::db;
+use crate::db::patience::within;
 use crate::engine::queue::Receiver;
 use crate::engine::runs;
 use crate::fault;
@@ -24,7 +25,7 @@ impl Worker {
         let mut answered = Stopwatch::start();
         loop {
             let ended = self.shared.run_ended.notified();
-            match runs::is_over(&self.shared.engine.pool, run).await {
+            match within(AWAY, async { runs::is_over(&self.shared.engine.pool, run).await }).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     answered = Stopwatch::start();

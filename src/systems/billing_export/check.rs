@@ -51,6 +51,7 @@ async fn check(deps: &Deps, context: &TaskContext) -> anyhow::Result<Outcome> {
     let mut connection = deps.pool.acquire().await.context("take a connection for the check")?;
     let mut transaction = connection.begin().await.context("begin the check")?;
     context.fence.hold(&mut transaction).await?;
+    let _open = context.fence.open_transaction();
     let shown = shown(&mut transaction).await?;
     if let Some(reason) = why_not(&shown, run_date) {
         return Ok(Outcome::Skipped { reason, summary: json!({}) });

@@ -44,6 +44,7 @@ fn all() -> Vec<Alert> {
             day(13),
             &Skipped { count: 1, due_at: at(1, 0).to_utc(), state: "skipped", reason: "a reason" },
         ),
+        wording::clock_skew("host-1", 3600.2),
         wording::load_held(&file(), 7, &reasons),
         wording::load_measured(&file(), 7, &["the table holds the rows of 2062-11-30, which is newer".to_owned()]),
         wording::file_missing(&file(), "nothing matches in/a*.csv", at(6, 30), at(23, 0)),
@@ -76,6 +77,10 @@ fn every_alert_reads_like_this() {
       nightly for 2025-05-13 was not run when it was due
       It was due at 2025-05-13T05:00:00Z and was skipped: a reason.
       Run it: bursar run-job nightly --date 2025-05-13. The alert ends when a run for that date has succeeded
+    clock_skew
+      the clock of host-1 is wrong
+      It is 3600 s ahead of the database's. A daemon there dispatches nothing until it is set; others go on.
+      Set the clock of host-1 (NTP), or that of the database's machine, then: bursar workers
     load_held
       ratings of agency_a for 2025-05-13: the load is held, the table was not changed
       Load 7 was not published: too many rejects; no rows
@@ -129,6 +134,7 @@ fn every_next_step_holds_a_command_for_just_this() {
             }
             Kind::ScheduleConflict => ("bursar reload", "nightly"),
             Kind::OccurrenceSkipped => ("bursar run-job nightly --date 2025-05-13", "nightly for 2025-05-13"),
+            Kind::ClockSkew => ("bursar workers", "host-1"),
             _ => ("bursar run-job nightly --date 2025-05-13 --customer agency_a", "2025-05-13"),
         };
         assert!(alert.next_step.contains(command), "{}", alert.next_step);

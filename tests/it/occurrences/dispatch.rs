@@ -11,7 +11,9 @@ use bursar::engine::execute::Engine;
 use bursar::engine::job::Job;
 use bursar::engine::pause::{self, Meanwhile, Paused};
 use bursar::engine::presence::Role;
+use bursar::engine::skew;
 use bursar::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
+use bursar::engine::watch::Watch;
 use bursar::engine::watermarks::{self, Known};
 use bursar::engine::worker::Worker;
 use bursar::fault;
@@ -38,7 +40,7 @@ impl TaskKind for Rest {
 struct Daemon {
     database: Database,
     engine: Engine,
-    _worker: Worker,
+    worker: Worker,
     jobs: Vec<Arc<Job>>,
 }
 
@@ -50,7 +52,7 @@ impl Daemon {
         let (pool, queue) = (database.pool.clone(), database.queue.clone());
         let engine = Engine::new(pool, queue, vec![Arc::new(Rest)], Clock::system(), None);
         let worker = Worker::start(&engine, Role::Serve, 4, None).await.expect("a worker");
-        Self { database, engine, _worker: worker, jobs: jobs.to_vec() }
+        Self { database, engine, worker, jobs: jobs.to_vec() }
     }
 
     fn pool(&self) -> &PgPool {
@@ -133,7 +135,7 @@ async fn what_is_due_during_a_pause_is_skipped_and_run_afterwards_only_on_reques
     daemon.settle(utc("2025-05-10T05:00")).await;
     assert!(pause::pause(daemon.pool(), "rest", &paused_at("2025-05-10T06:00")).await.unwrap());
     daemon.settle(utc("2025-05-11T05:00")).await;
-    let known = Known::look(daemon.pool()).await.expect("a look");
+    let known = Known::look(daemon.pool(), utc("2025-05-10T06:00")).await.expect("a look");
     assert_eq!(known.next_due(&job, utc("2025-05-11T06:00")), None);
     // Nobody is up on the 12th.
     let resume = async |meanwhile, now| pause::resume(daemon.pool(), &job, meanwhile, utc(now)).await.expect("resumed");
@@ -174,16 +176,13 @@ async fn what_is_recorded_ahead_of_the_clock_is_warned_about_and_can_be_reset() 
     daemon.settle(utc("2098-05-10T04:59")).await;
     daemon.settle(utc("2098-05-10T05:00")).await;
     let now = Utc::now();
-    let known = Known::look(daemon.pool()).await.expect("a look");
-    assert_eq!(known.next_due(&job, now), Some(utc("2098-05-11T05:00")), "what will happen");
-    let warning = known.warning(&job, now).expect("a warning");
-    assert!(
-        warning.contains("not due before 2098-05-10T05:00") && warning.contains("bursar jobs reset rest"),
-        "{warning}"
-    );
+    let known = Known::look(daemon.pool(), now).await.expect("a look");
+    assert!(known.next_due(&job, now).is_some_and(|due| due <= now + TimeDelta::days(1)), "what will happen");
+    let warning = known.warning(&job).expect("a warning");
+    assert!(warning.contains("until 2098-05-10T05:00") && warning.contains("bursar jobs reset rest"), "{warning}");
     assert_eq!(watermarks::reset(daemon.pool(), "rest", now).await.expect("reset"), 1);
-    let known = Known::look(daemon.pool()).await.expect("a look");
-    assert_eq!(known.warning(&job, now), None);
+    let known = Known::look(daemon.pool(), now).await.expect("a look");
+    assert_eq!(known.warning(&job), None);
     assert!(known.next_due(&job, now).is_some_and(|due| due <= now + TimeDelta::days(1)));
 }
 
@@ -284,4 +283,46 @@ async fn of_jobs_due_at_one_instant_two_dispatchers_run_every_one_once() {
     ] {
         assert_eq!(one.count(query).await, 36, "{query}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_daemon_with_a_clock_ahead_recorded_does_not_count() {
+    let world = World::new().await;
+    let daemon = Daemon::new(&world, &[due("minutely", "* * * * *", "UTC", "catchup = \"all\"")]).await;
+    daemon.settle(utc("2025-05-10T04:59")).await;
+    daemon.settle(utc("2025-05-10T05:00")).await;
+    // An hour ahead it skipped what was due, and one was still queued.
+    world
+        .sql(
+            "insert into bursar.occurrences (job, due_at, run_date, state, reason, recorded_at)
+             select 'minutely', due_at, '2025-05-10', case when extract(minute from due_at) = 3 then 'queued' else 'skipped' end,
+                    'run x was still going on', '2025-05-10T05:00:00Z'
+               from generate_series(timestamptz '2025-05-10T05:01:00Z', '2025-05-10T06:00:00Z', '1 minute') as due_at",
+        )
+        .await;
+    let now = utc("2025-05-10T05:02");
+    daemon.settle(now).await;
+    let looked = dispatch_due(&daemon.engine, &daemon.jobs, &|_: &_, _| HashMap::new(), now).await;
+    assert!(looked.recorded_ahead[0].contains("until 2025-05-10T06:00:00Z"), "{:?}", looked.recorded_ahead);
+    let recorded = daemon.recorded("minutely").await;
+    assert_eq!(states(&recorded)[..5], ["ran", "ran", "ran", "queued", "skipped"], "{recorded:?}");
+    daemon.settle(utc("2025-05-10T05:05")).await;
+    let recorded = daemon.recorded("minutely").await;
+    assert_eq!(states(&recorded)[..4], ["ran"; 4], "{recorded:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_far_from_the_database_s_is_an_alert_until_it_is_right() {
+    let world = World::new().await;
+    let daemon = Daemon::new(&world, &[]).await;
+    world.sql("update bursar.workers set clock_skew_s = 3600").await;
+    let (mut watch, now) = (Watch::default(), Utc::now());
+    for seconds in [0, 31] {
+        watch.check(daemon.pool(), now + TimeDelta::seconds(seconds)).await.expect("a look");
+    }
+    let open = "select count(*) from bursar.alerts where state = 'open' and kind = 'clock_skew'";
+    assert_eq!(daemon.count(open).await, 1);
+    skew::measure(&daemon.engine, daemon.worker.id()).await.expect("a measurement");
+    watch.check(daemon.pool(), now + TimeDelta::seconds(62)).await.expect("a look");
+    assert_eq!(daemon.count(open).await, 0);
 }

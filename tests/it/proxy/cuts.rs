@@ -1,7 +1,7 @@
 //! The network between the program and its database breaks, stands still, and comes back.
 
 use super::{Proxy, Way};
-use crate::running::{Running, Stall, until};
+use crate::running::{Running, Shut, Stall, until};
 use crate::support::{Ran, World, ratings};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
@@ -170,4 +170,23 @@ async fn each_fault_of_the_proxy_does_what_it_is_called_and_heals() {
     assert!(since.elapsed() < Duration::from_secs(5));
     connect(&world, &proxy).await.expect("new ones are taken").close().await.expect("close");
     until("nothing is left", async || proxy.connections() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_server_is_gone_without_a_word_is_made_again() {
+    let world = delivered().await;
+    let proxy = Proxy::to(&world);
+    let mut stall = Stall::of(&world, "agency_a").await;
+    let running = start(&world, &proxy);
+    stall.reached().await;
+    proxy.freeze();
+    world.shut(Shut::Closed).await;
+    world.shut(Shut::Open).await;
+    stall.release().await;
+    let ran = running.ended().await.code(0);
+    // Whichever is seen first: that its worker was not heard of, or that its lock is gone.
+    let is_found =
+        ["which fell silent", "no longer has the transaction of this attempt"].map(|how| ran.stderr.contains(how));
+    assert!(is_found.contains(&true), "{}", ran.stderr);
+    assert_today(&world).await;
 }

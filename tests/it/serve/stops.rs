@@ -1,10 +1,13 @@
 //! Daemons that are told to stop, that are killed, and those that come after.
 
 use super::{Daemon, count, due, recorded};
+use crate::proxy::{Proxy, Way};
 use crate::running::{Shut, Stall, until};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,4 +155,45 @@ async fn a_run_whose_lock_is_lost_neither_stops_the_beat_nor_takes_effect_twice(
     assert_eq!(world.rows("agency_a").await.len(), 2);
     assert_eq!(count(&world, "loads where is_current").await, 1);
     assert_eq!(count(&world, "task_runs where state in ('waiting', 'running')").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_whose_database_falls_silent_is_not_ready_and_stops_all_the_same() {
+    let world = due("* * * * * *").await;
+    let proxy = Proxy::to(&world);
+    let url = world.database_url_through(&proxy);
+    let environment = [("DATABASE_URL", url.as_str()), ("BURSAR__ENGINE__GRACE_S", "1")];
+    let daemon = Daemon::with(&world, &environment).await;
+    until("it works", async || count(&world, "occurrences where state = 'ran'").await > 0).await;
+    proxy.stall(Way::ToProgram);
+    until("its sweep is stale", async || {
+        let (status, body) = daemon.get("/ready");
+        status == 503 && body["sweep"] == "stale"
+    })
+    .await;
+    daemon.running.signal(Signal::SIGTERM);
+    daemon.running.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let world = due("* * * * * *").await;
+    let mut command = world.command(&["serve"]);
+    command.env("RUST_LOG", "trace,bursar=trace,sqlx=trace").stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("start bursar");
+    // A pipe that nobody reads, and that is full within a second.
+    let unread = child.stderr.take().expect("stderr");
+    until("it works", async || count(&world, "occurrences where state = 'ran'").await > 1).await;
+    let before = count(&world, "occurrences").await;
+    until("it goes on", async || count(&world, "occurrences").await > before + 1).await;
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    kill(pid, Signal::SIGTERM).expect("stop it");
+    let ended = loop {
+        if let Some(ended) = child.try_wait().expect("look at bursar") {
+            break ended;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(ended.code(), Some(0));
+    drop(unread);
 }
