@@ -51,11 +51,18 @@ async fn notes(settings: &Settings, catalog: &Catalog, database: &Database) -> a
 
 /// Warns about jobs whose occurrences are recorded ahead of the clock.
 async fn schedules_ahead(catalog: &Catalog, pool: &PgPool) -> anyhow::Result<Vec<String>> {
-    let is_made: bool = sqlx::query_scalar("select to_regclass('bursar.paused_jobs') is not null")
-        .fetch_one(pool)
-        .await
-        .context("look for the tables")?;
-    if !is_made {
+    // What a role may not read is among the problems.
+    let is_readable: bool = sqlx::query_scalar(
+        "select count(*) = 3
+           from pg_class as c
+           join pg_namespace as n on n.oid = c.relnamespace
+          where n.nspname = 'bursar' and c.relname in ('schedules', 'occurrences', 'paused_jobs')
+            and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')",
+    )
+    .fetch_one(pool)
+    .await
+    .context("look for the tables")?;
+    if !is_readable {
         return Ok(Vec::new());
     }
     let known = Known::look(pool, Clock::system().now()).await?;
