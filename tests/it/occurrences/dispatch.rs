@@ -5,6 +5,7 @@ use crate::running::until;
 use crate::support::World;
 use bursar::clock::Clock;
 use bursar::db::Database;
+use bursar::engine::attempt::Cause;
 use bursar::engine::configurations::Schedules;
 use bursar::engine::dispatch::dispatch_due;
 use bursar::engine::execute::Engine;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A task that is over at once.
 struct Rest;
@@ -53,6 +55,12 @@ impl Daemon {
         let engine = Engine::new(pool, queue, vec![Arc::new(Rest)], Clock::system(), None);
         let worker = Worker::start(&engine, Role::Serve, 4, None).await.expect("a worker");
         Self { database, engine, worker, jobs: jobs.to_vec() }
+    }
+
+    /// Stops it, so that its connections are free for the next one.
+    async fn stop(self) {
+        self.worker.stop(Duration::ZERO, Cause::Stopping).await;
+        self.database.close().await.expect("leave the database");
     }
 
     fn pool(&self) -> &PgPool {
@@ -247,6 +255,7 @@ async fn a_night_in_which_the_clocks_change_has_one_run_for_every_day() {
         let recorded = daemon.recorded(name).await;
         assert_eq!(instants(&recorded), expected.map(utc), "{name}");
         assert_eq!(states(&recorded), ["ran", "ran"], "{name}");
+        daemon.stop().await;
     }
     let dates: i64 = world.scalar("select count(distinct (job, run_date)) from bursar.runs").await;
     assert_eq!(dates, 12, "a run date each");
