@@ -157,6 +157,15 @@ impl Catalog {
         self.customers.values().cloned().collect()
     }
 
+    /// A dataset as its files are for a customer, whether or not the customer still delivers it; `None` for a dataset that
+    /// is configured no more.
+    #[must_use]
+    pub fn dataset_of(&self, name: &str, customer: &str) -> Option<Arc<Dataset>> {
+        let dataset = self.datasets.get(name)?;
+        let own = dataset.own.iter().find(|(name, _)| name.as_str() == customer);
+        Some(Arc::clone(own.map_or(dataset, |(_, own)| own)))
+    }
+
     /// The customer of this name, and a dataset as it is for that customer.
     ///
     /// # Errors

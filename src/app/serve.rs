@@ -68,7 +68,10 @@ impl App {
         let parallel = self.parallel_tasks();
         let worker = Worker::start(&self.engine, Role::Serve, parallel, None).await?;
         Self::announce(address, &access);
-        self.announce_jobs().await?;
+        // Nothing depends on it; what the database does not answer now it is asked again at the next beat.
+        if let Err(error) = self.announce_jobs().await {
+            warn!("when jobs are due next can't be logged: {}", fault::told(&error));
+        }
         listening(address);
         let beside = orders.stop.child_token();
         let pulse = heartbeat.pulse();

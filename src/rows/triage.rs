@@ -64,9 +64,9 @@ pub struct Finding {
 pub async fn triage(
     connection: &mut PgConnection,
     filter: &Filter,
-    datasets: impl Fn(&str) -> Option<Arc<Dataset>>,
+    dataset_of: impl Fn(&str, &str) -> Option<Arc<Dataset>>,
 ) -> anyhow::Result<Vec<Finding>> {
-    let loads = loads(connection, filter, datasets).await?;
+    let loads = loads(connection, filter, dataset_of).await?;
     let query = matching!(
         "select r.id, r.load_id, r.line, r.payload, r.errors,
                 case when r.error_class = 'encoding' then substring(r.raw from 1 for 4096) end as raw",
@@ -112,7 +112,7 @@ type LoadRow = (i64, String, String, NaiveDate, Option<Json<Vec<String>>>);
 async fn loads(
     connection: &mut PgConnection,
     filter: &Filter,
-    datasets: impl Fn(&str) -> Option<Arc<Dataset>>,
+    dataset_of: impl Fn(&str, &str) -> Option<Arc<Dataset>>,
 ) -> anyhow::Result<HashMap<i64, Load>> {
     let query = matching!(
         "select m.id, m.dataset, m.customer, m.run_date, y.names
@@ -126,7 +126,7 @@ async fn loads(
         .context("look for the loads of the rejects")?;
     let load = |(id, dataset, customer, run_date, names): LoadRow| {
         let names = names.map(|names| names.0).unwrap_or_default();
-        let shape = Shape::new(datasets(&dataset), names);
+        let shape = Shape::new(dataset_of(&dataset, &customer), names);
         (id, Load { dataset, customer, run_date, shape })
     };
     Ok(rows.into_iter().map(load).collect())

@@ -196,6 +196,31 @@ async fn six_agencies_that_write_their_files_in_six_ways_share_a_dataset_a_view_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rejects_are_judged_exported_and_corrected_as_the_customer_writes_its_files() {
+    let world = world(&AGENCIES.replacen(
+        "name = \"east\"",
+        "name = \"east\"\ndataset.balance.gate.max_reject_percent = 60",
+        1,
+    ))
+    .await;
+    let file = "Inhaber;Betrag;Kontonummer;Eröffnet\r\nMüller;1,5;1;29.02.2020\r\nGroß €;2,5;2;31/12/2020\r\n";
+    world.write("inbox/balances/east_20260115.csv", WINDOWS_1252.encode(file).0);
+    let which = ["--dataset", "balance", "--customer", "east", "--date", "2026-01-15"];
+    world.bursar(&["run-job", "balances", "--date", "2026-01-15", "--customer", "east"]).code(0);
+    let found = world.bursar(&[&["rejects", "triage", "--json"], &which[..]].concat()).code(0).stdout;
+    assert!(found.contains("%d/%m/%Y") && !found.contains("null_quoted"), "{found}");
+    let path = world.path("corrected.csv").display().to_string();
+    world.bursar(&[&["rejects", "export", "--file", &path], &which[..]].concat()).code(0);
+    let exported = WINDOWS_1252.decode(&std::fs::read(&path).expect("the export")).0.into_owned();
+    assert!(exported.starts_with("reject_id;Inhaber;Betrag;"), "{exported}");
+    let corrected = exported.replace("31/12/2020", "31.12.2020");
+    std::fs::write(&path, WINDOWS_1252.encode(&corrected).0).expect("correct it");
+    world.bursar(&[&["rejects", "redrive", &path], &which[..]].concat()).code(0);
+    let rows = "select concat_ws('|', account, holder, amount, opened) from balance order by 1";
+    assert_eq!(world.column(rows).await, ["1|Müller|1.50|2020-02-29", "2|Groß €|2.50|2020-12-31"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_what_a_customer_states_loads_its_file_again_and_no_other() {
     let world = world(AGENCIES).await;
     deliver_six(&world);

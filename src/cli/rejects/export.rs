@@ -50,7 +50,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
         let form = if arguments.bare { Form::Bare } else { Form::Numbered };
         let dataset = |load: &crate::rows::quarantine::Met| {
             let hint = suggest(&load.dataset, catalog.datasets.keys().map(String::as_str));
-            let found = catalog.datasets.get(&load.dataset).cloned();
+            let found = catalog.dataset_of(&load.dataset, &load.customer);
             let name = &load.dataset;
             found.ok_or_else(|| crate::fault::config(format!("the dataset {name:?} is configured no more{hint}")))
         };

@@ -9,7 +9,6 @@ use crate::rows::triage::{Finding, triage};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub(in super::super) struct Arguments {
@@ -33,7 +32,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> anyhow::R
         arguments.which.check(&database.pool, &catalog).await?;
         let mut connection = database.pool.acquire().await.context("triage the rejects")?;
         let filter = arguments.which.filter(Status::parse(&arguments.status));
-        triage(&mut connection, &filter, |name| catalog.datasets.get(name).map(Arc::clone)).await
+        triage(&mut connection, &filter, |name, customer| catalog.dataset_of(name, customer)).await
     };
     let found: anyhow::Result<Vec<Finding>> = found.await;
     database.close().await?;
