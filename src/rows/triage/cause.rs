@@ -279,7 +279,9 @@ fn hints(code: &str, field: &str, column: Option<&Column>, raw: Option<&[u8]>) -
         "not_a_number" | "not_an_integer" if field.starts_with('(') && would_do(field.trim_matches(['(', ')'])) => {
             vec![Hint::Parentheses]
         }
-        "not_a_number" if would_do(&field.replace('.', "").replacen(',', ".", 1)) => vec![Hint::DecimalComma],
+        "not_a_number" if field.contains(',') && would_do(&field.replace('.', "").replacen(',', ".", 1)) => {
+            vec![Hint::DecimalComma]
+        }
         "not_a_number" | "not_an_integer" if field.contains(',') && would_do(&field.replace(',', "")) => {
             vec![Hint::Thousands]
         }
