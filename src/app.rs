@@ -116,7 +116,10 @@ impl App {
     async fn restore_reports(&self) {
         let restored = report::place::restore(&self.database.pool, &self.settings.file.paths.output).await;
         if let Err(error) = restored {
-            warn!("reports could not be compared with those recorded last: {}", fault::told(&error));
+            warn!(
+                "can't compare the reports in the output folder with those recorded last, trying again later: {}",
+                fault::told(&error)
+            );
         }
     }
 

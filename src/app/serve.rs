@@ -11,7 +11,7 @@ use crate::engine::job::Job;
 use crate::engine::presence::Role;
 use crate::engine::schedule::Schedule;
 use crate::engine::skew;
-use crate::engine::watermarks::{self, Known};
+use crate::engine::watermarks::{self, Watermarks};
 use crate::engine::worker::Worker;
 use crate::fault;
 use crate::http::{self, Access, Answering};
@@ -46,7 +46,7 @@ impl App {
     pub async fn serve(&self, orders: Orders, listening: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
         self.database.room.check_daemon()?;
         if let Err(error) = check_output(&self.settings.file.paths.output) {
-            warn!("reports fail, and are tried again, until it is repaired: {}", fault::told(&error));
+            warn!("reports are retried until the output folder can be written to: {}", fault::told(&error));
         }
         let channels = Channels::from_settings(&self.settings)?;
         let listener = http::listen(self.settings.file.http.bind).await?;
@@ -70,7 +70,7 @@ impl App {
         Self::announce(address, &access);
         // Nothing depends on it; what the database does not answer now it is asked again at the next beat.
         if let Err(error) = self.announce_jobs().await {
-            warn!("when jobs are due next can't be logged: {}", fault::told(&error));
+            warn!("can't read when jobs are due next: {}", fault::told(&error));
         }
         listening(address);
         let beside = orders.stop.child_token();
@@ -182,7 +182,7 @@ impl App {
     /// Logs when each job is due next.
     async fn announce_jobs(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        let known = Known::look(&self.database.pool, now).await?;
+        let known = Watermarks::read(&self.database.pool, now).await?;
         for job in self.catalog().jobs.values() {
             let Some(schedule) = &job.schedule else { continue };
             if !job.is_enabled {

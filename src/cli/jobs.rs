@@ -6,7 +6,7 @@ use crate::clock::{Clock, timestamp};
 use crate::config::{Settings, suggest};
 use crate::engine::job::{Catchup, Job};
 use crate::engine::pause::{self, Meanwhile, Paused};
-use crate::engine::watermarks::{self, Known};
+use crate::engine::watermarks::{self, Watermarks};
 use crate::fault;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -111,13 +111,13 @@ impl Command {
 
 /// Asks the database, if there is one that answers soon: what is due next depends on what is recorded. A private database
 /// that was never made is not made for this.
-async fn known(settings: &Settings, now: DateTime<Utc>) -> Option<Known> {
+async fn known(settings: &Settings, now: DateTime<Utc>) -> Option<Watermarks> {
     if settings.database_url.is_none() && !settings.file.paths.data.join("postgres").exists() {
         return None;
     }
     let asked = async {
         let database = runs::open(settings).await?;
-        let known = Known::look(&database.pool, now).await;
+        let known = Watermarks::read(&database.pool, now).await;
         database.close().await?;
         known
     };
@@ -161,7 +161,7 @@ async fn list(settings: &Settings, catalog: &Catalog, arguments: &Arguments) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn next_due(job: &Job, known: Option<&Known>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn next_due(job: &Job, known: Option<&Watermarks>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match known {
         Some(known) => known.next_due(job, now),
         None => job.due_schedule().and_then(|schedule| schedule.next_after(now)),
@@ -169,7 +169,7 @@ fn next_due(job: &Job, known: Option<&Known>, now: DateTime<Utc>) -> Option<Date
 }
 
 /// When a job is due next, or why it is not.
-fn show_due(job: &Job, known: Option<&Known>, now: DateTime<Utc>) -> String {
+fn show_due(job: &Job, known: Option<&Watermarks>, now: DateTime<Utc>) -> String {
     if !job.is_enabled {
         return "disabled".to_owned();
     }
@@ -191,7 +191,7 @@ fn settings_of(job: &Value) -> String {
     if told.is_empty() { "-".to_owned() } else { told.join(", ") }
 }
 
-fn describe(job: &Job, known: Option<&Known>, now: DateTime<Utc>) -> Value {
+fn describe(job: &Job, known: Option<&Watermarks>, now: DateTime<Utc>) -> Value {
     let next = next_due(job, known, now);
     json!({
         "job": job.name,

@@ -10,7 +10,7 @@ use crate::engine::job::Job;
 use crate::engine::list::{Filter, RunRow, list_runs, list_workers};
 use crate::engine::pause::Paused;
 use crate::engine::task::RunState;
-use crate::engine::watermarks::Known;
+use crate::engine::watermarks::Watermarks;
 use crate::escape;
 use crate::notify::alert::{self, Kept, Kind, Which};
 use anyhow::Context as _;
@@ -93,7 +93,7 @@ async fn find(database: &Database, catalog: &Catalog, now: DateTime<Utc>) -> any
     alerts.sort_by_key(|alert| (gravity(&alert.kind), alert.id));
     let running = Filter { state: Some(RunState::Running.as_str()), ..Filter::default() };
     let running = list_runs(pool, &running, MAX_LISTED.into()).await?;
-    let known = Known::look(pool, now).await?;
+    let known = Watermarks::read(pool, now).await?;
     let mut jobs = Vec::new();
     for job in catalog.jobs.values() {
         let newest = list_runs(pool, &Filter { job: Some(&job.name), ..Filter::default() }, 1).await?;

@@ -10,7 +10,7 @@ use super::overlap::{OpenRun, judge_overlap};
 use super::runs::{Items, Opening, RunRequest};
 use super::schedule::Schedule;
 use super::task::Trigger;
-use super::watermarks::{self, Known};
+use super::watermarks::{self, Watermarks};
 use crate::clock::timestamp;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Dispatched {
 /// Records what has fallen due since the last time and opens the runs that are to start now.
 pub async fn dispatch_due(engine: &Engine, jobs: &[Arc<Job>], items: &ItemsOf<'_>, now: DateTime<Utc>) -> Dispatched {
     let mut dispatched = Dispatched::default();
-    let known = match Known::look(&engine.pool, now).await {
+    let known = match Watermarks::read(&engine.pool, now).await {
         Ok(known) => known,
         Err(error) => return Dispatched { faults: vec![error], ..dispatched },
     };
@@ -57,7 +57,7 @@ pub async fn dispatch_due(engine: &Engine, jobs: &[Arc<Job>], items: &ItemsOf<'_
 /// Whether a run was opened.
 async fn dispatch_job(
     engine: &Engine,
-    known: &Known,
+    known: &Watermarks,
     job: &Arc<Job>,
     schedule: &Schedule,
     items: &ItemsOf<'_>,

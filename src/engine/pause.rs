@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::occurrences::{self, Cause, Occurrence, PassedOver};
-use super::watermarks::Known;
+use super::watermarks::Watermarks;
 use crate::clock::timestamp;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -76,7 +76,7 @@ pub async fn pause(pool: &PgPool, job: &str, paused: &Paused) -> anyhow::Result<
     Ok(inserted.rows_affected() == 1)
 }
 
-/// What becomes of the instants that were due during a pause.
+/// How occurrences that were due during a pause are treated when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
     /// They stay skipped.
@@ -90,7 +90,7 @@ pub enum Meanwhile {
 /// # Errors
 /// Returns a database fault.
 pub async fn resume(pool: &PgPool, job: &Job, meanwhile: Meanwhile, now: DateTime<Utc>) -> anyhow::Result<Option<u64>> {
-    let known = Known::look(pool, now).await?;
+    let known = Watermarks::read(pool, now).await?;
     let Some(paused) = known.paused(&job.name) else { return Ok(None) };
     // What no daemon has recorded was due during the pause as well.
     let watermark = job.due_schedule().and_then(|schedule| known.watermark(&job.name, &schedule.to_string()));

@@ -17,20 +17,20 @@ type Watched = (String, String, DateTime<Utc>, Option<DateTime<Utc>>);
 /// What is recorded of all jobs, as one look at the database has it: a thousand jobs of which none is due cost no more
 /// than one.
 #[derive(Debug)]
-pub struct Known {
+pub struct Watermarks {
     watched: HashMap<String, (String, DateTime<Utc>)>,
     ahead: HashMap<String, DateTime<Utc>>,
     queued: HashSet<String>,
     paused: HashMap<String, Paused>,
 }
 
-impl Known {
-    /// Looks. What was recorded for a time after `now`, or passed over before it was due, by a daemon whose clock was
+impl Watermarks {
+    /// Reads the watermarks of all jobs. What was recorded for a time after `now`, or passed over before it was due, by a daemon whose clock was
     /// ahead, does not count.
     ///
     /// # Errors
     /// What the server says.
-    pub async fn look(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Self> {
+    pub async fn read(pool: &PgPool, now: DateTime<Utc>) -> anyhow::Result<Self> {
         let watched: Vec<Watched> = sqlx::query_as(
             "select s.job,
                     s.schedule,

@@ -143,7 +143,11 @@ pub async fn write_report(
     if let Err(error) = published {
         // The files may be in place, and their transaction was not committed.
         if let Err(error) = place::restore_one(pool, &path).await {
-            warn!("whether {} is the report recorded last is looked at later: {}", path.display(), fault::told(&error));
+            warn!(
+                "can't compare {} with the report recorded last, trying again later: {}",
+                path.display(),
+                fault::told(&error)
+            );
         }
         return Err(error);
     }

@@ -1,4 +1,4 @@
-//! Rules between two columns: `required_unless`, a value that may only be missing where another column's tells why, and
+//! Rules between two columns: `required_unless`, a value that may be missing only if another column matches a pattern, and
 //! `same_sign_as`, a number that may not be negative where another one is positive, nor positive where that is negative.
 
 use super::column::{Column, Kind, LooseColumn};
@@ -83,7 +83,7 @@ fn compile_same_sign(
 ) -> Option<Rule> {
     let other = find(source, loose, (column, name), at, problems)?;
     let kind_of = |name: &str| columns.iter().find(|c| c.name.as_str() == name).map(|c| &c.kind);
-    // A column whose type is wrong is told already, and not among those that are compiled.
+    // A column with an invalid type has a problem of its own already, and was not compiled.
     for name in [&loose[column].name, &loose[other].name] {
         if kind_of(name).is_some_and(|kind| !is_number(kind)) {
             problems.push(source.problem(at, format!("compares numbers, and {name} is none")));
@@ -143,7 +143,7 @@ pub(super) fn compile_pattern(source: &Source, at: &At, pattern: &str, problems:
     }
 }
 
-/// Holds a row against the rules. What its columns' own rules refuse is told already.
+/// Checks a row against the rules. Columns that have an error already are skipped.
 pub(super) fn check(rules: &[Rule], cells: &Cells<'_>, scratch: &mut Vec<u8>, errors: &mut Vec<RowError>) {
     for rule in rules {
         let columns = &cells.dataset.columns;
@@ -168,7 +168,7 @@ fn place_among(errors: &[RowError], column: usize, columns: &[Column]) -> usize 
 }
 
 impl Rule {
-    /// What is told of a value that is missing without a reason.
+    /// Returns the error if the value is missing and the other column does not match.
     fn missing(
         &self,
         pattern: &str,
@@ -190,7 +190,7 @@ impl Rule {
         Some((Code::Required, message))
     }
 
-    /// What is told of a number that has another sign than the other column's.
+    /// Returns the error if the two numbers have opposite signs.
     fn other_sign(&self, cells: &Cells<'_>, scratch: &mut Vec<u8>) -> Option<(Code, String)> {
         let mut sign_in = |at: usize| {
             let text = cells.text_of(at, scratch)?;

@@ -8,7 +8,7 @@ use crate::db::migrations::Migrations;
 use crate::db::room::{MIN_OF_COMMAND, MIN_OF_DAEMON};
 use crate::db::{Database, check};
 use crate::engine::queue;
-use crate::engine::watermarks::Known;
+use crate::engine::watermarks::Watermarks;
 use crate::report::check::{self as report_check, Tables};
 use crate::rows::dataset::Dataset;
 use crate::rows::{drift, measure, privileges};
@@ -65,7 +65,7 @@ async fn schedules_ahead(catalog: &Catalog, pool: &PgPool) -> anyhow::Result<Vec
     if !is_readable {
         return Ok(Vec::new());
     }
-    let known = Known::look(pool, Clock::system().now()).await?;
+    let known = Watermarks::read(pool, Clock::system().now()).await?;
     Ok(catalog.jobs.values().filter_map(|job| known.warning(job)).collect())
 }
 

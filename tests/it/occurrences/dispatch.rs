@@ -15,7 +15,7 @@ use bursar::engine::presence::Role;
 use bursar::engine::skew;
 use bursar::engine::task::{KindSpec, Outcome, TaskContext, TaskFuture, TaskKind};
 use bursar::engine::watch::Watch;
-use bursar::engine::watermarks::{self, Known};
+use bursar::engine::watermarks::{self, Watermarks};
 use bursar::engine::worker::Worker;
 use bursar::fault;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -143,7 +143,7 @@ async fn what_is_due_during_a_pause_is_skipped_and_run_afterwards_only_on_reques
     daemon.settle(utc("2025-05-10T05:00")).await;
     assert!(pause::pause(daemon.pool(), "rest", &paused_at("2025-05-10T06:00")).await.unwrap());
     daemon.settle(utc("2025-05-11T05:00")).await;
-    let known = Known::look(daemon.pool(), utc("2025-05-10T06:00")).await.expect("a look");
+    let known = Watermarks::read(daemon.pool(), utc("2025-05-10T06:00")).await.expect("a look");
     assert_eq!(known.next_due(&job, utc("2025-05-11T06:00")), None);
     // Nobody is up on the 12th.
     let resume = async |meanwhile, now| pause::resume(daemon.pool(), &job, meanwhile, utc(now)).await.expect("resumed");
@@ -184,12 +184,12 @@ async fn what_is_recorded_ahead_of_the_clock_is_warned_about_and_can_be_reset() 
     daemon.settle(utc("2098-05-10T04:59")).await;
     daemon.settle(utc("2098-05-10T05:00")).await;
     let now = Utc::now();
-    let known = Known::look(daemon.pool(), now).await.expect("a look");
+    let known = Watermarks::read(daemon.pool(), now).await.expect("a look");
     assert!(known.next_due(&job, now).is_some_and(|due| due <= now + TimeDelta::days(1)), "what will happen");
     let warning = known.warning(&job).expect("a warning");
     assert!(warning.contains("until 2098-05-10T05:00") && warning.contains("bursar jobs reset rest"), "{warning}");
     assert_eq!(watermarks::reset(daemon.pool(), "rest", now).await.expect("reset"), 1);
-    let known = Known::look(daemon.pool(), now).await.expect("a look");
+    let known = Watermarks::read(daemon.pool(), now).await.expect("a look");
     assert_eq!(known.warning(&job), None);
     assert!(known.next_due(&job, now).is_some_and(|due| due <= now + TimeDelta::days(1)));
 }
